@@ -1,0 +1,55 @@
+"""Writing a file so that nobody ever meets half of it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from mnistcli.errors import ConfigError, MnistCliError
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears at `path`, whole, when the block ends; after an exception nothing changes.
+
+    The bytes go to a file beside `path`, in the same file system, and `os.replace` moves it into place, which
+    POSIX defines as atomic. Missing parent folders are made.
+
+    Raises:
+        OSError: the folder or the file cannot be written, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(output: Path) -> None:
+    """Make sure, before hours of work, that a file can be written at `output`; missing parent folders are made.
+
+    Raises:
+        ConfigError: `output` is a folder.
+        MnistCliError: its folder cannot be made or written.
+    """
+    if output.is_dir():
+        raise ConfigError(f"{output} is a folder; name a file with --output")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise cannot_write(output, error) from None
+
+
+def cannot_write(output: Path, error: OSError) -> MnistCliError:
+    """Say that a result could not be written, and why."""
+    return MnistCliError(f"cannot write {output}: {error.strerror}; choose another place with --output")
