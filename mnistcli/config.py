@@ -1,0 +1,197 @@
+"""The training configuration: its keys, what each may be, and which of four places decides."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from mnistcli.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "MNISTCLI_"
+
+# Variables of the same prefix that the commands read as options of their own, not as keys of the configuration.
+COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
+
+# What may differ when a run is continued; any other change would make it another run.
+RESUMABLE_KEYS = frozenset({"epochs", "device", "threads", "output", "data_dir"})
+
+PACKAGE = Path(__file__).parent
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a training run; the defaults are the classic tutorial's.
+
+    Raises:
+        pydantic.ValidationError: a key is unknown, or a value has the wrong type or is out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    epochs: int = Field(default=1, ge=1, description="Passes over the training set, in total.")
+    lr: float = Field(default=0.01, gt=0, description="Learning rate; the peak where a schedule varies it.")
+    batch_size: int = Field(default=64, ge=1, description="Images per step.")
+    optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="What turns gradients into steps.")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="SGD's momentum.")
+    weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty with sgd, decoupled decay with adamw.")
+    schedule: Literal["constant", "onecycle", "cosine"] = Field(
+        default="constant", description="How the learning rate moves over all epochs."
+    )
+    val_size: int = Field(default=0, ge=0, description="Training images held out to validate each epoch.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Decides weights, shuffling and the held-out images.")
+    device: Device = Field(default="auto", description="Where to compute; auto takes the fastest there is.")
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
+    output: Path = Field(default=Path("ckpt.pt"), strict=False, description="The checkpoint to write.")
+    data_dir: Path = Field(default=Path("data"), strict=False, description="Folder that holds MNIST/raw.")
+
+    @model_validator(mode="after")
+    def _momentum_has_an_effect(self) -> Self:
+        if self.optimizer == "adamw" and self.momentum > 0:
+            raise ValueError("momentum belongs to sgd and would do nothing under adamw: drop one of the two")
+        return self
+
+    def continuing(self, saved: "TrainConfig", checkpoint: Path) -> "TrainConfig":
+        """Complete this configuration for the continuation of the run that `checkpoint` holds.
+
+        Keys set here, by whatever means, win; the run's own, `saved`, stand for all others. The checkpoint is
+        written back to where it came from unless `output` is set.
+
+        Raises:
+            ConfigError: a key is set to another value than the run's, and that would make it a different run.
+        """
+        asked = {name: getattr(self, name) for name in self.model_fields_set}
+        run = saved.model_dump()
+        changed = [name for name in asked if name not in RESUMABLE_KEYS and asked[name] != run[name]]
+        # A schedule that has a shape is laid out over the total: other epochs would bend it half-way.
+        if saved.schedule != "constant" and asked.get("epochs", saved.epochs) != saved.epochs:
+            changed.append("epochs")
+        if changed:
+            faults = [f"{name} is {asked[name]} here and {run[name]} in the run" for name in changed]
+            raise ConfigError(
+                f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
+                "drop the change, or train anew without --resume"
+            )
+        return TrainConfig(**{**run, "output": checkpoint, **asked})
+
+
+def option_name(key: str) -> str:
+    """Give the command-line spelling of a configuration key."""
+    return "--" + key.replace("_", "-")
+
+
+def choices(key: str) -> list[str]:
+    """List what a configuration key may be; empty where that is a range."""
+    annotation = TrainConfig.model_fields[key].annotation
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
+
+
+def shipped_configs() -> dict[str, Path]:
+    """List the configurations that come with the package, by name."""
+    # In a wheel the folder lies inside the package, in a checkout beside it.
+    folder = next(parent for parent in (PACKAGE, PACKAGE.parent) if (parent / "configs").is_dir()) / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read_config(name_or_file: str) -> dict[str, Any]:
+    """Read a shipped configuration by name, or any TOML file by path.
+
+    Raises:
+        ConfigError: there is no such configuration, or it is not TOML.
+    """
+    shipped = shipped_configs()
+    path = shipped.get(name_or_file, Path(name_or_file))
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no config {name_or_file!r}: neither a file nor one of the shipped ones ({', '.join(shipped)})"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path} is not TOML: {error}") from None
+
+
+def resolve(
+    flags: Mapping[str, str | None], environment: Mapping[str, str], name_or_file: str | None = None
+) -> TrainConfig:
+    """Decide every key: flag > environment > configuration file > default.
+
+    Flags and environment variables are text and are parsed; a TOML file has types, and they must be right.
+    The result's `model_fields_set` holds the keys that one of the three decided.
+
+    Args:
+        flags: the text of each option by its key, None where it was not given.
+        environment: all variables; those that start with `MNISTCLI_` count.
+        name_or_file: a shipped configuration or a file, as in `read_config`.
+
+    Raises:
+        ConfigError: naming every fault of every place, a line each.
+    """
+    layers = [
+        _Layer("{key} in " + str(name_or_file), read_config(name_or_file) if name_or_file else {}),
+        _Layer.of_text("{variable}", _from_environment(environment)),
+        _Layer.of_text("{option}", {key: text for key, text in flags.items() if text is not None}),
+    ]
+    faults = [fault for layer in layers for fault in layer.faults]
+    if not faults:
+        try:
+            return TrainConfig(**{key: value for layer in layers for key, value in layer.values.items()})
+        except ValidationError as error:  # what no single place got wrong, but all of them together
+            faults = [_reason(detail) for detail in error.errors()]
+    raise ConfigError("\n".join(faults))
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): text
+        for name, text in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in COMMAND_VARIABLES
+    }
+
+
+class _Layer:
+    """One place that configuration comes from, checked by itself: the keys it decides, or its faults."""
+
+    def __init__(self, spelling: str, values: Mapping[str, Any], *, text: bool = False) -> None:
+        self.values: dict[str, Any] = {}
+        self.faults: list[str] = []
+        validate = TrainConfig.model_validate_strings if text else TrainConfig.model_validate
+        try:
+            config = validate(values)
+            self.values = {key: getattr(config, key) for key in config.model_fields_set}
+        except ValidationError as error:
+            self.faults = [_fault(spelling, detail) for detail in error.errors()]
+
+    @classmethod
+    def of_text(cls, spelling: str, values: Mapping[str, str]) -> Self:
+        return cls(spelling, values, text=True)
+
+
+def _fault(spelling: str, detail: ErrorDetails) -> str:
+    """Say in a line what is wrong with one key, under the name it has where it was set."""
+    if not detail["loc"]:  # a fault of several keys together
+        return _reason(detail)
+    key = str(detail["loc"][0])
+
+    def spell(key: str) -> str:
+        variable = ENVIRONMENT_PREFIX + key.upper()
+        return spelling.format(key=key, variable=variable, option=option_name(key))
+
+    if detail["type"] == "extra_forbidden":
+        return f"{spell(key)} is not known{_nearest(key, TrainConfig.model_fields)}"
+    return f"{spell(key)} = {detail['input']}: {_reason(detail)}"
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; the keys are {', '.join(known)}"
+
+
+def _reason(detail: ErrorDetails) -> str:
+    return detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
