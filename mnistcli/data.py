@@ -1,0 +1,97 @@
+"""The data set as tensors: loading, splitting, normalising."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mnistcli.errors import ConfigError
+from mnistcli.idx import damaged, read_idx
+
+Split = Literal["train", "test"]
+
+FILE_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images and their labels, in the same order and on the same device."""
+
+    images: Tensor  # (N, 1, 28, 28) uint8, 0 = paper, 255 = ink
+    labels: Tensor  # (N,) int64, 0..9
+
+    def __len__(self) -> int:
+        """Give the number of images."""
+        return self.images.shape[0]
+
+    def take(self, indices: Tensor) -> "Samples":
+        """Give the samples at `indices`, (M,) int64, as a copy."""
+        return Samples(self.images[indices], self.labels[indices])
+
+    def to(self, device: torch.device) -> "Samples":
+        """Give the same samples on `device`."""
+        return Samples(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The one definition of what the network sees: (x / 255 - mean) / std.
+
+    0.1307 and 0.3081 are the mean and the standard deviation of all training pixels scaled to 0..1; the PyTorch
+    MNIST example uses the same two numbers.
+    """
+
+    mean: float = 0.1307
+    std: float = 0.3081
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Turn (B, 1, 28, 28) uint8 pixels into float32 of mean 0 and deviation 1."""
+        return images.float().sub_(255 * self.mean).div_(255 * self.std)
+
+
+def load_split(folder: Path, split: Split) -> Samples:
+    """Load the training or the test images with their labels from the folder of the four raw files.
+
+    Raises:
+        DataError: a file is missing or damaged, or images and labels do not belong together.
+    """
+    prefix = folder / FILE_PREFIX[split]
+    images_path, labels_path = Path(f"{prefix}-images-idx3-ubyte"), Path(f"{prefix}-labels-idx1-ubyte")
+    images, labels = (torch.from_numpy(read_idx(path)) for path in (images_path, labels_path))
+    if images.shape[1:] != (28, 28) or len(images) == 0:
+        raise damaged(images_path, f"it holds {tuple(images.shape)}, not N images of 28 x 28")
+    if labels.shape != images.shape[:1]:
+        raise damaged(labels_path, f"it holds {tuple(labels.shape)} labels for {len(images):,} images")
+    if labels.max() > 9:
+        raise damaged(labels_path, f"it holds the label {int(labels.max())}, and digits end at 9")
+    return Samples(images.unsqueeze(1), labels.long())
+
+
+def hold_out(samples: Samples, count: int, seed: int) -> tuple[Samples, Samples | None]:
+    """Split off the last `count` samples of a seeded permutation, for validation.
+
+    Returns:
+        The samples to train on and the held-out ones; all of them and None where `count` is 0.
+
+    Raises:
+        ConfigError: nothing would be left to train on.
+    """
+    if count == 0:
+        return samples, None
+    if count >= len(samples):
+        raise ConfigError(
+            f"--val-size {count} leaves nothing to train on: the training set has {len(samples):,} images"
+        )
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    return samples.take(order[:-count]), samples.take(order[-count:])
+
+
+def pick(samples: Samples, count: int, digits: Sequence[int], seed: int) -> Samples:
+    """Draw up to `count` samples at random, of the given digits only; of all where `digits` is empty."""
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    if digits:
+        order = order[torch.isin(samples.labels[order], torch.tensor(digits))]
+    return samples.take(order[:count])

@@ -1,0 +1,54 @@
+"""The IDX file format, as described on http://yann.lecun.com/exdb/mnist/.
+
+Two zero bytes, the type code, the number of dimensions, each dimension as a big-endian 32-bit integer, then the
+values, the last dimension running fastest.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.errors import DataError
+
+UINT8 = 0x08  # the type code of unsigned bytes, the only one MNIST uses
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, whole.
+
+    Returns:
+        An array of the shape that the file's header states.
+
+    Raises:
+        DataError: the file is missing, cannot be read, is no such file, or is not as long as its header says.
+    """
+    try:
+        with path.open("rb") as file:
+            zeros, kind, dimensions = struct.unpack(">HBB", file.read(4))
+            shape = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
+            content = np.fromfile(file, np.uint8)
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; get it with: mnistcli download") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except struct.error:
+        raise damaged(path, "its header is cut short") from None
+    if zeros != 0 or kind != UINT8:
+        raise damaged(path, "it is not an IDX file of unsigned bytes")
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(content) != expected:
+        raise damaged(path, f"its header announces {expected:,} bytes and {len(content):,} follow")
+    return content.reshape(shape)
+
+
+def idx_bytes(array: NDArray[np.uint8]) -> bytes:
+    """Give an array of any shape as the content of an IDX file."""
+    header = struct.pack(f">HBB{array.ndim}I", 0, UINT8, array.ndim, *array.shape)
+    return header + array.tobytes()
+
+
+def damaged(path: Path, reason: str) -> DataError:
+    """Say that a raw file cannot be trusted, why, and what mends it."""
+    return DataError(f"{path} is damaged: {reason}; fetch it again with: mnistcli download --force")
