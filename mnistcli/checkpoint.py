@@ -1,0 +1,211 @@
+"""The checkpoint: one file that carries all it needs to rebuild its network and to continue its run."""
+
+import io
+import platform
+import shutil
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+import mnistcli
+from mnistcli.config import TrainConfig
+from mnistcli.data import Normalization
+from mnistcli.errors import CheckpointError
+from mnistcli.files import atomic_write, cannot_write
+from mnistcli.loop import Best, EpochDone, TrainState
+from mnistcli.model import build_model
+
+FORMAT = "mnistcli checkpoint"
+FORMAT_VERSION = 1
+
+Weights = Literal["last", "best"]
+
+
+class Checkpoint(BaseModel):
+    """What the file holds, besides its format and version: tensors and plain values only.
+
+    Attributes:
+        run_id: the same for all checkpoints of one run, also after it is continued.
+        model: `name` and `arguments`, what `build_model` takes.
+        weights: the network's state dict after the last step taken.
+        best: `epoch`, `val_accuracy` and `weights` of the best epoch; None without validation.
+        optimizer: the optimizer's state dict.
+        scheduler: the schedule's state dict; None where the learning rate is constant.
+        generators: `shuffle`, the state of the generator that shuffles the epoch under way, uint8.
+        normalization: `mean` and `std` of the pixels scaled to 0..1.
+        epoch: finished epochs.
+        partial: where training stopped within an epoch: `step`, `loss_sum`, `correct`, `seconds`.
+        history: the figures of each finished epoch, as in `EpochDone`.
+        config: the resolved configuration.
+        seed: as in the configuration.
+        versions: of `mnistcli`, `torch` and `python`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    run_id: str
+    model: dict[str, Any]
+    weights: dict[str, Tensor]
+    best: dict[str, Any] | None
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any] | None
+    generators: dict[str, Tensor]
+    normalization: dict[str, float]
+    epoch: int
+    partial: dict[str, Any]
+    history: list[dict[str, Any]]
+    config: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        run_id: str,
+        model_name: str,
+        state: TrainState,
+        normalization: Normalization,
+        config: TrainConfig,
+    ) -> Self:
+        """Take down a run as it stands; the tensors are shared with it, so save before the next step."""
+        return cls(
+            run_id=run_id,
+            model={"name": model_name, "arguments": {}},
+            weights=dict(state.model.state_dict()),
+            best=vars(state.best) if state.best else None,
+            optimizer=state.optimizer.state_dict(),
+            scheduler=state.scheduler.state_dict() if state.scheduler else None,
+            generators={"shuffle": state.shuffle},
+            normalization=asdict(normalization),
+            epoch=state.epoch,
+            partial={
+                "step": state.step,
+                "loss_sum": state.loss_sum,
+                "correct": state.correct,
+                "seconds": state.seconds,
+            },
+            history=[asdict(done) for done in state.history],
+            config=config.model_dump(mode="json"),
+            seed=config.seed,
+            versions={
+                "mnistcli": mnistcli.__version__,
+                "torch": str(torch.__version__),
+                "python": platform.python_version(),
+            },
+        )
+
+    def train_config(self) -> TrainConfig:
+        """Give the run's configuration.
+
+        Raises:
+            CheckpointError: this version does not know one of its keys or values.
+        """
+        try:
+            return TrainConfig(**self.config)
+        except ValidationError as error:
+            raise CheckpointError(f"the checkpoint's configuration is not understood: {error}") from None
+
+    def pixel_normalization(self) -> Normalization:
+        """Give what the network expects its pixels to be turned into."""
+        return Normalization(**self.normalization)
+
+    def restore(self, state: TrainState) -> None:
+        """Put a fresh state of the same configuration where this checkpoint's run stood."""
+        state.model.load_state_dict(self.weights)
+        state.optimizer.load_state_dict(self.optimizer)
+        if state.scheduler is not None and self.scheduler is not None:
+            state.scheduler.load_state_dict(self.scheduler)
+        device = state.loss_sum.device
+        state.shuffle = self.generators["shuffle"]
+        state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
+        state.loss_sum, state.correct = (
+            self.partial["loss_sum"].to(device),
+            self.partial["correct"].to(device),
+        )
+        state.history = [EpochDone(**done) for done in self.history]
+        state.best = Best(**self.best) if self.best else None
+
+    def build_model(self, weights: Weights = "last") -> nn.Module:
+        """Rebuild the network, on the CPU, with its last weights or the best epoch's.
+
+        Raises:
+            CheckpointError: the network is unknown, the weights do not fit it, or no best epoch was kept.
+        """
+        if weights == "best" and self.best is None:
+            raise CheckpointError("this checkpoint has no best epoch: train with --val-size to keep one")
+        model = build_model(self.model["name"], self.model["arguments"])
+        try:
+            model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self.weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"the weights do not fit the network {self.model['name']!r}: {error}") from None
+        return model
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU, whatever device wrote it, executing nothing that the file may hold.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, no checkpoint of this package, or of a later format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"no checkpoint at {path}; make one with: mnistcli train --output {path}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
+        raise CheckpointError(f"{path} is not a checkpoint, or a damaged one") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise CheckpointError(f"{path} was not written by mnistcli; train your own with: mnistcli train")
+    version = content.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has checkpoint format {version}, this mnistcli {mnistcli.__version__} reads {FORMAT_VERSION}: "
+            "install the mnistcli that wrote it"
+        )
+    try:
+        return Checkpoint(**content)
+    except ValidationError as error:
+        parts = ", ".join(sorted({str(detail["loc"][0]) for detail in error.errors()}))
+        raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: {parts}") from None
+
+
+def save(checkpoint: Checkpoint, path: Path) -> Path | None:
+    """Write a checkpoint in one stroke; a file of another run that is in its place is kept.
+
+    Returns:
+        The backup that the other run's file became, or None where there was none.
+
+    Raises:
+        MnistCliError: the file cannot be written; what was there before is still there.
+    """
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, **dict(checkpoint)}
+    buffer = io.BytesIO()  # a full disk then fails in our write, with its reason, and not inside torch
+    torch.save(content, buffer)
+    try:
+        backup = _keep_other_run(path, checkpoint.run_id)
+        with atomic_write(path) as file:
+            file.write(buffer.getbuffer())
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    return backup
+
+
+def _keep_other_run(path: Path, run_id: str) -> Path | None:
+    """Copy a file that this run did not write to a name with its date, so that it can be replaced."""
+    if not path.exists():
+        return None
+    try:
+        if load(path).run_id == run_id:
+            return None
+    except CheckpointError:
+        pass  # whatever it is, somebody may want it
+    written = datetime.fromtimestamp(path.stat().st_mtime)
+    backup = path.with_name(f"{path.stem}.{written:%Y-%m-%d-%H%M%S}{path.suffix}")
+    shutil.copy2(path, backup)
+    return backup
