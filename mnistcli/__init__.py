@@ -1,0 +1,41 @@
+"""Download MNIST, look at it, train a convolutional network on it, evaluate it and read pictures of digits.
+
+The names below are the whole Python API; the commands are built on the same functions. They are loaded when first
+used, so that `import mnistcli` and `mnistcli --help` do not wait for torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnistcli.api import Prediction, TrainResult, download_mnist, evaluate, predict, train
+    from mnistcli.config import TrainConfig
+    from mnistcli.errors import MnistCliError
+    from mnistcli.loop import Evaluation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Evaluation",
+    "MnistCliError",
+    "Prediction",
+    "TrainConfig",
+    "TrainResult",
+    "__version__",
+    "download_mnist",
+    "evaluate",
+    "predict",
+    "train",
+]
+
+_HOMES = {"Evaluation": "loop", "MnistCliError": "errors", "TrainConfig": "config"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'api')}"), name)
+    globals()[name] = value
+    return value
