@@ -1,0 +1,83 @@
+"""Everything matplotlib: samples in, a picture file out. No display is needed, except to show a window."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnistcli.errors import ConfigError
+from mnistcli.files import atomic_write, cannot_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mnistcli.data import Samples
+
+DPI = 100
+PIXEL_PX = 3  # output pixels per image pixel, a whole number so that none is blurred
+LABEL_PX = 10  # image pixels above each digit, for its label
+LABEL_POINTS = 16
+GAP_PX = 4  # image pixels between digits
+PAPER = 255
+
+
+def new_figure(*, window: bool = False) -> "Figure":
+    """Make an empty figure: for a file only, or for a window as well where a display is there."""
+    if window:
+        from matplotlib import pyplot
+
+        return pyplot.figure()
+    from matplotlib.figure import Figure
+
+    return Figure()
+
+
+def draw_samples(figure: "Figure", samples: "Samples") -> None:
+    """Draw samples as a labelled grid, as nearly square as whole rows allow; the figure takes its size.
+
+    Pixel values 0..255 appear as the same grey levels, PIXEL_PX times enlarged.
+    """
+    import torch.nn.functional as F
+    from torchvision.utils import make_grid
+
+    columns = math.ceil(math.sqrt(len(samples)))
+    cells = F.pad(samples.images, (0, 0, LABEL_PX, 0), value=PAPER)  # (N, 1, 38, 28)
+    grid = make_grid(cells, nrow=columns, padding=GAP_PX, pad_value=PAPER)[0]  # (H, W)
+    height, width = grid.shape
+    figure.set_dpi(DPI)
+    figure.set_size_inches(width * PIXEL_PX / DPI, height * PIXEL_PX / DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(grid.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    axes.axis("off")
+    for index, label in enumerate(samples.labels.tolist()):
+        row, column = divmod(index, columns)
+        x = GAP_PX + column * (cells.shape[3] + GAP_PX) + cells.shape[3] / 2
+        y = GAP_PX + row * (cells.shape[2] + GAP_PX) + LABEL_PX / 2
+        axes.text(x, y, str(label), ha="center", va="center", fontsize=LABEL_POINTS)
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure in the format that the file's ending names, .png where it has none.
+
+    Raises:
+        ConfigError: matplotlib does not know the format.
+        MnistCliError: the file cannot be written.
+    """
+    known = figure.canvas.get_supported_filetypes()
+    kind = path.suffix.removeprefix(".").lower() or "png"
+    if kind not in known:
+        raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")
+    try:
+        with atomic_write(path) as file:
+            figure.savefig(file, format=kind, dpi=DPI)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def show_figure(figure: "Figure") -> bool:
+    """Show a figure made for a window until that is closed; False, at once, where there is no display."""
+    from matplotlib import pyplot
+
+    if figure.canvas.required_interactive_framework is None:
+        return False
+    pyplot.show()
+    return True

@@ -1,0 +1,128 @@
+"""What a training run shows while it goes: bars on a terminal, a plain line now and then anywhere else."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mnistcli.api import BackedUp, Started, TrainEvent
+from mnistcli.loop import EpochDone, StepDone
+
+REDRAW_SECONDS = 0.1
+HEARTBEAT_SECONDS = 30.0
+SMOOTHING = 0.3  # weight of the newest loss shown, at ten a second
+
+
+class TrainingView:
+    """Show the events of a training run as they come.
+
+    Args:
+        console: where to; standard error, for the answer goes to standard output.
+        bars: draw bars, which only a terminal can; else write a line per epoch, and one each 30 s.
+    """
+
+    def __init__(self, console: Console, *, bars: bool) -> None:
+        self.console = console
+        self.progress = _progress(console) if bars else None
+        self.pace = _Pace()
+        self.looked = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.progress:
+            self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.progress:
+            self.progress.stop()
+
+    def show(self, event: TrainEvent) -> None:
+        """Show one event."""
+        match event:
+            case StepDone():
+                self._step(event)
+            case Started():
+                self._start(event)
+            case EpochDone():
+                self.pace = _Pace()
+                self.console.print(epoch_line(event))
+            case BackedUp(output, backup):
+                self.console.print(f"{output} held another run: kept as {backup}")
+
+    def _start(self, event: Started) -> None:
+        held_out = f", {event.val_size:,} held out to validate" if event.val_size else ""
+        self.console.print(f"training on {event.train_size:,} images{held_out}, on {event.device}")
+        if event.epoch >= event.epochs:
+            self.console.print(f"nothing to do: {event.epoch} of {event.epochs} epochs are finished already")
+        elif event.epoch or event.step:
+            within = f" and {event.step:,} steps" if event.step else ""
+            self.console.print(f"continuing after {event.epoch} of {event.epochs} epochs{within}")
+        if self.progress:
+            self.progress.add_task("epochs", total=event.epochs, completed=event.epoch, figures="")
+            self.progress.add_task("batches", total=None, figures="")
+
+    def _step(self, event: StepDone) -> None:
+        # Looking at the sums makes an accelerator wait, and drawing costs milliseconds: both only now and then.
+        now = time.monotonic()
+        is_last = event.step == event.steps
+        if now - self.looked < (REDRAW_SECONDS if self.progress else HEARTBEAT_SECONDS) and not is_last:
+            return
+        self.looked = now
+        if self.progress:
+            epochs, batches = self.progress.task_ids
+            self.progress.update(epochs, completed=event.epoch - (not is_last))
+            self.progress.update(
+                batches, total=event.steps, completed=event.step, figures=self.pace.figures(event, now)
+            )
+            self.progress.refresh()
+        elif not is_last:
+            figures = self.pace.figures(event, now)
+            self.console.print(f"epoch {event.epoch}  step {event.step:,}/{event.steps:,}  {figures}")
+
+
+class _Pace:
+    """The figures of the epoch under way: loss smoothed over recent looks, accuracy, images per second."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.first_images: int | None = None
+        self.images = 0
+        self.loss_sum = 0.0
+        self.smoothed: float | None = None
+
+    def figures(self, event: StepDone, now: float) -> str:
+        loss_sum = float(event.loss_sum)
+        if event.images > self.images:
+            recent = (loss_sum - self.loss_sum) / (event.images - self.images)
+            self.smoothed = recent if self.smoothed is None else self.smoothed + SMOOTHING * (recent - self.smoothed)
+        self.images, self.loss_sum = event.images, loss_sum
+        accuracy = int(event.correct) / event.images
+        rate = event.images / max(now - self.started, 1e-9)
+        return f"loss {self.smoothed:.4f}  acc {accuracy:.1%}  {rate:,.0f} img/s"
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[figures]}", markup=False),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        auto_refresh=False,  # a drawing thread would take its time from the training one
+        transient=True,
+        expand=True,
+    )
+
+
+def epoch_line(done: EpochDone) -> str:
+    """Sum up an epoch in a line of at most 80 columns."""
+    validation = "" if done.val_loss is None else f"  val {done.val_loss:.4f} {done.val_accuracy:.2%}"
+    return (
+        f"epoch {done.epoch}/{done.epochs}  loss {done.loss:.4f}  accuracy {done.accuracy:.2%}{validation}"
+        f"  {done.seconds:.1f} s  {done.images_per_second:,.0f} img/s"
+    )
