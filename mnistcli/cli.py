@@ -1,0 +1,335 @@
+"""The command line: each command parses, imports what it needs, calls the core and has the result shown."""
+
+import os
+import shlex
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+import mnistcli
+from mnistcli.config import Device, TrainConfig, choices, option_name, resolve
+from mnistcli.errors import DataError, ExitCode, MnistCliError
+
+if TYPE_CHECKING:
+    from mnistcli.report import Report
+
+
+class EdgeGroup(TyperGroup):
+    """The one place where an expected failure becomes a line on standard error and an exit code.
+
+    A bug is no expected failure and keeps its traceback; with --debug expected ones show theirs too.
+    """
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Note the two options that decide how failures look: a wrong command line leaves no parsed ones."""
+        words = args[: args.index("--")] if "--" in args else args
+        ctx.meta.update(as_json="--json" in words, debug="--debug" in words)
+        if not args:  # shows the help, by an exception
+            return super().parse_args(ctx, args)
+        with _edge(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command that was asked for."""
+        with _edge(ctx):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _edge(ctx: typer.Context) -> Iterator[None]:
+    try:
+        yield
+    except (MnistCliError, typer.TyperException) as error:
+        from mnistcli.report import failure
+
+        if ctx.meta["debug"]:
+            traceback.print_exc()
+        failure(_one_line(error, ctx), error.exit_code, as_json=ctx.meta["as_json"])
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _one_line(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> str:
+    if isinstance(error, MnistCliError):
+        return str(error)
+    command = f"{ctx.info_name} {ctx.invoked_subcommand or ''}".strip()
+    return f"{error.format_message().rstrip('.')}; see: {command} --help"
+
+
+app = typer.Typer(
+    name="mnistcli",
+    cls=EdgeGroup,
+    help="Download MNIST, look at it, train a network on it, evaluate it and read pictures of digits.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _key(name: str) -> Any:
+    """Declare the option of a configuration key.
+
+    It stays text here: `resolve` parses it as it parses environment variables, and reports all faults at once.
+    """
+    field, options = TrainConfig.model_fields[name], choices(name)
+    kind = field.annotation.__name__.lower() if isinstance(field.annotation, type) else ""
+    return typer.Option(
+        option_name(name),
+        help=f"{field.description} Default: {field.default}.",
+        metavar="|".join(options) or kind.upper(),
+        show_default=False,
+        autocompletion=lambda: options,
+        rich_help_panel="Configuration",
+    )
+
+
+DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", help="Folder that holds MNIST/raw.")
+DEVICE = typer.Option("--device", envvar="MNISTCLI_DEVICE", help="Where to compute; auto takes the fastest there is.")
+
+DataDir = Annotated[Path, DATA_DIR]
+DeviceName = Annotated[Device, DEVICE]
+NoDownload = Annotated[
+    bool,
+    typer.Option("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+WhichWeights = Annotated[
+    Literal["last", "best"],
+    typer.Option("--weights", help="The last weights, or those of the best epoch of a run with --val-size."),
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"mnistcli {mnistcli.__version__} (torch {version('torch')})")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the versions and exit.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@app.command()
+def download(
+    data_dir: DataDir = Path("data"),
+    places: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="PATH|URL",
+            help="Try this folder, .zip, .tgz or HTTP base first; may be given more than once.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch the files although they are there.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+    debug: Debug = False,
+) -> None:
+    """Put the four MNIST files, verified, where torchvision looks for them."""
+    from mnistcli.download import MNIST_FILES, raw_folder, unsound_files
+    from mnistcli.report import Report
+
+    report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
+    folder = raw_folder(data_dir)
+    wanted = list(MNIST_FILES) if force else unsound_files(folder)
+    if wanted:
+        _fetch(report, folder, wanted, places or [])
+    else:
+        report.say("already there, and verified")
+    report.downloaded(folder, wanted)
+
+
+def _fetch(report: "Report", folder: Path, wanted: list[Any], places: list[str]) -> None:
+    from mnistcli.download import fetch
+    from mnistcli.sources import find_sources
+
+    report.downloading(fetch(folder, wanted, find_sources(places)))
+
+
+def _provide_data(report: "Report", data_dir: Path, no_download: bool) -> None:
+    """Download what is missing, unless that is forbidden."""
+    from mnistcli.download import missing_files, raw_folder
+
+    folder = raw_folder(data_dir)
+    missing = missing_files(folder)
+    if not missing:
+        return
+    names = ", ".join(file.name for file in missing)
+    if no_download:
+        data_dir_option = shlex.quote(str(data_dir))
+        raise DataError(f"{folder} lacks {names}; get them with: mnistcli download --data-dir {data_dir_option}")
+    report.say(f"{folder} lacks {names}: downloading")
+    _fetch(report, folder, missing, [])
+
+
+@app.command()
+def show_samples(
+    data_dir: DataDir = Path("data"),
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which images.")] = "train",
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many.")] = 25,
+    digits: Annotated[
+        list[int] | None,
+        typer.Option("--digit", min=0, max=9, help="Only this digit; may be given more than once."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which ones.")] = 0,
+    output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("samples.png"),
+    show: Annotated[bool, typer.Option("--show", help="Show it in a window, too.")] = False,
+    no_download: NoDownload = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw a labelled grid of samples."""
+    from mnistcli import plots
+    from mnistcli.data import load_split, pick
+    from mnistcli.download import raw_folder
+    from mnistcli.files import check_writable
+    from mnistcli.report import Report
+
+    report = Report(as_json=as_json, quiet=quiet)
+    check_writable(output)
+    _provide_data(report, data_dir, no_download)
+    samples = pick(load_split(raw_folder(data_dir), split), count, digits or [], seed)
+    figure = plots.new_figure(window=show)
+    plots.draw_samples(figure, samples)
+    plots.save_figure(figure, output)
+    report.samples(samples, output)
+    if show and not plots.show_figure(figure):
+        report.say(f"there is no display to show a window on; the picture is in {output}")
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="NAME|FILE",
+            envvar="MNISTCLI_CONFIG",
+            help="A shipped configuration or a TOML file.",
+        ),
+    ] = None,
+    epochs: Annotated[str | None, _key("epochs")] = None,
+    lr: Annotated[str | None, _key("lr")] = None,
+    batch_size: Annotated[str | None, _key("batch_size")] = None,
+    optimizer: Annotated[str | None, _key("optimizer")] = None,
+    momentum: Annotated[str | None, _key("momentum")] = None,
+    weight_decay: Annotated[str | None, _key("weight_decay")] = None,
+    schedule: Annotated[str | None, _key("schedule")] = None,
+    val_size: Annotated[str | None, _key("val_size")] = None,
+    seed: Annotated[str | None, _key("seed")] = None,
+    device: Annotated[str | None, _key("device")] = None,
+    threads: Annotated[str | None, _key("threads")] = None,
+    output: Annotated[str | None, _key("output")] = None,
+    data_dir: Annotated[str | None, _key("data_dir")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="CKPT", help="Continue the run of this checkpoint.")
+    ] = None,
+    no_download: NoDownload = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network and save it; without options, as the classic tutorial does.
+
+    Precedence of each configuration key: its option, the variable MNISTCLI_<KEY>, --config, its default.
+    """
+    flags = {key: ctx.params[key] for key in TrainConfig.model_fields}
+    resolved = resolve(flags, os.environ, config)
+
+    from mnistcli.api import Stopped, open_run, train_events
+    from mnistcli.interrupt import StopRequest
+    from mnistcli.progress import TrainingView
+    from mnistcli.report import Report
+
+    report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
+    resolved, checkpoint = open_run(resolved, resume)
+    _provide_data(report, resolved.data_dir, no_download)
+    with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
+        for event in train_events(resolved, checkpoint, stop):
+            view.show(event)
+            report.training(event)
+    if stop.signal and isinstance(event, Stopped):
+        raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
+
+
+@app.command(name="eval")
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="The checkpoint to evaluate.")],
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="On which images.")] = "test",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = 1000,
+    fail_under: Annotated[
+        float | None,
+        typer.Option("--fail-under", min=0, max=1, help="Exit with 3 below this accuracy, 0 to 1."),
+    ] = None,
+    weights: WhichWeights = "last",
+    device: DeviceName = "auto",
+    data_dir: DataDir = Path("data"),
+    no_download: NoDownload = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
+    from mnistcli import api
+    from mnistcli.report import Report
+
+    report = Report(as_json=as_json, quiet=quiet)
+    _provide_data(report, data_dir, no_download)
+    started = time.perf_counter()
+    result = api.evaluate(
+        checkpoint, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights
+    )
+    report.evaluation(result, checkpoint, seconds=time.perf_counter() - started)
+    if fail_under is not None and result.accuracy < fail_under:
+        report.say(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under:.2%}")
+        raise typer.Exit(ExitCode.BELOW_THRESHOLD)
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of one digit each.")],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The network to ask.")] = Path("ckpt.pt"),
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Candidates to show on a terminal.")] = 3,
+    invert: Annotated[
+        Literal["auto", "yes", "no"],
+        typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the border."),
+    ] = "auto",
+    weights: WhichWeights = "last",
+    device: DeviceName = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Read pictures of digits: which one each shows, how sure that is, and the runners-up."""
+    from mnistcli import api
+    from mnistcli.report import Report
+
+    report = Report(as_json=as_json, quiet=quiet)
+    failed = 0
+    for answer in api.predict(images, checkpoint=checkpoint, invert=invert, device=device, weights=weights):
+        report.prediction(answer, checkpoint, top_k)
+        failed += answer.status == "error"
+    if failed:
+        raise typer.Exit(ExitCode.UNREADABLE)
