@@ -1,0 +1,115 @@
+"""Shared fixtures: a small synthetic MNIST, the real one where it can be had, and the command line."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from typer.testing import CliRunner, Result
+
+from mnistcli.cli import app
+from mnistcli.download import MNIST_FILES, missing_files, raw_folder
+from mnistcli.idx import idx_bytes
+
+REAL_DATA_DIR = os.environ.get("MNISTCLI_DATA_DIR")
+TRAIN_SIZE, TEST_SIZE = 600, 200
+
+RunCli = Callable[..., Result]
+RunProcess = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the caller's settings out of the tests, and help texts wide and plain."""
+    for name in [name for name in os.environ if name.startswith("MNISTCLI_")]:
+        monkeypatch.delenv(name)
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """Draw one digit an image, (N, 28, 28) uint8, light on dark, at a random place."""
+    rng = np.random.default_rng(seed)
+    font = ImageFont.load_default(size=20)
+    images = []
+    for label in labels:
+        image = Image.new("L", (28, 28))
+        place = tuple(rng.integers(4, 11, 2).tolist())
+        ImageDraw.Draw(image).text(place, str(label), fill=255, font=font, anchor="lt")
+        images.append(np.asarray(image))
+    return np.stack(images)
+
+
+def write_split(folder: Path, prefix: str, count: int, seed: int) -> None:
+    """Write one split as IDX files."""
+    labels = np.random.default_rng(seed).integers(0, 10, count, dtype=np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(draw_digits(labels, seed)))
+    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data folder with 600 training and 200 test digits of our own drawing."""
+    root = tmp_path_factory.mktemp("synthetic")
+    write_split(raw_folder(root), "train", TRAIN_SIZE, seed=1)
+    write_split(raw_folder(root), "t10k", TEST_SIZE, seed=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data folder with the real files, from MNISTCLI_DATA_DIR, ./data or any source that answers."""
+    for candidate in (REAL_DATA_DIR, "data"):
+        if candidate and not missing_files(raw_folder(Path(candidate))):
+            return Path(candidate).resolve()
+    root = tmp_path_factory.mktemp("mnist")
+    command = [sys.executable, "-m", "mnistcli", "download", "--data-dir", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no source gives the real MNIST: {done.stderr.strip()}")
+    assert not missing_files(raw_folder(root), MNIST_FILES)
+    return root
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCli:
+    """Run a command in this process, in an empty folder; bugs raise."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Result:
+        words = [str(argument) for argument in arguments]
+        return CliRunner().invoke(app, words, prog_name="mnistcli", catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> RunProcess:
+    """Run a command as a program of its own, without a terminal, in an empty folder."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "mnistcli", *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def plain(text: str) -> str:
+    """Strip ANSI control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)

@@ -1,0 +1,162 @@
+"""The file format: self-describing, strict, safe to load, never half written."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mnistcli import checkpoint as checkpoint_module
+from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.config import TrainConfig
+from mnistcli.data import Normalization
+from mnistcli.errors import CheckpointError, MnistCliError
+from mnistcli.loop import start
+from mnistcli.model import LeNet
+
+
+def make_checkpoint(run_id: str = "run") -> Checkpoint:
+    config = TrainConfig(lr=0.1, momentum=0.9, schedule="onecycle")
+    return Checkpoint.of(run_id, "lenet", start(config, LeNet(), 64), Normalization(), config)
+
+
+REMOVED = object()
+
+
+def edited(path: Path, **changes: Any) -> Path:
+    """Change or remove parts of a saved checkpoint."""
+    content = torch.load(path, weights_only=True) | changes
+    torch.save({name: part for name, part in content.items() if part is not REMOVED}, path)
+    return path
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "ckpt.pt"
+    save(make_checkpoint(), path)
+    return path
+
+
+def test_what_is_saved_is_loaded(saved: Path) -> None:
+    loaded = load(saved)
+    assert loaded.run_id == "run"
+    assert loaded.model == {"name": "lenet", "arguments": {}}
+    assert loaded.train_config() == TrainConfig(lr=0.1, momentum=0.9, schedule="onecycle")
+    assert loaded.pixel_normalization() == Normalization(0.1307, 0.3081)
+    assert set(loaded.versions) == {"mnistcli", "torch", "python"}
+
+
+def test_a_rebuilt_network_gives_the_same_logits(tmp_path: Path) -> None:
+    net, images = LeNet().eval(), torch.randn(5, 1, 28, 28)
+    config = TrainConfig()
+    save(Checkpoint.of("run", "lenet", start(config, net, 64), Normalization(), config), tmp_path / "a.pt")
+    assert torch.equal(load(tmp_path / "a.pt").build_model().eval()(images), net(images))
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", pickle.dumps({"a": 1})])
+def test_junk_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ckpt.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{path} is not a checkpoint, or a damaged one"):
+        load(path)
+
+
+def test_a_cut_file_is_named(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(saved)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*; make one with: mnistcli train"):
+        load(tmp_path / "ckpt.pt")
+
+
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"cannot read {tmp_path}: Is a directory"):
+        load(tmp_path)
+
+
+def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    torch.save({"format": Harm()}, tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError):
+        load(tmp_path / "ckpt.pt")
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"format": REMOVED}, "was not written by mnistcli"),
+        ({"format_version": 99}, "has checkpoint format 99"),
+        ({"weights": REMOVED}, "missing, unknown or wrong parts: weights"),
+        ({"extra": 1, "epoch": "one"}, "missing, unknown or wrong parts: epoch, extra"),
+    ],
+)
+def test_parts_that_are_not_as_they_should_be(saved: Path, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CheckpointError, match=reason):
+        load(edited(saved, **changes))
+
+
+def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
+    loaded = load(edited(saved, weights={"conv1.weight": torch.zeros(1)}))
+    with pytest.raises(CheckpointError, match="the weights do not fit the network 'lenet'"):
+        loaded.build_model()
+
+
+def test_best_weights_have_to_be_there(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match="no best epoch: train with --val-size"):
+        load(saved).build_model("best")
+
+
+def test_the_same_run_replaces_its_file(saved: Path) -> None:
+    assert save(make_checkpoint(), saved) is None
+    assert [path.name for path in saved.parent.iterdir()] == ["ckpt.pt"]
+
+
+@pytest.mark.parametrize("other", ["another run", "no checkpoint"])
+def test_another_file_is_kept_under_its_date(saved: Path, other: str) -> None:
+    if other == "no checkpoint":
+        saved.write_text("a letter")
+    content = saved.read_bytes()
+    os.utime(saved, (1_000_000_000, 1_000_000_000))
+    backup = save(make_checkpoint("another"), saved)
+    assert backup is not None
+    assert backup.name.startswith("ckpt.2001-09-09-")
+    assert backup.read_bytes() == content
+    assert load(saved).run_id == "another"
+
+
+def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = saved.read_bytes()
+
+    def fail(path: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(MnistCliError, match=r"cannot write .*: No space left on device; choose another place"):
+        save(make_checkpoint(), saved)
+    assert saved.read_bytes() == content
+    assert [path.name for path in saved.parent.iterdir()] == ["ckpt.pt"]
+
+
+def test_the_file_holds_tensors_and_plain_values_only(saved: Path) -> None:
+    def check(value: object) -> None:
+        if isinstance(value, dict):
+            assert all(isinstance(key, (str, int)) for key in value)
+            for part in value.values():
+                check(part)
+        elif isinstance(value, list):
+            for part in value:
+                check(part)
+        else:
+            assert isinstance(value, (torch.Tensor, str, int, float, bool, type(None))), value
+
+    check(torch.load(saved, weights_only=True))
+    assert checkpoint_module.FORMAT_VERSION == 1

@@ -1,0 +1,102 @@
+"""Precedence, and faults that are all named at once."""
+
+from pathlib import Path
+
+import pytest
+
+from mnistcli.config import TrainConfig, read_config, resolve, shipped_configs
+from mnistcli.errors import ConfigError
+
+
+def test_without_anything_the_defaults_are_the_tutorials() -> None:
+    config = resolve({}, {})
+    assert (config.epochs, config.lr, config.batch_size, config.optimizer) == (1, 0.01, 64, "sgd")
+    assert config.model_fields_set == set()
+
+
+def test_lenet_toml_spells_the_defaults_out() -> None:
+    assert resolve({}, {}, "lenet") == TrainConfig()
+    recipe = set(TrainConfig.model_fields) - {"device", "threads", "output", "data_dir"}
+    assert set(read_config("lenet")) == recipe
+
+
+def test_every_shipped_config_is_valid() -> None:
+    assert "lenet" in shipped_configs()
+    for name in shipped_configs():
+        resolve({}, {}, name)
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("epochs = 2\nlr = 0.2\nseed = 2\n")
+    config = resolve({"epochs": "4", "lr": None}, {"MNISTCLI_EPOCHS": "3", "MNISTCLI_LR": "0.3"}, str(file))
+    assert (config.epochs, config.lr, config.seed, config.batch_size) == (4, 0.3, 2, 64)
+    assert config.model_fields_set == {"epochs", "lr", "seed"}
+
+
+def test_all_faults_of_all_places_are_named_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('lr = -1\nepocs = 3\nbatch_size = "64"\nval_size = 1.5\n')
+    with pytest.raises(ConfigError) as caught:
+        resolve({"epochs": "0", "optimizer": "adam"}, {"MNISTCLI_SEED": "x", "MNISTCLI_TREADS": "2"}, str(file))
+    faults = str(caught.value).splitlines()
+    assert len(faults) == 8
+    for fault in (
+        f"lr in {file} = -1: must be greater than 0",
+        f"epocs in {file} is not known; did you mean epochs?",
+        f"batch_size in {file} = 64: must be a valid integer",
+        f"val_size in {file} = 1.5: must be a valid integer",
+        "MNISTCLI_SEED = x: must be a valid integer, unable to parse string as an integer",
+        "MNISTCLI_TREADS is not known; did you mean threads?",
+        "--epochs = 0: must be greater than or equal to 1",
+        "--optimizer = adam: must be 'sgd' or 'adamw'",
+    ):
+        assert fault in faults
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "fast"])
+def test_a_learning_rate_is_a_positive_number(text: str) -> None:
+    with pytest.raises(ConfigError, match="--lr"):
+        resolve({"lr": text}, {})
+
+
+def test_momentum_without_effect_is_refused() -> None:
+    with pytest.raises(ConfigError, match="momentum belongs to sgd"):
+        resolve({"momentum": "0.9"}, {"MNISTCLI_OPTIMIZER": "adamw"})
+
+
+def test_other_programs_variables_do_not_count() -> None:
+    assert resolve({}, {"EPOCHS": "7", "MNISTCLI_CONFIG": "x", "MNISTCLI_NO_DOWNLOAD": "1"}) == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "neither a file nor one of the shipped"), ("epochs 3", "not TOML"), (b"\xff", "not TOML")],
+)
+def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: str | bytes | None, reason: str) -> None:
+    file = tmp_path / "mine.toml"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_config(str(file))
+    assert str(file) in str(caught.value)
+
+
+def test_a_continued_run_keeps_what_is_not_asked_otherwise() -> None:
+    saved = TrainConfig(lr=0.1, seed=3, data_dir=Path("elsewhere"), output=Path("first.pt"))
+    config = TrainConfig(epochs=5).continuing(saved, Path("moved.pt"))
+    assert config == TrainConfig(epochs=5, lr=0.1, seed=3, data_dir=Path("elsewhere"), output=Path("moved.pt"))
+
+
+def test_another_run_is_refused_by_name() -> None:
+    with pytest.raises(
+        ConfigError, match=r"lr is 0.2 here and 0.1 in the run; batch_size is 32 here and 64 in the run"
+    ):
+        TrainConfig(epochs=3, lr=0.2, batch_size=32).continuing(TrainConfig(lr=0.1), Path("ckpt.pt"))
+
+
+def test_a_schedule_cannot_be_stretched() -> None:
+    saved = TrainConfig(epochs=2, schedule="cosine")
+    assert TrainConfig(epochs=2).continuing(saved, Path("ckpt.pt")).epochs == 2
+    with pytest.raises(ConfigError, match="epochs is 3 here and 2 in the run"):
+        TrainConfig(epochs=3).continuing(saved, Path("ckpt.pt"))

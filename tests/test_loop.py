@@ -1,0 +1,137 @@
+"""The arithmetic of training and scoring."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mnistcli.config import TrainConfig
+from mnistcli.data import Normalization, Samples
+from mnistcli.errors import DivergedError
+from mnistcli.loop import EpochDone, StepDone, TrainState, fit, infer, score, start
+from mnistcli.model import LeNet
+
+NORMALIZATION = Normalization()
+
+
+def make_samples(count: int, seed: int = 0) -> Samples:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    return Samples(images, torch.randint(10, (count,), generator=generator))
+
+
+def make_state(config: TrainConfig, train_size: int) -> TrainState:
+    torch.manual_seed(config.seed)
+    return start(config, LeNet(), train_size)
+
+
+def run(
+    state: TrainState, train: Samples, config: TrainConfig, val: Samples | None = None
+) -> list[StepDone | EpochDone]:
+    return list(fit(state, train, val, NORMALIZATION, epochs=config.epochs, batch_size=config.batch_size))
+
+
+def test_one_batch_can_be_learned_by_heart() -> None:
+    config = TrainConfig(epochs=100, lr=0.003, optimizer="adamw", batch_size=16)
+    train = make_samples(16)
+    state = make_state(config, len(train))
+    run(state, train, config)
+    assert state.history[0].loss == pytest.approx(math.log(10), abs=0.1)
+    assert state.history[-1].accuracy == 1.0
+
+
+def test_events_count_every_image_once() -> None:
+    config = TrainConfig(epochs=2, batch_size=16)
+    train = make_samples(40)
+    events = run(make_state(config, len(train)), train, config)
+    assert [type(event).__name__ for event in events] == ["StepDone", "StepDone", "StepDone", "EpochDone"] * 2
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert [(event.epoch, event.step, event.steps, event.images) for event in steps[:3]] == [
+        (1, 1, 3, 16),
+        (1, 2, 3, 32),
+        (1, 3, 3, 40),
+    ]
+
+
+def test_an_epoch_is_the_plain_loop() -> None:
+    """One epoch equals the tutorial's lines, fed in the same order."""
+    config = TrainConfig(batch_size=16, lr=0.1, momentum=0.5, weight_decay=0.01)
+    train = make_samples(40)
+    state = make_state(config, len(train))
+    (*_, done) = run(state, train, config)
+
+    torch.manual_seed(config.seed)
+    net = LeNet()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5, weight_decay=0.01)
+    losses = 0.0
+    for batch in torch.randperm(40, generator=torch.Generator().manual_seed(0)).split(16):  # type: ignore[no-untyped-call]
+        loss = F.cross_entropy(net(NORMALIZATION(train.images[batch])), train.labels[batch])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses += loss.item() * len(batch)
+    assert isinstance(done, EpochDone)
+    assert done.loss == pytest.approx(losses / 40, rel=1e-5)
+    for mine, plain in zip(state.model.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(mine, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_every_optimizer_runs_under_every_schedule(optimizer: str, schedule: str) -> None:
+    config = TrainConfig.model_validate({"epochs": 2, "batch_size": 16, "optimizer": optimizer, "schedule": schedule})
+    train = make_samples(40)
+    state = make_state(config, len(train))
+    rates = [state.optimizer.param_groups[0]["lr"]]
+    for event in fit(state, train, None, NORMALIZATION, epochs=2, batch_size=16):
+        if isinstance(event, StepDone):
+            rates.append(state.optimizer.param_groups[0]["lr"])
+    *used, _after_the_last = rates
+    assert len(used) == 6
+    assert max(used) == pytest.approx(config.lr, rel=0.02)
+    assert used[-1] == config.lr if schedule == "constant" else used[-1] < config.lr / 10
+
+
+def test_the_best_epoch_is_kept_beside_the_last() -> None:
+    config = TrainConfig(epochs=4, batch_size=16, lr=0.1)
+    train, val = make_samples(64), make_samples(30, seed=1)
+    state = make_state(config, len(train))
+    weights = []
+    for event in fit(state, train, val, NORMALIZATION, epochs=4, batch_size=16):
+        if isinstance(event, EpochDone):
+            weights.append({name: tensor.clone() for name, tensor in state.model.state_dict().items()})
+    accuracies = [done.val_accuracy for done in state.history]
+    assert state.best is not None
+    assert state.best.epoch - 1 == accuracies.index(max(accuracies, key=lambda accuracy: accuracy or 0))
+    for name, tensor in state.best.weights.items():
+        assert torch.equal(tensor, weights[state.best.epoch - 1][name])
+
+
+def test_a_loss_that_is_not_finite_stops_training() -> None:
+    config = TrainConfig(epochs=3, lr=1e9, batch_size=16)
+    train = make_samples(40)
+    with pytest.raises(DivergedError, match=r"epoch 1, step 3.*smaller --lr"):
+        run(make_state(config, len(train)), train, config)
+
+
+def test_inference_does_not_depend_on_the_batch_size() -> None:
+    torch.manual_seed(0)
+    net, images = LeNet(), make_samples(25).images
+    whole = infer(net, images, NORMALIZATION)
+    assert (whole.shape, whole.dtype, whole.requires_grad) == ((25, 10), torch.float32, False)
+    torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=7), whole)
+
+
+def test_scores_agree_with_counting_by_hand() -> None:
+    answers = torch.tensor([0, 1, 1, 2, 2, 2])
+    labels = torch.tensor([0, 1, 2, 2, 2, 0])
+    logits = F.one_hot(answers, 10).float() * 5
+    result = score(logits, labels)
+    assert (result.correct, result.total, result.accuracy) == (4, 6, 4 / 6)
+    assert result.loss == pytest.approx(F.cross_entropy(logits, labels).item())
+    assert result.confusion[0].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    two = result.per_digit[2]
+    assert (two.precision, two.recall, two.count) == (2 / 3, 2 / 3, 3)
+    nine = result.per_digit[9]
+    assert (nine.precision, nine.recall, nine.count) == (None, None, 0)

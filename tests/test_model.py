@@ -1,0 +1,49 @@
+"""The network is the tutorial's."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mnistcli.errors import CheckpointError
+from mnistcli.model import LeNet, build_model
+
+
+def test_lenet_has_the_tutorials_size() -> None:
+    assert sum(parameter.numel() for parameter in LeNet().parameters()) == 44_426
+
+
+def test_lenet_is_the_plain_network_forward_and_backward() -> None:
+    torch.manual_seed(0)
+    net = LeNet().double()
+    images = torch.randn(8, 1, 28, 28, dtype=torch.float64)
+
+    def tutorial(x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(F.relu(net.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(net.conv2(x)), 2).flatten(1)
+        logits: torch.Tensor = net.fc3(F.relu(net.fc2(F.relu(net.fc1(x)))))
+        return logits
+
+    ours, theirs = net(images), tutorial(images)
+    assert torch.equal(ours, theirs)
+    parameters = list(net.parameters())
+    for mine, plain in zip(
+        torch.autograd.grad(ours.square().sum(), parameters),
+        torch.autograd.grad(theirs.square().sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, plain)
+
+
+def test_an_untrained_network_guesses() -> None:
+    torch.manual_seed(0)
+    loss = F.cross_entropy(LeNet()(torch.randn(256, 1, 28, 28)), torch.randint(10, (256,)))
+    assert abs(loss.item() - math.log(10)) < 0.05
+
+
+def test_an_unknown_network_or_argument_is_named() -> None:
+    with pytest.raises(CheckpointError, match="no network is called 'resnet'; known: lenet"):
+        build_model("resnet", {})
+    with pytest.raises(CheckpointError, match="'lenet' does not take"):
+        build_model("lenet", {"width": 2})
