@@ -269,7 +269,8 @@ def train(
     with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
         for event in train_events(resolved, checkpoint, stop):
             view.show(event)
-            report.training(event)
+            report.epoch(event)
+    report.trained(event)
     if stop.signal and isinstance(event, Stopped):
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
 

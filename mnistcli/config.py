@@ -64,7 +64,7 @@ class TrainConfig(BaseModel):
         Raises:
             ConfigError: a key is set to another value than the run's, and that would make it a different run.
         """
-        asked = {name: getattr(self, name) for name in self.model_fields_set}
+        asked = {name: getattr(self, name) for name in TrainConfig.model_fields if name in self.model_fields_set}
         run = saved.model_dump()
         changed = [name for name in asked if name not in RESUMABLE_KEYS and asked[name] != run[name]]
         # A schedule that has a shape is laid out over the total: other epochs would bend it half-way.

@@ -1,5 +1,6 @@
 """From a picture that a person has to the image that the network was trained on."""
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +46,8 @@ def read_grey(path: Path) -> Grey:
         ImageError: the file is missing or is no picture.
     """
     try:
-        with Image.open(path) as picture:
+        # Pillow warns of what it can read all the same; what it cannot, it raises.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture)
             if upright.has_transparency_data:
                 upright = upright.convert("RGBA")

@@ -56,6 +56,7 @@ class TrainingView:
     def _start(self, event: Started) -> None:
         held_out = f", {event.val_size:,} held out to validate" if event.val_size else ""
         self.console.print(f"training on {event.train_size:,} images{held_out}, on {event.device}")
+        self.pace = _Pace()
         if event.epoch >= event.epochs:
             self.console.print(f"nothing to do: {event.epoch} of {event.epochs} epochs are finished already")
         elif event.epoch or event.step:
@@ -74,7 +75,7 @@ class TrainingView:
         self.looked = now
         if self.progress:
             epochs, batches = self.progress.task_ids
-            self.progress.update(epochs, completed=event.epoch - (not is_last))
+            self.progress.update(epochs, completed=event.epoch - 1 + event.step / event.steps)
             self.progress.update(
                 batches, total=event.steps, completed=event.step, figures=self.pace.figures(event, now)
             )
@@ -89,7 +90,6 @@ class _Pace:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.first_images: int | None = None
         self.images = 0
         self.loss_sum = 0.0
         self.smoothed: float | None = None

@@ -50,8 +50,10 @@ class Report:
         self.as_json = as_json
         self.out, self.err = _console(sys.stdout), _console(sys.stderr)
         self.err.quiet = quiet
-        self.bars = progress and not quiet and is_terminal(sys.stderr)
         self.to_person = is_terminal(sys.stdout)
+        # Objects that come between the bars on the same screen would tear both.
+        mingles = as_json and self.to_person
+        self.bars = progress and not quiet and not mingles and is_terminal(sys.stderr)
 
     def say(self, text: str) -> None:
         """Tell the person something that is not the answer."""
@@ -109,14 +111,18 @@ class Report:
             self.preview(samples.images)
         self.answer(str(output))
 
-    def training(self, event: "TrainEvent") -> None:
-        """Answer with each epoch where answers are JSON, and with the checkpoint at the end."""
-        from mnistcli.api import Finished, Stopped
+    def epoch(self, event: "TrainEvent") -> None:
+        """Answer with each epoch, where answers are JSON."""
         from mnistcli.loop import EpochDone
 
-        match event:
-            case EpochDone() if self.as_json:
-                self.document(event="epoch", **asdict(event))
+        if self.as_json and isinstance(event, EpochDone):
+            self.document(event="epoch", **asdict(event))
+
+    def trained(self, last: "TrainEvent") -> None:
+        """Answer with the checkpoint, once the last event has come."""
+        from mnistcli.api import Finished, Stopped
+
+        match last:
             case Finished(checkpoint, history, advice):
                 if self.as_json:
                     self.document(event="end", checkpoint=str(checkpoint), epochs=len(history), advice=advice)
@@ -129,7 +135,8 @@ class Report:
                 resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
                 if self.as_json:
                     self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
-                self.say(f"stopped after {epoch} epochs and {step:,} steps, saved; continue with: {resume}")
+                self.say(f"stopped after {epoch} epochs and {step:,} steps; saved as {checkpoint}")
+                self.say(f"continue with: {resume}")
 
     def evaluation(self, result: "Evaluation", checkpoint: Path, seconds: float) -> None:
         """Answer with the scores, in tables."""
