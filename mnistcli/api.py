@@ -14,7 +14,7 @@ from mnistcli.checkpoint import Checkpoint, Weights, load, save
 from mnistcli.config import Device, TrainConfig
 from mnistcli.data import Normalization, Split, hold_out, load_split
 from mnistcli.download import MNIST_FILES, fetch, raw_folder, unsound_files
-from mnistcli.errors import ConfigError, ImageError
+from mnistcli.errors import ConfigError, DivergedError, ImageError
 from mnistcli.files import check_writable
 from mnistcli.images import Invert, load_image
 from mnistcli.loop import EpochDone, Evaluation, StepDone, TrainState, fit, infer, score, start
@@ -150,21 +150,26 @@ def train_events(
 
     val_size = len(val) if val else 0
     yield Started(len(train), val_size, str(device), config.epochs, state.epoch, state.step)
-    for event in fit(
+    events = fit(
         state,
         train.to(device),
         val.to(device) if val else None,
         run.normalization,
         epochs=config.epochs,
         batch_size=config.batch_size,
-    ):
-        yield event
-        if isinstance(event, EpochDone):
-            yield from run.save()
-        if should_stop() and state.epoch < config.epochs:
-            yield from run.save()
-            yield Stopped(config.output, state.epoch, state.step)
-            return
+    )
+    try:
+        for event in events:
+            if isinstance(event, EpochDone):  # saved first, so that whoever hears of it can rely on it
+                yield from run.save()
+            yield event
+            if should_stop() and state.epoch < config.epochs:
+                yield from run.save()
+                yield Stopped(config.output, state.epoch, state.step)
+                return
+    except DivergedError as error:
+        kept = f"{config.output} holds epoch {state.epoch}" if state.epoch else "nothing was saved"
+        raise DivergedError(f"{error}; {kept}") from None
     if not config.output.exists():  # nothing was left to train, and the result is wanted in another place
         yield from run.save()
     yield Finished(config.output, state.history, _advice(config, state.history[-1]))

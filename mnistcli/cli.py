@@ -53,6 +53,9 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         failure(_one_line(error, ctx), error.exit_code, as_json=ctx.meta["as_json"])
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
+        from mnistcli.report import failure
+
+        failure("interrupted", ExitCode.INTERRUPTED, as_json=ctx.meta["as_json"])
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
@@ -173,11 +176,10 @@ def _provide_data(report: "Report", data_dir: Path, no_download: bool) -> None:
     missing = missing_files(folder)
     if not missing:
         return
-    names = ", ".join(file.name for file in missing)
+    lack = f"{folder} lacks {', '.join(file.name for file in missing)}"
     if no_download:
-        data_dir_option = shlex.quote(str(data_dir))
-        raise DataError(f"{folder} lacks {names}; get them with: mnistcli download --data-dir {data_dir_option}")
-    report.say(f"{folder} lacks {names}: downloading")
+        raise DataError(f"{lack}; get them with: mnistcli download --data-dir {shlex.quote(str(data_dir))}")
+    report.say(f"{lack}: downloading")
     _fetch(report, folder, missing, [])
 
 
@@ -294,9 +296,11 @@ def evaluate(
 ) -> None:
     """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
     from mnistcli import api
+    from mnistcli.checkpoint import load
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
+    load(checkpoint)  # a wrong path is told now, not after a download
     _provide_data(report, data_dir, no_download)
     started = time.perf_counter()
     result = api.evaluate(

@@ -12,6 +12,7 @@ from mnistcli.loop import EpochDone, StepDone
 
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
+OTHER_COLUMNS_WIDTH = 64  # what is beside the bar, and two more for the ^C that a terminal echoes
 SMOOTHING = 0.3  # weight of the newest loss shown, at ten a second
 
 
@@ -106,16 +107,16 @@ class _Pace:
 
 
 def _progress(console: Console) -> Progress:
+    bar_width = min(max(console.width - OTHER_COLUMNS_WIDTH, 5), 40)
     return Progress(
         TextColumn("{task.description}"),
         MofNCompleteColumn(),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width),
         TextColumn("{task.fields[figures]}", markup=False),
         TimeRemainingColumn(compact=True),
         console=console,
         auto_refresh=False,  # a drawing thread would take its time from the training one
         transient=True,
-        expand=True,
     )
 
 

@@ -60,21 +60,21 @@ class Report:
         self.err.print(text)
 
     def answer(self, text: str) -> None:
-        """Give the answer as text."""
-        self.out.print(text)
+        """Give the answer as text, to the letter: rich would turn a tab into spaces."""
+        self.out.file.write(text + "\n")
+        self.out.file.flush()
 
     def document(self, **content: Any) -> None:
         """Give the answer as a JSON object in a line."""
         # NaN and infinity are no JSON; the core gives None where there is no number.
-        self.out.file.write(json.dumps({"schema": SCHEMA, **content}, allow_nan=False) + "\n")
-        self.out.file.flush()
+        self.answer(json.dumps({"schema": SCHEMA, **content}, allow_nan=False))
 
     def downloading(self, events: Iterable["download.Event"]) -> bool:
         """Follow a download to its end; tell whether there was anything to fetch."""
         from mnistcli.download import Placed, Received, Retrying, SourceFailed, Trying, Wanted
 
-        columns = TextColumn("{task.description}"), BarColumn(bar_width=None), DownloadColumn()
-        bar = Progress(*columns, console=self.err, transient=True, expand=True, disable=not self.bars)
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
+        bar = Progress(*columns, console=self.err, transient=True, disable=not self.bars)
         is_wanted = False
         with bar:
             task = bar.add_task("downloading", total=None)
@@ -155,19 +155,17 @@ class Report:
         self.answer(
             f"accuracy {result.accuracy:.2%} ({result.correct:,} of {result.total:,})  loss {result.loss:.4f}\n"
         )
-        scores = Table("digit", "precision", "recall", "count", box=box.SIMPLE_HEAD, title="per digit")
+        scores = _table("per digit", "digit", "precision", "recall", "count")
         for score in result.per_digit:
             scores.add_row(str(score.digit), _percent(score.precision), _percent(score.recall), f"{score.count:,}")
-        self.out.print(scores)
-        confusion = Table("", *map(str, range(10)), box=box.SIMPLE_HEAD, title="row: digit, column: answer")
+        confusion = _table("row: digit, column: answer", "", *map(str, range(10)))
         for digit, row in enumerate(result.confusion.tolist()):
             cells = [
                 Text(str(count) if count else ".", style="bold" if digit == answer else "")
                 for answer, count in enumerate(row)
             ]
             confusion.add_row(Text(str(digit), style="bold"), *cells)
-        for column in [*scores.columns, *confusion.columns]:
-            column.justify = "right"
+        self.out.print(scores)
         self.out.print(confusion)
 
     def prediction(self, answer: "Prediction", checkpoint: Path, top_k: int) -> None:
@@ -223,10 +221,20 @@ def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
 
 
 def failure(message: str, exit_code: int, *, as_json: bool) -> None:
-    """Report an expected failure in a line on standard error, and as an object too where answers are JSON."""
-    Report().say(f"error: {message}")
+    """Report an expected failure on standard error, and as an object too where answers are JSON.
+
+    It is one line; several faults found at once have a line each.
+    """
+    Report().say("error: " + message.replace("\n", "\n       "))
     if as_json:
         Report().document(event="error", status="error", error=message, exit_code=int(exit_code))
+
+
+def _table(title: str, *headers: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for header in headers:
+        table.add_column(header, justify="right")
+    return table
 
 
 def _percent(share: float | None) -> str:
