@@ -1,0 +1,205 @@
+"""Whole runs through the Python API: reproducible, resumable, and with the promised events."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mnistcli
+from conftest import draw_digits
+from mnistcli.api import BackedUp, Finished, Started, Stopped, open_run, train_events
+from mnistcli.checkpoint import Checkpoint, load
+from mnistcli.config import TrainConfig
+from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
+from mnistcli.loop import EpochDone
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def make_config(tmp_path: Path, data_dir: Path) -> MakeConfig:
+    """Configure a small run on the synthetic set."""
+
+    def make(**keys: object) -> TrainConfig:
+        defaults = {"data_dir": data_dir, "output": tmp_path / "ckpt.pt", "lr": 0.1}
+        return TrainConfig.model_validate(defaults | keys)
+
+    return make
+
+
+def assert_same_run(one: Checkpoint, other: Checkpoint) -> None:
+    """Hold two checkpoints to bit-equal weights, optimizer state and history (but for the clock)."""
+    assert all(torch.equal(tensor, other.weights[name]) for name, tensor in one.weights.items())
+    assert str(one.optimizer) == str(other.optimizer)
+    assert torch.equal(one.generators["shuffle"], other.generators["shuffle"])
+    assert (one.epoch, one.partial["step"]) == (other.epoch, other.partial["step"])
+    clocks = {"seconds", "images_per_second", "epochs"}
+    for mine, theirs in zip(one.history, other.history, strict=True):
+        assert {key: mine[key] for key in mine.keys() - clocks} == {key: theirs[key] for key in theirs.keys() - clocks}
+
+
+def test_the_same_seed_gives_the_same_bits(make_config: MakeConfig, tmp_path: Path) -> None:
+    results = [mnistcli.train(make_config(output=tmp_path / name)) for name in ("a.pt", "b.pt")]
+    assert_same_run(*(load(result.checkpoint) for result in results))
+    other = mnistcli.train(make_config(output=tmp_path / "c.pt", seed=1))
+    assert not torch.equal(load(other.checkpoint).weights["fc3.bias"], load(tmp_path / "a.pt").weights["fc3.bias"])
+
+
+def test_training_leaves_the_callers_generator_alone(make_config: MakeConfig) -> None:
+    before = torch.get_rng_state()
+    mnistcli.train(make_config())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"momentum": 0.9, "val_size": 100},
+        {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.01},
+    ],
+)
+def test_two_epochs_are_one_and_a_resumed_one(make_config: MakeConfig, tmp_path: Path, keys: dict[str, object]) -> None:
+    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
+    mnistcli.train(make_config(epochs=2, output=whole, **keys))
+    mnistcli.train(make_config(epochs=1, output=split, **keys))
+    result = mnistcli.train(TrainConfig(epochs=2), resume=split)
+    assert result.checkpoint == split
+    assert_same_run(load(whole), load(split))
+    best = load(whole).best, load(split).best
+    assert (best[0] is None) == (best[1] is None) == ("val_size" not in keys)
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 10, 13, 20])
+@pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine"])
+def test_a_run_stopped_at_any_step_continues_bit_for_bit(
+    make_config: MakeConfig, tmp_path: Path, schedule: str, stop_after: int
+) -> None:
+    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
+    keys = {"epochs": 3, "schedule": schedule, "momentum": 0.5, "val_size": 50}  # 9 steps and one event an epoch
+    mnistcli.train(make_config(output=whole, **keys))
+
+    asked = iter(range(1, 100))
+    events = list(train_events(make_config(output=split, **keys), should_stop=lambda: next(asked) >= stop_after))
+    assert isinstance(events[-1], Stopped)
+    assert load(split).partial["step"] == events[-1].step == stop_after % 10
+    mnistcli.train(resume=split)
+    assert_same_run(load(whole), load(split))
+
+
+def test_a_finished_run_has_nothing_to_do(make_config: MakeConfig) -> None:
+    first = mnistcli.train(make_config(epochs=2))
+    content = first.checkpoint.read_bytes()
+    events = list(train_events(*open_run(TrainConfig(epochs=1), first.checkpoint)))
+    assert [type(event) for event in events] == [Started, Finished]
+    assert first.checkpoint.read_bytes() == content
+
+
+def test_a_finished_run_can_be_put_elsewhere(make_config: MakeConfig, tmp_path: Path) -> None:
+    first = mnistcli.train(make_config())
+    second = mnistcli.train(TrainConfig(output=tmp_path / "elsewhere.pt"), resume=first.checkpoint)
+    assert_same_run(load(first.checkpoint), load(second.checkpoint))
+
+
+def test_another_runs_file_is_backed_up_once(make_config: MakeConfig) -> None:
+    first = load(mnistcli.train(make_config()).checkpoint)
+    events = list(train_events(make_config(epochs=3, seed=1)))
+    (kept,) = [event for event in events if isinstance(event, BackedUp)]
+    assert load(kept.backup).run_id == first.run_id != load(kept.output).run_id
+
+
+def test_every_epoch_is_saved_with_its_history(make_config: MakeConfig) -> None:
+    config = make_config(epochs=3, val_size=100)
+    for event in train_events(config):
+        if isinstance(event, EpochDone):
+            checkpoint = load(config.output)
+            assert checkpoint.epoch == event.epoch == len(checkpoint.history)
+    assert checkpoint.best is not None
+    assert checkpoint.best["val_accuracy"] == max(done["val_accuracy"] for done in checkpoint.history)
+    assert (checkpoint.config["epochs"], checkpoint.seed) == (3, 0)
+
+
+def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
+    result = mnistcli.train(make_config(epochs=15, momentum=0.9, lr=0.03, val_size=100))
+    scores = mnistcli.evaluate(result.checkpoint, data_dir=data_dir)
+    assert scores.accuracy > 0.9
+    assert scores.total == scores.confusion.sum() == 200
+    assert mnistcli.evaluate(result.checkpoint, data_dir=data_dir, weights="best").accuracy > 0.9
+
+    digits = np.array([3, 1, 4], np.uint8)
+    paths = [tmp_path / f"{digit}.png" for digit in digits]
+    for path, image in zip(paths, draw_digits(digits, seed=9), strict=True):
+        Image.fromarray(image).save(path)
+    answers = list(mnistcli.predict([*paths, tmp_path / "none.png"], checkpoint=result.checkpoint))
+    assert [answer.path for answer in answers] == [*map(str, paths), str(tmp_path / "none.png")]
+    assert [answer.digit for answer in answers[:3]] == [3, 1, 4]
+    assert sum(answers[0].probabilities) == pytest.approx(1)
+    assert answers[0].confidence == max(answers[0].probabilities)
+    assert answers[0].top(10)[0] == (3, answers[0].confidence)
+    assert (answers[3].status, answers[3].digit, answers[3].confidence) == ("error", None, None)
+
+
+def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> None:
+    path = mnistcli.train(make_config()).checkpoint
+    content = torch.load(path, weights_only=True)
+    content["optimizer"]["param_groups"][0]["lr"] = 1e9  # what no option can do: a second epoch that goes astray
+    torch.save(content, path)
+    good = path.read_bytes()
+    with pytest.raises(DivergedError, match=f"{path} holds epoch 1"):
+        mnistcli.train(TrainConfig(epochs=2), resume=path)
+    assert path.read_bytes() == good
+
+
+def test_a_run_that_diverges_at_once_leaves_the_place_alone(make_config: MakeConfig) -> None:
+    config = make_config(lr=1e9)
+    with pytest.raises(DivergedError, match="nothing was saved"):
+        mnistcli.train(config)
+    assert not config.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try --lr 0.1"), (3.0, "too high; try --lr 0.01")]
+)
+def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, lr: float, cause: str) -> None:
+    *_, last = train_events(make_config(lr=lr))
+    assert isinstance(last, Finished)
+    assert last.advice is not None
+    assert cause in last.advice
+
+
+def test_faults_are_told_before_any_work(make_config: MakeConfig, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is missing; get it with: mnistcli download"):
+        mnistcli.train(make_config(data_dir=tmp_path))
+    with pytest.raises(ConfigError, match="--val-size 600"):
+        mnistcli.train(make_config(val_size=600))
+    with pytest.raises(ConfigError, match="is a folder"):
+        mnistcli.train(make_config(output=tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(MnistCliError, match="cannot write"):
+        mnistcli.train(make_config(output=tmp_path / "file" / "ckpt.pt"))
+    with pytest.raises(CheckpointError):
+        mnistcli.train(resume=tmp_path / "none.pt")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_a_missing_device_is_named(make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match="--device cuda"):
+        mnistcli.train(make_config(device="cuda"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_checkpoint_moves_between_devices(make_config: MakeConfig, data_dir: Path) -> None:
+    on_gpu = mnistcli.train(make_config(device="cuda")).checkpoint
+    cpu, gpu = (mnistcli.evaluate(on_gpu, data_dir=data_dir, device=device) for device in ("cpu", "cuda"))
+    assert cpu.loss == pytest.approx(gpu.loss, rel=1e-3)
+    mnistcli.train(TrainConfig(epochs=2, device="cpu"), resume=on_gpu)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in mnistcli.__all__:
+        assert getattr(mnistcli, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mnistcli.nothing

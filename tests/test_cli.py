@@ -1,0 +1,328 @@
+"""Every command through Typer's runner: answers, JSON, exit codes, one-line failures."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from conftest import RunCli, draw_digits, plain
+from mnistcli.download import MNIST_FILES, raw_folder
+from mnistcli.sources import Source, find_sources
+
+COMMANDS = ["download", "show-samples", "train", "eval", "predict"]
+
+
+def documents(result: Result) -> list[dict[str, Any]]:
+    """Parse JSON Lines; every object carries the schema."""
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    assert all(document["schema"] == 1 for document in objects)
+    return objects
+
+
+def assert_fails(result: Result, exit_code: int, *parts: str) -> None:
+    """Hold a failure to its exit code and to one line that says these parts."""
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for part in parts:
+        assert part in line
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> list[Path]:
+    """Write three pictures, of a 2, a 7 and a 1."""
+    paths = [tmp_path / f"digit{index}.png" for index in range(3)]
+    for path, image in zip(paths, draw_digits(np.array([2, 7, 1], np.uint8), seed=5), strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+@pytest.fixture
+def ckpt(cli: RunCli, data_dir: Path, tmp_path: Path) -> Path:
+    """Train a checkpoint that reads the synthetic digits."""
+    result = cli("train", "--data-dir", data_dir, "--epochs", 12, "--lr", 0.05, "--momentum", 0.9, "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "ckpt.pt\n", "")
+    return tmp_path / "ckpt.pt"
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("command", [[], *[[command] for command in COMMANDS]])
+def test_help(cli: RunCli, command: list[str], flag: str) -> None:
+    result = cli(*command, flag)
+    assert result.exit_code == 0
+    assert "Usage: mnistcli" in plain(result.stdout)
+
+
+def test_version_names_torchs_too(cli: RunCli) -> None:
+    assert re.fullmatch(r"mnistcli \d+\.\d+\.\d+ \(torch \d+\.\d+.*\)\n", cli("--version").stdout)
+
+
+def test_nothing_asked_is_helped(cli: RunCli) -> None:
+    result = cli()
+    assert result.exit_code == 2
+    assert "show-samples" in plain(result.output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["train", "--epocs", "3"], ["--epocs", "--epochs", "mnistcli train --help"]),
+        (["trian"], ["trian", "Did you mean 'train'"]),
+        (["--foo"], ["--foo", "mnistcli --help"]),
+        (["eval"], ["CKPT"]),
+        (["predict"], ["IMAGE"]),
+        (["train", "--epochs", "0"], ["--epochs = 0: must be greater than or equal to 1"]),
+        (["train", "--config", "lenett"], ["no config 'lenett'", "lenet"]),
+        (["eval", "x.pt", "--fail-under", "98"], ["--fail-under"]),
+        (["show-samples", "--digit", "10"], ["--digit"]),
+    ],
+)
+def test_wrong_usage_is_one_line(cli: RunCli, arguments: list[str], parts: list[str]) -> None:
+    assert_fails(cli(*arguments), 2, *parts)
+
+
+def test_every_fault_of_a_configuration_is_told(cli: RunCli) -> None:
+    result = cli("train", "--epochs", "0", "--lr", "-1", "--seed", "x")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 3
+
+
+def test_a_failure_under_json_is_an_object(cli: RunCli) -> None:
+    for arguments, exit_code in ((["eval", "none.pt"], 5), (["train", "--epochs", "0"], 2), (["predict"], 2)):
+        result = cli(*arguments, "--json")
+        (document,) = documents(result)
+        assert (document["status"], document["exit_code"]) == ("error", exit_code) == ("error", result.exit_code)
+        assert f"error: {document['error']}\n" == result.stderr
+
+
+def test_debug_shows_the_traceback(cli: RunCli) -> None:
+    for arguments in (["eval", "none.pt", "--debug"], ["--debug", "eval", "none.pt"]):
+        result = cli(*arguments)
+        assert result.exit_code == 5
+        assert "Traceback" in result.stderr
+    assert "Traceback" not in cli("eval", "none.pt").stderr
+
+
+def test_a_bug_keeps_its_traceback(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnistcli.images.load_image", lambda *_: 1 / 0)
+    monkeypatch.setattr("mnistcli.checkpoint.load", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli("eval", "ckpt.pt")
+
+
+def test_ctrl_c_ends_any_command_with_130(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnistcli.checkpoint.load", interrupt)
+    assert_fails(cli("eval", "ckpt.pt"), 130, "interrupted")
+
+
+@pytest.mark.parametrize("command", [["train"], ["show-samples"]])
+def test_missing_data_is_told_where_downloads_are_forbidden(cli: RunCli, command: list[str]) -> None:
+    result = cli(*command, "--no-download", "--data-dir", "no where")
+    assert_fails(result, 4, "no where/MNIST/raw", MNIST_FILES[0].name, "mnistcli download --data-dir 'no where'")
+
+
+def test_the_environment_forbids_downloads_too(cli: RunCli, ckpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNISTCLI_NO_DOWNLOAD", "1")
+    assert_fails(cli("eval", ckpt), 4, "data/MNIST/raw")
+
+
+def test_damaged_data_is_told(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
+    folder = raw_folder(tmp_path)
+    folder.mkdir(parents=True)
+    for file in MNIST_FILES:
+        content = (raw_folder(data_dir) / file.name).read_bytes()
+        (folder / file.name).write_bytes(content[: len(content) // 2])
+    result = cli("train", "--data-dir", tmp_path)
+    assert_fails(result, 4, str(folder / MNIST_FILES[0].name), "is damaged", "mnistcli download --force")
+
+
+def test_all_sources_failing_is_told_line_by_line(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(places: list[str]) -> list[Source]:
+        return find_sources([*places, "nowhere", "http://127.0.0.1:1/"])[: len(places) + 2]
+
+    monkeypatch.setattr("mnistcli.sources.find_sources", unreachable)
+    result = cli("download", "--from", "no-folder", "--quiet")
+    assert result.exit_code == 4
+    head, *failures, advice = result.stderr.splitlines()
+    assert head.startswith("error: no source gave all of the MNIST files")
+    assert [failure.split(":")[0].strip() for failure in failures] == ["no-folder", "nowhere", "http"]
+    assert "mnistcli download --from" in advice
+
+
+def test_download_refuses_what_is_not_mnist(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnistcli.sources.find_sources", lambda places: find_sources(places)[: len(places)])
+    result = cli("download", "--from", raw_folder(data_dir))
+    assert result.exit_code == 4
+    assert "wrong SHA-256 digest" in result.stderr or "ended after" in result.stderr
+
+
+def test_show_samples_writes_a_picture(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
+    result = cli("show-samples", "--data-dir", data_dir, "--count", 7, "--digit", 3, "--digit", 5, "--seed", 1)
+    assert (result.exit_code, result.stdout) == (0, "samples.png\n")
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.size == (3 * (3 * 32 + 4), 3 * (3 * 42 + 4))
+
+
+def test_show_samples_in_json(cli: RunCli, data_dir: Path) -> None:
+    result = cli("show-samples", "--data-dir", data_dir, "--count", 4, "--split", "test", "--digit", 8, "--json")
+    (document,) = documents(result)
+    assert (document["output"], document["labels"]) == ("samples.png", [8, 8, 8, 8])
+
+
+@pytest.mark.parametrize(("output", "reason"), [("x.xyz", "no picture format 'xyz'"), (".", "is a folder")])
+def test_show_samples_says_what_it_cannot_write(cli: RunCli, data_dir: Path, output: str, reason: str) -> None:
+    assert_fails(cli("show-samples", "--data-dir", data_dir, "--output", output), 2, reason)
+
+
+def test_a_window_without_a_display_is_told(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    result = cli("show-samples", "--data-dir", data_dir, "--show")
+    assert result.exit_code == 0
+    assert "there is no display" in result.stderr
+
+
+def test_train_in_lines(cli: RunCli, data_dir: Path) -> None:
+    result = cli("train", "--data-dir", data_dir, "--epochs", 2, "--val-size", 100)
+    assert (result.exit_code, result.stdout) == (0, "ckpt.pt\n")
+    start, first, second, advice, end = result.stderr.splitlines()
+    assert start == "training on 500 images, 100 held out to validate, on cpu"
+    assert re.fullmatch(r"epoch 1/2  loss \S+  accuracy \S+%  val \S+ \S+%  \S+ s  \S+ img/s", first)
+    assert second.startswith("epoch 2/2")
+    assert advice.startswith("warning: an accuracy of")
+    assert end == "saved; now try: mnistcli eval ckpt.pt"
+
+
+def test_train_in_json(cli: RunCli, data_dir: Path) -> None:
+    result = cli("train", "--data-dir", data_dir, "--epochs", 2, "--json", "--quiet")
+    first, second, end = documents(result)
+    assert (first["event"], second["event"], end["event"]) == ("epoch", "epoch", "end")
+    for epoch in (first, second):
+        assert {"epoch", "loss", "accuracy", "seconds", "images_per_second"} <= epoch.keys()
+    assert end["checkpoint"] == "ckpt.pt"
+    assert result.stderr == ""
+
+
+def test_train_takes_its_keys_from_four_places(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.toml").write_text("epochs = 9\nlr = 9.0\nbatch_size = 100\n")
+    monkeypatch.setenv("MNISTCLI_EPOCHS", "3")
+    monkeypatch.setenv("MNISTCLI_LR", "0.02")
+    monkeypatch.setenv("MNISTCLI_DATA_DIR", str(data_dir))
+    assert cli("train", "--config", "mine.toml", "--epochs", 1).exit_code == 0
+    from mnistcli.checkpoint import load
+
+    config = load(Path("ckpt.pt")).train_config()
+    assert (config.epochs, config.lr, config.batch_size, config.seed) == (1, 0.02, 100, 0)
+
+
+def test_resume_continues_and_then_says_it_is_done(cli: RunCli, data_dir: Path) -> None:
+    cli("train", "--data-dir", data_dir)
+    result = cli("train", "--resume", "ckpt.pt", "--epochs", 3, "--json")
+    assert [document.get("epoch") for document in documents(result)] == [2, 3, None]
+    assert "continuing after 1 of 3 epochs" in result.stderr
+    again = cli("train", "--resume", "ckpt.pt", "--epochs", 3)
+    assert (again.exit_code, again.stdout) == (0, "ckpt.pt\n")
+    assert "nothing to do: 3 of 3 epochs are finished already" in again.stderr
+    assert_fails(
+        cli("train", "--resume", "ckpt.pt", "--epochs", 4, "--lr", 0.5), 2, "lr is 0.5 here and 0.01 in the run"
+    )
+
+
+def test_train_says_when_it_keeps_another_runs_file(cli: RunCli, data_dir: Path) -> None:
+    cli("train", "--data-dir", data_dir)
+    result = cli("train", "--data-dir", data_dir)
+    assert re.search(r"ckpt.pt held another run: kept as ckpt\.\d{4}-\d\d-\d\d-\d{6}\.pt", result.stderr)
+    assert len(list(Path().glob("ckpt*.pt"))) == 2
+
+
+def test_a_diverging_run_ends_with_1(cli: RunCli, data_dir: Path) -> None:
+    result = cli("train", "--data-dir", data_dir, "--lr", "1e9", "--quiet")
+    assert_fails(result, 1, "no longer a finite number", "--lr")
+    assert not Path("ckpt.pt").exists()
+
+
+def test_eval_in_tables(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+    result = cli("eval", ckpt, "--data-dir", data_dir)
+    assert result.exit_code == 0
+    assert re.match(r"accuracy \d+\.\d\d% \(\d+ of 200\)  loss \d\.\d{4}\n", result.stdout)
+    assert "\x1b" not in result.output
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_eval_in_json(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+    (document,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", "--batch-size", 33))
+    assert {
+        "accuracy",
+        "loss",
+        "correct",
+        "total",
+        "per_digit",
+        "confusion",
+        "checkpoint",
+        "seconds",
+    } <= document.keys()
+    assert document["accuracy"] == document["correct"] / document["total"]
+    assert sum(map(sum, document["confusion"])) == document["total"] == 200
+    assert [score["digit"] for score in document["per_digit"]] == list(range(10))
+    assert document["checkpoint"] == str(ckpt)
+    (train,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", "--split", "train"))
+    assert train["total"] == 600
+
+
+def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+    result = cli("eval", ckpt, "--data-dir", data_dir, "--json", "--fail-under", "1.0")
+    (document,) = documents(result)
+    assert document["accuracy"] < 1
+    assert result.exit_code == 3
+    assert "below --fail-under 100.00%" in result.stderr
+    assert cli("eval", ckpt, "--data-dir", data_dir, "--fail-under", "0.5").exit_code == 0
+
+
+def test_eval_of_the_best_weights_needs_them(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+    assert_fails(cli("eval", ckpt, "--data-dir", data_dir, "--weights", "best"), 5, "train with --val-size")
+
+
+def test_predict_in_lines(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    result = cli("predict", *digits)
+    assert result.exit_code == 0
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [(path, digit) for path, digit, _ in rows] == [
+        (str(digits[0]), "2"),
+        (str(digits[1]), "7"),
+        (str(digits[2]), "1"),
+    ]
+    assert all(0.1 <= float(confidence) <= 1 for _, _, confidence in rows)
+
+
+def test_predict_in_json(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    answers = documents(cli("predict", *digits, "--json", "--checkpoint", ckpt))
+    for answer, path in zip(answers, digits, strict=True):
+        assert (answer["path"], answer["status"], answer["checkpoint"]) == (str(path), "ok", str(ckpt))
+        assert answer["probabilities"][answer["digit"]] == answer["confidence"] == max(answer["probabilities"])
+
+
+def test_a_broken_picture_does_not_stop_the_others(cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "[red]broken.png"  # a name, not markup
+    broken.write_text("not a picture")
+    result = cli("predict", digits[0], broken, digits[1], "--quiet")
+    assert result.exit_code == 5
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["2", "7"]
+    assert result.stderr == f"error: {broken} is not a picture that can be read\n"
+
+    result = cli("predict", broken, digits[0], "--json")
+    bad, good = documents(result)
+    assert result.exit_code == 5
+    assert (bad["status"], bad["path"], bad["digit"]) == ("error", str(broken), None)
+    assert "not a picture" in bad["error"]
+    assert (good["status"], good["digit"]) == ("ok", 2)
+
+
+def test_predict_without_a_checkpoint_says_how_to_make_one(cli: RunCli, digits: list[Path]) -> None:
+    assert_fails(cli("predict", digits[0]), 5, "no checkpoint at ckpt.pt", "mnistcli train")

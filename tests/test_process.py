@@ -1,0 +1,154 @@
+"""The program as others start it: a process of its own, with signals, pipes and terminals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import RunProcess, draw_digits, plain
+from mnistcli.checkpoint import load
+
+SLOW_IMPORTS = {"torch", "torchvision", "matplotlib", "numpy", "PIL"}
+
+
+def imported_by(process: RunProcess, *arguments: object) -> set[str]:
+    """Run a command and list what it imported, by the interpreter's own account."""
+    done = process(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *[[c, "--help"] for c in ("train", "predict")]])
+def test_help_and_version_load_nothing_slow(process: RunProcess, arguments: list[str]) -> None:
+    imported = imported_by(process, *arguments)
+    assert "mnistcli.cli" in imported
+    assert not imported & SLOW_IMPORTS
+
+
+def test_a_wrong_configuration_fails_before_torch_is_loaded(process: RunProcess) -> None:
+    done = process("train", "--epochs", 0, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 2
+    assert "mnistcli.config" in done.stderr
+    assert " torch\n" not in done.stderr
+
+
+def test_the_way_from_training_to_an_answer(process: RunProcess, data_dir: Path, tmp_path: Path) -> None:
+    """Every command but download, without torchvision where it has no work to do."""
+    torchless = {"torchvision", "matplotlib"}
+    settings = ["--data-dir", data_dir, "--no-download"]
+    assert not imported_by(process, "train", *settings, "--epochs", 12, "--lr", 0.05, "--momentum", 0.9) & torchless
+    assert not imported_by(process, "eval", "ckpt.pt", *settings, "--fail-under", 0.8) & torchless
+    Image.fromarray(draw_digits(np.array([4], np.uint8), seed=5)[0]).save(tmp_path / "four.png")
+    assert not imported_by(process, "predict", "four.png") & torchless
+    done = process("predict", "four.png")
+    assert done.stdout.split("\t")[:2] == ["four.png", "4"]
+    assert process("show-samples", *settings).stdout == "samples.png\n"
+    with Image.open(tmp_path / "samples.png") as picture:
+        picture.verify()
+
+
+def test_piped_output_has_no_control_codes(process: RunProcess, data_dir: Path) -> None:
+    done = process("train", "--data-dir", data_dir, "--epochs", 2)
+    assert done.stdout == "ckpt.pt\n"
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", done.stdout + done.stderr)
+    done = process("eval", "ckpt.pt", "--data-dir", data_dir)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", done.stdout + done.stderr)
+
+
+def test_a_reader_that_leaves_is_no_bug(data_dir: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "4", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["epoch"] == 1
+        running.stdout.close()
+        assert running.stderr is not None
+        assert "Traceback" not in running.stderr.read()
+    assert load(tmp_path / "ckpt.pt").epoch >= 1
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_is_saved_and_says_how_to_go_on(
+    process: RunProcess, data_dir: Path, tmp_path: Path, number: signal.Signals, exit_code: int
+) -> None:
+    command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        while not running.stderr.readline().startswith("epoch 2/"):
+            pass
+        running.send_signal(number)
+        _, rest = running.communicate()
+    assert running.returncode == exit_code
+    stopped, resume = rest.splitlines()[-2:]
+    assert re.fullmatch(r"stopped after \d+ epochs and \d+ steps; saved as ckpt.pt", stopped)
+    assert resume == "continue with: mnistcli train --resume ckpt.pt"
+    saved = load(tmp_path / "ckpt.pt")
+    assert saved.epoch == int(re.findall(r"\d+", stopped)[0])
+    done = process("train", "--resume", "ckpt.pt", "--epochs", saved.epoch + 1, "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert load(tmp_path / "ckpt.pt").epoch == saved.epoch + 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("environment", "has_colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_shows_bars(data_dir: Path, tmp_path: Path, environment: dict[str, str], has_colour: bool) -> None:
+    screen = on_terminal(["train", "--data-dir", str(data_dir), "--epochs", "3"], tmp_path, environment)
+    assert "batches" in screen
+    assert "img/s" in screen
+    assert bool(re.search(r"\x1b\[\d*;?3[0-9]", screen)) == has_colour
+    assert "saved; now try" in plain(screen)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("option", [["--no-progress"], []])
+def test_a_terminal_that_cannot_draw_gets_lines(data_dir: Path, tmp_path: Path, option: list[str]) -> None:
+    environment = {} if option else {"TERM": "dumb"}
+    screen = on_terminal(["train", "--data-dir", str(data_dir), *option], tmp_path, environment)
+    assert "batches" not in screen
+    assert "\x1b[" not in screen
+    assert "epoch 1/1" in screen
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, tmp_path: Path) -> None:
+    screen = on_terminal(["show-samples", "--data-dir", str(data_dir)], tmp_path, {"COLUMNS": "80"})
+    assert plain(screen).count("▀" * 14) == 7 * 5  # five pictures of 14 x 14 fit 80 columns
+    screen = on_terminal(["show-samples", "--data-dir", str(data_dir)], tmp_path, {"NO_COLOR": "1"})
+    assert {"▀", "▄", "█"} <= set(screen)
+
+
+def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Run a command on a terminal of its own and give all that it wrote there."""
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "mnistcli", *arguments]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | {"TERM": "xterm-256color"} | environment,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    ):
+        os.close(follower)
+        written = b""
+        while True:
+            try:
+                written += os.read(leader, 1 << 16)
+            except OSError:  # how Linux says that the other end is closed
+                break
+    os.close(leader)
+    return written.decode()
+
+
+def test_the_console_script_is_installed() -> None:
+    script = Path(sys.executable).with_name("mnistcli")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("mnistcli ")
