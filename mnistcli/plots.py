@@ -41,12 +41,15 @@ def draw_samples(figure: "Figure", samples: "Samples") -> None:
 
     columns = math.ceil(math.sqrt(len(samples)))
     cells = F.pad(samples.images, (0, 0, LABEL_PX, 0), value=PAPER)  # (N, 1, 38, 28)
-    grid = make_grid(cells, nrow=columns, padding=GAP_PX, pad_value=PAPER)[0]  # (H, W)
-    height, width = grid.shape
+    grid = make_grid(cells, nrow=columns, padding=GAP_PX, pad_value=PAPER)  # (3, H, W)
+    if len(samples) == 1:  # the one case that make_grid leaves without a rim
+        grid = F.pad(grid, (GAP_PX,) * 4, value=PAPER)
+    height, width = grid.shape[1:]
     figure.set_dpi(DPI)
     figure.set_size_inches(width * PIXEL_PX / DPI, height * PIXEL_PX / DPI)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(grid.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    # As RGB, which is shown as it is: the grey colour map turns some levels into their neighbours.
+    axes.imshow(grid.permute(1, 2, 0).numpy(), interpolation="nearest", aspect="auto")
     axes.axis("off")
     for index, label in enumerate(samples.labels.tolist()):
         row, column = divmod(index, columns)

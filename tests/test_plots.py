@@ -1,0 +1,38 @@
+"""The sample grid shows the files' own pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mnistcli import plots
+from mnistcli.data import Samples
+
+
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_every_pixel_looks_as_in_the_file(tmp_path: Path, count: int) -> None:
+    levels = torch.arange(28 * 28).view(1, 1, 28, 28) % 256
+    images = torch.cat([(levels + 10 * index) % 256 for index in range(count)]).to(torch.uint8)
+    figure = plots.new_figure()
+    plots.draw_samples(figure, Samples(images, torch.arange(count)))
+    plots.save_figure(figure, tmp_path / "grid.png")
+    drawn = np.array(Image.open(tmp_path / "grid.png").convert("L"))
+
+    columns = int(np.ceil(np.sqrt(count)))
+    scale, gap, label = plots.PIXEL_PX, plots.GAP_PX, plots.LABEL_PX
+    for index in range(count):
+        row, column = divmod(index, columns)
+        top, left = gap + row * (28 + label + gap) + label, gap + column * (28 + gap)
+        cell = drawn[top * scale : (top + 28) * scale, left * scale : (left + 28) * scale]
+        expected = images[index, 0].numpy().repeat(scale, 0).repeat(scale, 1)
+        assert np.array_equal(cell, expected)
+
+
+def test_no_display_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "no such backend")
+    figure = plots.new_figure()
+    plots.draw_samples(figure, Samples(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)))
+    plots.save_figure(figure, tmp_path / "grid.svg")
+    assert (tmp_path / "grid.svg").read_text().startswith("<?xml")
