@@ -1,0 +1,105 @@
+"""The README is held to what the program does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+import mnistcli
+from conftest import RunCli
+from mnistcli.checkpoint import Checkpoint
+from mnistcli.cli import app
+from mnistcli.config import TrainConfig, choices, shipped_configs
+from mnistcli.errors import ExitCode
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def table(heading: str) -> list[list[str]]:
+    """Give the rows of the table under a heading, without its head."""
+    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    return rows[2:]
+
+
+def readme_commands() -> list[str]:
+    """List the command lines that the README shows."""
+    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", README, re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [part.strip() for line in lines for part in line.split("&&") if part.strip().startswith("mnistcli ")]
+
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_every_command_in_the_readme_is_understood(line: str) -> None:
+    name, *arguments = shlex.split(line.split(" | ")[0])[1:]
+    COMMANDS[name].make_context(name, arguments, parent=typer.Context(get_command(app)))
+    if name == "train":
+        options = {word.removeprefix("--").replace("-", "_") for word in arguments if word.startswith("--")}
+        assert options <= {*TrainConfig.model_fields, "config", "resume", "json", "quiet"}
+
+
+def test_every_command_and_option_is_in_the_readme() -> None:
+    for name, command in COMMANDS.items():
+        assert f"`{name}`" in README
+        for parameter in command.params:
+            for option in parameter.opts:
+                documented = option in README or parameter.name in TrainConfig.model_fields
+                assert documented or not option.startswith("--"), option
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    known = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    known |= {"--version", "--help", "--install-completion", "--show-completion"}
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert mentioned <= known
+
+
+def test_the_configuration_table_is_the_configuration() -> None:
+    documented = {key.strip("`"): (default.strip("`"), text) for key, default, text in table("Configuration")}
+    assert {key: default for key, (default, _) in documented.items()} == {
+        key: str(field.default) for key, field in TrainConfig.model_fields.items()
+    }
+    for key in documented:
+        assert all(f"`{choice}`" in documented[key][1] for choice in choices(key))
+
+
+def test_every_shipped_config_is_in_the_readme_and_explains_itself() -> None:
+    for name, path in shipped_configs().items():
+        assert f"`{name}`" in README
+        assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_checkpoint_table_is_the_checkpoint() -> None:
+    documented = {part for parts, _ in table("What a checkpoint holds") for part in re.findall(r"`(\w+)`", parts)}
+    assert documented == {"format", "format_version", *Checkpoint.model_fields}
+
+
+def test_the_exit_codes_are_the_programs() -> None:
+    assert [int(code) for code, _ in table("Exit codes")] == [int(code) for code in ExitCode]
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_module_has_its_place_in_the_readme() -> None:
+    unlisted = {"__init__", "__main__", "errors", "files", "interrupt"}
+    modules = {path.stem for path in (ROOT / "mnistcli").glob("*.py")} - unlisted
+    assert modules <= {Path(target).stem for target in re.findall(r"\]\((mnistcli/[^)]+)\)", README)}
+
+
+def test_the_python_example_runs(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cli: RunCli
+) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    (tmp_path / "data").symlink_to(data_dir)
+    monkeypatch.setattr(mnistcli, "download_mnist", lambda folder: folder)  # what is there is not the real MNIST
+    exec(compile(example, "README.md", "exec"), {})
+    assert "of 200" in capsys.readouterr().out
