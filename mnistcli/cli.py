@@ -93,7 +93,8 @@ def _key(name: str) -> Any:
     )
 
 
-DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", help="Folder that holds MNIST/raw.")
+# Paths are `readable=False`: what cannot be read is the core's to tell, each with its own exit code.
+DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", readable=False, help="Folder that holds MNIST/raw.")
 DEVICE = typer.Option("--device", envvar="MNISTCLI_DEVICE", help="Where to compute; auto takes the fastest there is.")
 
 DataDir = Annotated[Path, DATA_DIR]
@@ -245,7 +246,8 @@ def train(
     output: Annotated[str | None, _key("output")] = None,
     data_dir: Annotated[str | None, _key("data_dir")] = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="CKPT", help="Continue the run of this checkpoint.")
+        Path | None,
+        typer.Option("--resume", metavar="CKPT", readable=False, help="Continue the run of this checkpoint."),
     ] = None,
     no_download: NoDownload = False,
     as_json: AsJson = False,
@@ -279,7 +281,7 @@ def train(
 
 @app.command(name="eval")
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="The checkpoint to evaluate.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", readable=False, help="The checkpoint to evaluate.")],
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="On which images.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = 1000,
     fail_under: Annotated[
@@ -314,8 +316,12 @@ def evaluate(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Pictures of one digit each.")],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", help="The network to ask.")] = Path("ckpt.pt"),
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", readable=False, help="Pictures of one digit each.")
+    ],
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", readable=False, help="The network to ask.")] = Path(
+        "ckpt.pt"
+    ),
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Candidates to show on a terminal.")] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],

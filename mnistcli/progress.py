@@ -124,6 +124,6 @@ def epoch_line(done: EpochDone) -> str:
     """Sum up an epoch in a line of at most 80 columns."""
     validation = "" if done.val_loss is None else f"  val {done.val_loss:.4f} {done.val_accuracy:.2%}"
     return (
-        f"epoch {done.epoch}/{done.epochs}  loss {done.loss:.4f}  accuracy {done.accuracy:.2%}{validation}"
+        f"epoch {done.epoch}/{done.epochs}  loss {done.loss:.4f}  acc {done.accuracy:.2%}{validation}"
         f"  {done.seconds:.1f} s  {done.images_per_second:,.0f} img/s"
     )

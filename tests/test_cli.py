@@ -1,6 +1,7 @@
 """Every command through Typer's runner: answers, JSON, exit codes, one-line failures."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ def test_train_in_lines(cli: RunCli, data_dir: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "ckpt.pt\n")
     start, first, second, advice, end = result.stderr.splitlines()
     assert start == "training on 500 images, 100 held out to validate, on cpu"
-    assert re.fullmatch(r"epoch 1/2  loss \S+  accuracy \S+%  val \S+ \S+%  \S+ s  \S+ img/s", first)
+    assert re.fullmatch(r"epoch 1/2  loss \S+  acc \S+%  val \S+ \S+%  \S+ s  \S+ img/s", first)
     assert second.startswith("epoch 2/2")
     assert advice.startswith("warning: an accuracy of")
     assert end == "saved; now try: mnistcli eval ckpt.pt"
@@ -326,3 +327,13 @@ def test_a_broken_picture_does_not_stop_the_others(cli: RunCli, ckpt: Path, digi
 
 def test_predict_without_a_checkpoint_says_how_to_make_one(cli: RunCli, digits: list[Path]) -> None:
     assert_fails(cli("predict", digits[0]), 5, "no checkpoint at ckpt.pt", "mnistcli train")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_files_without_permission_are_unreadable_not_wrong_usage(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    digits[0].chmod(0)
+    result = cli("predict", *digits)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (5, 2)
+    assert "Permission denied" in result.stderr
+    ckpt.chmod(0)
+    assert_fails(cli("eval", ckpt), 5, "cannot read", "Permission denied")
