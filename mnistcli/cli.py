@@ -3,67 +3,18 @@
 import os
 import shlex
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 import mnistcli
 from mnistcli.config import Device, TrainConfig, choices, option_name, resolve
-from mnistcli.errors import DataError, ExitCode, MnistCliError
+from mnistcli.edge import EdgeGroup
+from mnistcli.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
     from mnistcli.report import Report
-
-
-class EdgeGroup(TyperGroup):
-    """The one place where an expected failure becomes a line on standard error and an exit code.
-
-    A bug is no expected failure and keeps its traceback; with --debug expected ones show theirs too.
-    """
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Note the two options that decide how failures look: a wrong command line leaves no parsed ones."""
-        words = args[: args.index("--")] if "--" in args else args
-        ctx.meta.update(as_json="--json" in words, debug="--debug" in words)
-        if not args:  # shows the help, by an exception
-            return super().parse_args(ctx, args)
-        with _edge(ctx):
-            return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Run the command that was asked for."""
-        with _edge(ctx):
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _edge(ctx: typer.Context) -> Iterator[None]:
-    try:
-        yield
-    except (MnistCliError, typer.TyperException) as error:
-        from mnistcli.report import failure
-
-        if ctx.meta["debug"]:
-            traceback.print_exc()
-        failure(_one_line(error, ctx), error.exit_code, as_json=ctx.meta["as_json"])
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        from mnistcli.report import failure
-
-        failure("interrupted", ExitCode.INTERRUPTED, as_json=ctx.meta["as_json"])
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-
-
-def _one_line(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> str:
-    if isinstance(error, MnistCliError):
-        return str(error)
-    command = f"{ctx.info_name} {ctx.invoked_subcommand or ''}".strip()
-    return f"{error.format_message().rstrip('.')}; see: {command} --help"
 
 
 app = typer.Typer(
@@ -262,10 +213,10 @@ def train(
     flags = {key: ctx.params[key] for key in TrainConfig.model_fields}
     resolved = resolve(flags, os.environ, config)
 
-    from mnistcli.api import Stopped, open_run, train_events
     from mnistcli.interrupt import StopRequest
     from mnistcli.progress import TrainingView
     from mnistcli.report import Report
+    from mnistcli.run import Stopped, open_run, train_events
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     resolved, checkpoint = open_run(resolved, resume)

@@ -1,7 +1,7 @@
 """The training configuration: its keys, what each may be, and which of four places decides."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin
@@ -84,6 +84,11 @@ def option_name(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
+def variable_name(key: str) -> str:
+    """Give the environment's spelling of a configuration key."""
+    return ENVIRONMENT_PREFIX + key.upper()
+
+
 def choices(key: str) -> list[str]:
     """List what a configuration key may be; empty where that is a range."""
     annotation = TrainConfig.model_fields[key].annotation
@@ -133,15 +138,20 @@ def resolve(
     Raises:
         ConfigError: naming every fault of every place, a line each.
     """
+    given = {key: text for key, text in flags.items() if text is not None}
     layers = [
-        _Layer("{key} in " + str(name_or_file), read_config(name_or_file) if name_or_file else {}),
-        _Layer.of_text("{variable}", _from_environment(environment)),
-        _Layer.of_text("{option}", {key: text for key, text in flags.items() if text is not None}),
+        _check(
+            TrainConfig.model_validate,
+            read_config(name_or_file) if name_or_file else {},
+            lambda key: f"{key} in {name_or_file}",
+        ),
+        _check(TrainConfig.model_validate_strings, _from_environment(environment), variable_name),
+        _check(TrainConfig.model_validate_strings, given, option_name),
     ]
-    faults = [fault for layer in layers for fault in layer.faults]
+    faults = [fault for _, faults in layers for fault in faults]
     if not faults:
         try:
-            return TrainConfig(**{key: value for layer in layers for key, value in layer.values.items()})
+            return TrainConfig(**{key: value for values, _ in layers for key, value in values.items()})
         except ValidationError as error:  # what no single place got wrong, but all of them together
             faults = [_reason(detail) for detail in error.errors()]
     raise ConfigError("\n".join(faults))
@@ -155,34 +165,21 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-class _Layer:
-    """One place that configuration comes from, checked by itself: the keys it decides, or its faults."""
-
-    def __init__(self, spelling: str, values: Mapping[str, Any], *, text: bool = False) -> None:
-        self.values: dict[str, Any] = {}
-        self.faults: list[str] = []
-        validate = TrainConfig.model_validate_strings if text else TrainConfig.model_validate
-        try:
-            config = validate(values)
-            self.values = {key: getattr(config, key) for key in config.model_fields_set}
-        except ValidationError as error:
-            self.faults = [_fault(spelling, detail) for detail in error.errors()]
-
-    @classmethod
-    def of_text(cls, spelling: str, values: Mapping[str, str]) -> Self:
-        return cls(spelling, values, text=True)
+def _check(
+    validate: Callable[[Mapping[str, Any]], TrainConfig], values: Mapping[str, Any], spell: Callable[[str], str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Check the keys of one place by themselves; give their parsed values, and the faults in that place's spelling."""
+    try:
+        config = validate(values)
+    except ValidationError as error:
+        return {}, [_fault(detail, spell) for detail in error.errors()]
+    return {key: getattr(config, key) for key in config.model_fields_set}, []
 
 
-def _fault(spelling: str, detail: ErrorDetails) -> str:
-    """Say in a line what is wrong with one key, under the name it has where it was set."""
+def _fault(detail: ErrorDetails, spell: Callable[[str], str]) -> str:
     if not detail["loc"]:  # a fault of several keys together
         return _reason(detail)
     key = str(detail["loc"][0])
-
-    def spell(key: str) -> str:
-        variable = ENVIRONMENT_PREFIX + key.upper()
-        return spelling.format(key=key, variable=variable, option=option_name(key))
-
     if detail["type"] == "extra_forbidden":
         return f"{spell(key)} is not known{_nearest(key, TrainConfig.model_fields)}"
     return f"{spell(key)} = {detail['input']}: {_reason(detail)}"

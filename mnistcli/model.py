@@ -1,11 +1,13 @@
-"""The networks: tensors in, logits out."""
+"""The networks, tensors in, logits out, and the devices they run on."""
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnistcli.errors import CheckpointError
+from mnistcli.config import Device
+from mnistcli.errors import CheckpointError, ConfigError
 
 
 class LeNet(nn.Module):
@@ -51,3 +53,17 @@ def build_model(name: str, arguments: dict[str, Any]) -> nn.Module:
         raise CheckpointError(f"no network is called {name!r}; known: {', '.join(MODELS)}") from None
     except TypeError as error:
         raise CheckpointError(f"network {name!r} does not take the arguments {arguments}: {error}") from None
+
+
+def pick_device(name: Device) -> torch.device:
+    """Give the device of that name; `auto` is the fastest one there is.
+
+    Raises:
+        ConfigError: this machine, or this build of torch, has no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available[name]:
+        raise ConfigError(f"--device {name}: torch finds no such device here; use --device auto")
+    return torch.device(name)

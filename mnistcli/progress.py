@@ -7,8 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mnistcli.api import BackedUp, Started, TrainEvent
 from mnistcli.loop import EpochDone, StepDone
+from mnistcli.run import BackedUp, Started, TrainEvent
 
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mnistcli import download
-    from mnistcli.api import Prediction, TrainEvent
+    from mnistcli.api import Prediction
     from mnistcli.data import Samples
     from mnistcli.loop import Evaluation
+    from mnistcli.run import TrainEvent
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
@@ -113,14 +114,16 @@ class Report:
 
     def epoch(self, event: "TrainEvent") -> None:
         """Answer with each epoch, where answers are JSON."""
+        if not self.as_json:
+            return
         from mnistcli.loop import EpochDone
 
-        if self.as_json and isinstance(event, EpochDone):
+        if isinstance(event, EpochDone):
             self.document(event="epoch", **asdict(event))
 
     def trained(self, last: "TrainEvent") -> None:
         """Answer with the checkpoint, once the last event has come."""
-        from mnistcli.api import Finished, Stopped
+        from mnistcli.run import Finished, Stopped
 
         match last:
             case Finished(checkpoint, history, advice):

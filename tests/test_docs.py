@@ -89,7 +89,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_module_has_its_place_in_the_readme() -> None:
-    unlisted = {"__init__", "__main__", "errors", "files", "interrupt"}
+    unlisted = {"__init__", "__main__", "edge", "files", "interrupt", "pickled"}
     modules = {path.stem for path in (ROOT / "mnistcli").glob("*.py")} - unlisted
     assert modules <= {Path(target).stem for target in re.findall(r"\]\((mnistcli/[^)]+)\)", README)}
 

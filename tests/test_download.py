@@ -17,7 +17,8 @@ import pytest
 from mnistcli import download, sources
 from mnistcli.download import Placed, RawFile, Received, Retrying, SourceFailed, fetch, raw_folder, unsound_files
 from mnistcli.errors import DataError
-from mnistcli.sources import Source, find_sources, rebuild_idx
+from mnistcli.pickled import rebuild_idx
+from mnistcli.sources import Source, find_sources
 
 NAMES = [file.name for file in download.MNIST_FILES]
 

@@ -7,9 +7,9 @@ import torch
 from rich.console import Console
 
 from mnistcli import progress
-from mnistcli.api import Started
 from mnistcli.loop import EpochDone, StepDone
 from mnistcli.progress import TrainingView, epoch_line
+from mnistcli.run import Started
 
 
 def shown(heartbeat_seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:

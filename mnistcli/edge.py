@@ -1,0 +1,57 @@
+"""Where expected failures end: a line on standard error, an object under --json, and an exit code."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from mnistcli.errors import ExitCode, MnistCliError
+
+
+class EdgeGroup(TyperGroup):
+    """Translate the expected failures of all commands, in one place.
+
+    A bug is no expected failure and keeps its traceback; with --debug expected ones show theirs too.
+    """
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Note the two options that decide how failures look: a wrong command line leaves no parsed ones."""
+        words = args[: args.index("--")] if "--" in args else args
+        ctx.meta.update(as_json="--json" in words, debug="--debug" in words)
+        if not args:  # shows the help, by an exception
+            return super().parse_args(ctx, args)
+        with _edge(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command that was asked for."""
+        with _edge(ctx):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _edge(ctx: typer.Context) -> Iterator[None]:
+    try:
+        yield
+    except (MnistCliError, typer.TyperException) as error:
+        from mnistcli.report import failure
+
+        if ctx.meta["debug"]:
+            traceback.print_exc()
+        failure(_one_line(error, ctx), error.exit_code, as_json=ctx.meta["as_json"])
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        from mnistcli.report import failure
+
+        failure("interrupted", ExitCode.INTERRUPTED, as_json=ctx.meta["as_json"])
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _one_line(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> str:
+    if isinstance(error, MnistCliError):
+        return str(error)
+    command = f"{ctx.info_name} {ctx.invoked_subcommand or ''}".strip()
+    return f"{error.format_message().rstrip('.')}; see: {command} --help"
