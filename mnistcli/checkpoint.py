@@ -1,6 +1,7 @@
 """The checkpoint: one file that carries all it needs to rebuild its network and to continue its run."""
 
 import io
+import itertools
 import platform
 import shutil
 from dataclasses import asdict
@@ -205,7 +206,11 @@ def _keep_other_run(path: Path, run_id: str) -> Path | None:
             return None
     except CheckpointError:
         pass  # whatever it is, somebody may want it
-    written = datetime.fromtimestamp(path.stat().st_mtime)
-    backup = path.with_name(f"{path.stem}.{written:%Y-%m-%d-%H%M%S}{path.suffix}")
+    date = f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d-%H%M%S}"
+    backup = path.with_name(f"{path.stem}.{date}{path.suffix}")
+    for number in itertools.count(2):
+        if not backup.exists():
+            break
+        backup = path.with_name(f"{path.stem}.{date}-{number}{path.suffix}")
     shutil.copy2(path, backup)
     return backup

@@ -14,12 +14,13 @@ from mnistcli.errors import ConfigError, MnistCliError
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears at `path`, whole, when the block ends; after an exception nothing changes.
 
-    The bytes go to a file beside `path`, in the same file system, and `os.replace` moves it into place, which
-    POSIX defines as atomic. Missing parent folders are made.
+    The bytes go to a file beside it, in the same file system, and `os.replace` moves that into place, which POSIX
+    defines as atomic. Missing parent folders are made, and a symbolic link is followed.
 
     Raises:
         OSError: the folder or the file cannot be written, or the disk is full.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -37,11 +38,11 @@ def check_writable(output: Path) -> None:
     """Make sure, before hours of work, that a file can be written at `output`; missing parent folders are made.
 
     Raises:
-        ConfigError: `output` is a folder.
+        ConfigError: `output` is a folder, a device or anything else that is no file.
         MnistCliError: its folder cannot be made or written.
     """
-    if output.is_dir():
-        raise ConfigError(f"{output} is a folder; name a file with --output")
+    if output.exists() and not output.is_file():  # moving a file into its place would remove it
+        raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file with --output")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=output.parent):

@@ -133,6 +133,22 @@ def test_another_file_is_kept_under_its_date(saved: Path, other: str) -> None:
     assert load(saved).run_id == "another"
 
 
+def test_no_backup_replaces_another(saved: Path) -> None:
+    for run in ("second", "third"):
+        os.utime(saved, (1_000_000_000, 1_000_000_000))  # both within one second
+        save(make_checkpoint(run), saved)
+    kept = sorted(path.name for path in saved.parent.iterdir() if path != saved)
+    assert [load(saved.with_name(name)).run_id for name in kept] == ["second", "run"]
+
+
+def test_a_symbolic_link_is_followed(saved: Path) -> None:
+    link = saved.with_name("link.pt")
+    link.symlink_to(saved)
+    save(make_checkpoint(), link)
+    assert link.is_symlink()
+    assert load(saved).run_id == "run"
+
+
 def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved.read_bytes()
 
