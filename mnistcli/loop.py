@@ -135,10 +135,10 @@ def fit(
             _step(state, train.take(order[first : first + batch_size]), normalization)
             state.seconds = time.perf_counter() - started
             if state.step % FINITE_CHECK_STEPS == 0:
-                _check_finite(state)
+                check_finite(state)
             images = min(state.step * batch_size, len(train))
             yield StepDone(state.epoch + 1, state.step, steps, images, state.loss_sum, state.correct)
-        _check_finite(state)
+        check_finite(state)
         state.shuffle = shuffle.get_state()
         yield _finish_epoch(state, len(train), val, normalization, epochs)
 
@@ -157,7 +157,12 @@ def _step(state: TrainState, batch: Samples, normalization: Normalization) -> No
     state.step += 1
 
 
-def _check_finite(state: TrainState) -> None:
+def check_finite(state: TrainState) -> None:
+    """Make sure that a state is worth keeping.
+
+    Raises:
+        DivergedError: the loss or a weight is no longer finite.
+    """
     numbers = [state.loss_sum, *(parameter.detach() for parameter in state.model.parameters())]
     if not all(bool(number.isfinite().all()) for number in numbers):
         raise DivergedError(

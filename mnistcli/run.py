@@ -14,7 +14,7 @@ from mnistcli.data import Normalization, hold_out, load_split
 from mnistcli.download import raw_folder
 from mnistcli.errors import DivergedError
 from mnistcli.files import check_writable
-from mnistcli.loop import EpochDone, StepDone, TrainState, fit, start
+from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, start
 from mnistcli.model import build_model, pick_device
 
 MODEL = "lenet"
@@ -115,6 +115,7 @@ def train_events(
                 yield from run.save()
             yield event
             if should_stop() and state.epoch < config.epochs:
+                check_finite(state)
                 yield from run.save()
                 yield Stopped(config.output, state.epoch, state.step)
                 return
@@ -145,7 +146,7 @@ class _Run:
 def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -> TrainState:
     # The seed decides the weights without touching the generator that the caller's own program draws from.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)
         model = build_model(MODEL, {})
     return start(config, model.to(device), train_size)
 

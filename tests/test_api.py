@@ -1,5 +1,6 @@
 """Whole runs through the Python API: reproducible, resumable, and with the promised events."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +161,14 @@ def test_a_run_that_diverges_at_once_leaves_the_place_alone(make_config: MakeCon
     assert not config.output.exists()
 
 
+def test_a_diverged_run_is_not_saved_when_it_is_stopped(make_config: MakeConfig) -> None:
+    config = make_config(lr=1e9)
+    asked = iter([False, False, True])
+    with pytest.raises(DivergedError, match="nothing was saved"):
+        list(train_events(config, should_stop=lambda: next(asked)))
+    assert not config.output.exists()
+
+
 @pytest.mark.parametrize(
     ("lr", "cause"), [(1e-6, "too low for 1 epoch; try --lr 0.1"), (3.0, "too high; try --lr 0.01")]
 )
@@ -170,6 +179,12 @@ def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, l
     assert cause in last.advice
 
 
+def make_pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a named pipe")
 def test_faults_are_told_before_any_work(make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is missing; get it with: mnistcli download"):
         mnistcli.train(make_config(data_dir=tmp_path))
@@ -177,6 +192,8 @@ def test_faults_are_told_before_any_work(make_config: MakeConfig, tmp_path: Path
         mnistcli.train(make_config(val_size=600))
     with pytest.raises(ConfigError, match="is a folder"):
         mnistcli.train(make_config(output=tmp_path))
+    with pytest.raises(ConfigError, match="is not a file"):
+        mnistcli.train(make_config(output=make_pipe(tmp_path / "pipe")))
     (tmp_path / "file").touch()
     with pytest.raises(MnistCliError, match="cannot write"):
         mnistcli.train(make_config(output=tmp_path / "file" / "ckpt.pt"))
