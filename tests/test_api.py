@@ -13,6 +13,7 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import TrainConfig
+from mnistcli.data import Samples, hold_out
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
 from mnistcli.loop import EpochDone
 from mnistcli.run import BackedUp, Finished, Started, Stopped, open_run, train_events
@@ -70,8 +71,9 @@ def test_two_epochs_are_one_and_a_resumed_one(make_config: MakeConfig, tmp_path:
     result = mnistcli.train(TrainConfig(epochs=2), resume=split)
     assert result.checkpoint == split
     assert_same_run(load(whole), load(split))
-    best = load(whole).best, load(split).best
-    assert (best[0] is None) == (best[1] is None) == ("val_size" not in keys)
+    best, resumed_best = load(whole).best, load(split).best
+    assert (best is None) == ("val_size" not in keys)
+    assert str(best) == str(resumed_best)
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 10, 13, 20])
@@ -141,6 +143,45 @@ def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Pat
     assert answers[0].confidence == max(answers[0].probabilities)
     assert answers[0].top(10)[0] == (3, answers[0].confidence)
     assert (answers[3].status, answers[3].digit, answers[3].confidence) == ("error", None, None)
+
+
+def test_a_checkpoints_own_normalisation_is_used(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
+    path = mnistcli.train(make_config()).checkpoint
+    picture = tmp_path / "five.png"
+    Image.fromarray(draw_digits(np.array([5], np.uint8), seed=0)[0]).save(picture)
+    loss = mnistcli.evaluate(path, data_dir=data_dir).loss
+    (answer,) = mnistcli.predict([picture], checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    content["normalization"] = {"mean": 0.5, "std": 2.0}
+    torch.save(content, path)
+    assert mnistcli.evaluate(path, data_dir=data_dir).loss != loss
+    assert next(mnistcli.predict([picture], checkpoint=path)).probabilities != answer.probabilities
+
+
+def test_threads_are_set(make_config: MakeConfig) -> None:
+    before = torch.get_num_threads()
+    try:
+        mnistcli.train(make_config(threads=1))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_seed_decides_what_is_held_out(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = []
+
+    def note(samples: Samples, count: int, seed: int) -> tuple[Samples, Samples | None]:
+        train, val = hold_out(samples, count, seed)
+        held_out.append(val)
+        return train, val
+
+    monkeypatch.setattr("mnistcli.run.hold_out", note)
+    for seed in (0, 1):
+        mnistcli.train(make_config(val_size=100, seed=seed))
+    first, second = held_out
+    assert first is not None
+    assert second is not None
+    assert not torch.equal(first.labels, second.labels)
 
 
 def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> None:

@@ -16,7 +16,17 @@ import numpy as np
 import pytest
 
 from mnistcli import download, sources
-from mnistcli.download import Placed, RawFile, Received, Retrying, SourceFailed, fetch, raw_folder, unsound_files
+from mnistcli.download import (
+    Placed,
+    RawFile,
+    Received,
+    Retrying,
+    SourceFailed,
+    fetch,
+    missing_files,
+    raw_folder,
+    unsound_files,
+)
 from mnistcli.errors import DataError
 from mnistcli.pickled import rebuild_idx
 from mnistcli.sources import Source, find_sources
@@ -60,8 +70,8 @@ class Mirror:
                 data = mirror.files.get(self.path)
                 if data is None or trouble == "404":
                     self.send_error(404)
-                elif trouble == "503":
-                    self.send_error(503)
+                elif trouble in ("403", "503"):
+                    self.send_error(int(trouble))
                 else:
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(data)))
@@ -125,6 +135,7 @@ def test_a_passing_failure_is_tried_again(tmp_path: Path, mirror: Mirror, files:
     [
         ("503", 3, "HTTP status 503 Service Unavailable"),
         ("truncate", 3, "ended early"),
+        ("403", 1, "HTTP status 403 Forbidden"),
         ("404", 2, "HTTP status 404 Not Found"),  # the .gz, then the raw file
         ("stall", 1, "timed out"),
     ],
@@ -156,6 +167,16 @@ def test_wrong_content_is_never_placed(tmp_path: Path, mirror: Mirror, files: li
         list(fetch(tmp_path, [wrong], at(mirror.url)))
     assert list(tmp_path.iterdir()) == []
     assert len(mirror.requests) == 1
+
+
+def test_a_file_that_was_changed_is_found(tmp_path: Path, contents: dict[str, bytes], files: list[RawFile]) -> None:
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    assert unsound_files(tmp_path, files) == []
+    (tmp_path / NAMES[0]).write_bytes(contents[NAMES[0]][:-1] + b"?")
+    (tmp_path / NAMES[2]).unlink()
+    assert unsound_files(tmp_path, files) == [files[0], files[2]]
+    assert missing_files(tmp_path, files) == [files[2]]
 
 
 def test_a_flood_is_cut_off(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:

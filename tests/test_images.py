@@ -50,6 +50,16 @@ def test_dark_on_light_and_light_on_dark_come_out_alike() -> None:
     assert is_dark_on_light(255 - light_on_dark)
 
 
+def test_faint_ink_on_grey_paper_is_as_dark_as_any() -> None:
+    strong = 255 - draw_big()
+    faint = (150 + strong.astype(int) * 30 // 255).astype(np.uint8)  # 150 on 180
+    likeness = np.corrcoef(
+        prepare(faint, "auto", Path("a.png")).ravel(), prepare(strong, "auto", Path("b.png")).ravel()
+    )
+    assert prepare(faint, "auto", Path("a.png")).max() > 240
+    assert likeness[0, 1] > 0.98
+
+
 def test_invert_overrides_the_judgement() -> None:
     picture = draw_big()
     assert np.array_equal(prepare(picture, "no", Path("a.png")), prepare(255 - picture, "yes", Path("b.png")))

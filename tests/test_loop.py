@@ -108,11 +108,46 @@ def test_the_best_epoch_is_kept_beside_the_last() -> None:
         assert torch.equal(tensor, weights[state.best.epoch - 1][name])
 
 
+def test_of_equal_epochs_the_earliest_is_the_best() -> None:
+    config = TrainConfig(epochs=3, lr=1e-12, batch_size=16)  # nothing changes from epoch to epoch
+    train, val = make_samples(32), make_samples(30, seed=1)
+    state = make_state(config, len(train))
+    run(state, train, config, val)
+    assert len({done.val_accuracy for done in state.history}) == 1
+    assert state.best is not None
+    assert state.best.epoch == 1
+
+
 def test_a_loss_that_is_not_finite_stops_training() -> None:
     config = TrainConfig(epochs=3, lr=1e9, batch_size=16)
     train = make_samples(40)
     with pytest.raises(DivergedError, match=r"epoch 1, step 3.*smaller --lr"):
         run(make_state(config, len(train)), train, config)
+
+
+def test_a_diverged_loss_is_noticed_within_the_epoch() -> None:
+    config = TrainConfig(lr=1e9, batch_size=1)
+    train = make_samples(150)
+    with pytest.raises(DivergedError, match="epoch 1, step 100"):
+        run(make_state(config, len(train)), train, config)
+
+
+def test_weights_that_are_not_finite_count_though_the_loss_is() -> None:
+    config = TrainConfig(batch_size=16)
+    train = make_samples(16)
+    state = make_state(config, len(train))
+    events = fit(state, train, None, NORMALIZATION, epochs=1, batch_size=16)
+    next(events)  # the one step; its loss was taken before its update
+    next(state.model.parameters()).data[0] = math.inf
+    with pytest.raises(DivergedError):
+        next(events)
+
+
+def test_inference_is_in_evaluation_mode() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(LeNet(), torch.nn.Dropout(0.5)).train()
+    images = make_samples(5).images
+    assert torch.equal(infer(net, images, NORMALIZATION), infer(net[0], images, NORMALIZATION))
 
 
 def test_inference_does_not_depend_on_the_batch_size() -> None:

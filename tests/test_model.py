@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mnistcli.errors import CheckpointError
-from mnistcli.model import LeNet, build_model
+from mnistcli.model import LeNet, build_model, pick_device
 
 
 def test_lenet_has_the_tutorials_size() -> None:
@@ -40,6 +40,15 @@ def test_an_untrained_network_guesses() -> None:
     torch.manual_seed(0)
     loss = F.cross_entropy(LeNet()(torch.randn(256, 1, 28, 28)), torch.randint(10, (256,)))
     assert abs(loss.item() - math.log(10)) < 0.05
+
+
+def test_the_fastest_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto").type == "cuda"
+    assert pick_device("cpu").type == "cpu"
 
 
 def test_an_unknown_network_or_argument_is_named() -> None:
