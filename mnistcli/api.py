@@ -1,17 +1,17 @@
 """What the commands do, as functions: the core modules put together, without printing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mnistcli.checkpoint import Weights, load
 from mnistcli.config import Device, TrainConfig
-from mnistcli.data import Split, load_split
+from mnistcli.data import Normalization, Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, raw_folder, unsound_files
 from mnistcli.errors import ImageError
 from mnistcli.images import Invert, load_image
@@ -64,16 +64,30 @@ def evaluate(
 ) -> Evaluation:
     """Score a checkpoint on a split of MNIST.
 
+    Args:
+        checkpoint: the network to score.
+        split: on which images.
+        data_dir: the folder that holds MNIST/raw.
+        batch_size: images at a time; it does not change the answers.
+        device: where to compute.
+        weights: those after the last step, or the best epoch's.
+
+    Returns:
+        The counts and the mean loss over all images of the split.
+
     Raises:
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
         ConfigError: the device is missing.
         DataError: the split's files are missing or damaged; `download_mnist` gets them.
     """
-    saved = load(Path(checkpoint))
-    target = pick_device(device)
-    samples = load_split(raw_folder(Path(data_dir)), split)
-    model = saved.build_model(weights).to(target)
-    return score(infer(model, samples.images.to(target), saved.pixel_normalization(), batch_size), samples.labels)
+    model, normalization, target = _open_network(checkpoint, weights, device)
+    samples = load_split(Path(data_dir), split)
+    return score(infer(model, samples.images.to(target), normalization, batch_size), samples.labels)
+
+
+def _open_network(path: str | Path, weights: Weights, device: Device) -> tuple[nn.Module, Normalization, torch.device]:
+    checkpoint, target = load(Path(path)), pick_device(device)
+    return checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization(), target
 
 
 @dataclass(frozen=True)
@@ -115,8 +129,6 @@ def predict(
 ) -> Iterator[Prediction]:
     """Read pictures of one digit each, in order, a few dozen at a time.
 
-    A picture that cannot be read gives a prediction with an `error`, and the others go on.
-
     Args:
         images: picture files, of any format that Pillow reads.
         checkpoint: the network to ask.
@@ -124,23 +136,32 @@ def predict(
         device: where to compute.
         weights: those after the last step, or the best epoch's.
 
+    Returns:
+        An iterator over a prediction for each picture; one that cannot be read has an `error`, and the others go on.
+
     Raises:
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
         ConfigError: the device is missing.
     """
-    saved = load(Path(checkpoint))
-    target = pick_device(device)
-    model = saved.build_model(weights).to(target)
-    paths = iter(images)
+    model, normalization, target = _open_network(checkpoint, weights, device)
+
+    def probabilities(images: list[Tensor]) -> Tensor:  # (N, 10) float64
+        logits = infer(model, torch.stack(images).to(target), normalization)
+        return logits.cpu().double().softmax(1)
+
+    return _predictions(iter(images), invert, probabilities)
+
+
+def _predictions(
+    paths: Iterator[str | Path], invert: Invert, probabilities: Callable[[list[Tensor]], Tensor]
+) -> Iterator[Prediction]:
     while group := list(islice(paths, PICTURES_AT_ONCE)):
         loaded = [_load_or_error(Path(path), invert) for path in group]
-        tensors = [image for image in loaded if isinstance(image, Tensor)]
-        answers: Iterator[Tensor] = iter(())
-        if tensors:
-            answers = iter(infer(model, torch.stack(tensors).to(target), saved.pixel_normalization()))
+        images = [image for image in loaded if isinstance(image, Tensor)]
+        answers: Iterator[Tensor] = iter(probabilities(images)) if images else iter(())
         for path, image in zip(group, loaded, strict=True):
             if isinstance(image, Tensor):
-                yield Prediction(str(path), tuple(next(answers).double().softmax(0).tolist()))
+                yield Prediction(str(path), tuple(next(answers).tolist()))
             else:
                 yield Prediction(str(path), error=str(image))
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import platform
+import shlex
 import shutil
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 import mnistcli
@@ -42,9 +43,11 @@ class Checkpoint(BaseModel):
         epoch: finished epochs.
         partial: where training stopped within an epoch: `step`, `loss_sum`, `correct`, `seconds`.
         history: the figures of each finished epoch, as in `EpochDone`.
+        train_size: images trained on each epoch.
         config: the resolved configuration.
         seed: as in the configuration.
         versions: of `mnistcli`, `torch` and `python`.
+        path: where it was read from, for messages; not in the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -57,12 +60,14 @@ class Checkpoint(BaseModel):
     scheduler: dict[str, Any] | None
     generators: dict[str, Tensor]
     normalization: dict[str, float]
-    epoch: int
+    epoch: int = Field(ge=0)
     partial: dict[str, Any]
     history: list[dict[str, Any]]
+    train_size: int = Field(ge=1)
     config: dict[str, Any]
     seed: int
     versions: dict[str, str]
+    path: Path | None = None
 
     @classmethod
     def of(
@@ -91,6 +96,7 @@ class Checkpoint(BaseModel):
                 "seconds": state.seconds,
             },
             history=[asdict(done) for done in state.history],
+            train_size=state.train_size,
             config=config.model_dump(mode="json"),
             seed=config.seed,
             versions={
@@ -109,42 +115,77 @@ class Checkpoint(BaseModel):
         try:
             return TrainConfig(**self.config)
         except ValidationError as error:
-            raise CheckpointError(f"the checkpoint's configuration is not understood: {error}") from None
+            raise self._unusable(f"its configuration has unknown or wrong keys: {_places(error)}") from None
 
     def pixel_normalization(self) -> Normalization:
-        """Give what the network expects its pixels to be turned into."""
-        return Normalization(**self.normalization)
+        """Give what the network expects its pixels to be turned into.
 
-    def restore(self, state: TrainState) -> None:
-        """Put a fresh state of the same configuration where this checkpoint's run stood."""
-        state.model.load_state_dict(self.weights)
-        state.optimizer.load_state_dict(self.optimizer)
-        if state.scheduler is not None and self.scheduler is not None:
-            state.scheduler.load_state_dict(self.scheduler)
-        device = state.loss_sum.device
-        state.shuffle = self.generators["shuffle"]
-        state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
-        state.loss_sum, state.correct = (
-            self.partial["loss_sum"].to(device),
-            self.partial["correct"].to(device),
-        )
-        state.history = [EpochDone(**done) for done in self.history]
-        state.best = Best(**self.best) if self.best else None
+        Raises:
+            CheckpointError: it is not a mean and a deviation above 0.
+        """
+        if self.normalization.keys() != {"mean", "std"} or not self.normalization["std"] > 0:
+            raise self._unusable(f"its normalization is {self.normalization}")
+        return Normalization(**self.normalization)
 
     def build_model(self, weights: Weights = "last") -> nn.Module:
         """Rebuild the network, on the CPU, with its last weights or the best epoch's.
 
         Raises:
-            CheckpointError: the network is unknown, the weights do not fit it, or no best epoch was kept.
+            CheckpointError: the network is unknown, the weights do not fit it or are not finite, or no best epoch
+                was kept.
         """
         if weights == "best" and self.best is None:
-            raise CheckpointError("this checkpoint has no best epoch: train with --val-size to keep one")
-        model = build_model(self.model["name"], self.model["arguments"])
+            raise self._unusable("it has no best epoch; train with --val-size to keep one")
         try:
-            model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self.weights)
-        except RuntimeError as error:
-            raise CheckpointError(f"the weights do not fit the network {self.model['name']!r}: {error}") from None
+            model = build_model(self.model["name"], self.model["arguments"])
+            state = self.best["weights"] if weights == "best" and self.best else self.weights
+            model.load_state_dict(state)
+        except _MISFITS as error:
+            raise self._unusable(f"its weights do not fit its network: {_first_line(error)}") from None
+        if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+            raise self._unusable("its weights are not finite numbers")
         return model
+
+    def restore(self, state: TrainState) -> None:
+        """Put a fresh state of the same configuration where this checkpoint's run stood.
+
+        Raises:
+            CheckpointError: the run was on another number of images, or a part does not fit the state.
+        """
+        if self.train_size != state.train_size:
+            raise self._unusable(f"its run is on {self.train_size:,} images, and here are {state.train_size:,}")
+        device = state.loss_sum.device
+        try:
+            state.model.load_state_dict(self.weights)
+            state.optimizer.load_state_dict(self.optimizer)
+            if state.scheduler is not None and self.scheduler is not None:
+                state.scheduler.load_state_dict(self.scheduler)
+            state.shuffle = self.generators["shuffle"]
+            torch.Generator().set_state(state.shuffle)
+            state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
+            state.loss_sum, state.correct = self.partial["loss_sum"].to(device), self.partial["correct"].to(device)
+            state.history = [EpochDone(**done) for done in self.history]
+            state.best = Best(**self.best) if self.best else None
+        except _MISFITS as error:
+            raise self._unusable(f"its run cannot be continued: {_first_line(error)}") from None
+        if len(state.history) != state.epoch:
+            raise self._unusable(f"its history has {len(state.history)} epochs of {state.epoch}")
+
+    def _unusable(self, reason: str) -> CheckpointError:
+        return CheckpointError(f"{self.path or 'the checkpoint'} cannot be used: {reason}")
+
+
+# How parts that are there but are not what they should be show themselves, here and inside torch.
+_MISFITS = (CheckpointError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+
+
+def _first_line(error: Exception) -> str:
+    text = f"no {error} there" if isinstance(error, KeyError) else str(error)
+    return " ".join(text.split("\n\t")[0].split()).rstrip(":") or type(error).__name__
+
+
+def _places(error: ValidationError) -> str:
+    return ", ".join(sorted({str(detail["loc"][0]) if detail["loc"] else detail["msg"] for detail in error.errors()}))
 
 
 def load(path: Path) -> Checkpoint:
@@ -156,7 +197,8 @@ def load(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError(f"no checkpoint at {path}; make one with: mnistcli train --output {path}") from None
+        command = f"mnistcli train --output {shlex.quote(str(path))}"
+        raise CheckpointError(f"no checkpoint at {path}; make one with: {command}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
     except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
@@ -170,9 +212,9 @@ def load(path: Path) -> Checkpoint:
             "install the mnistcli that wrote it"
         )
     try:
-        return Checkpoint(**content)
-    except ValidationError as error:
-        parts = ", ".join(sorted({str(detail["loc"][0]) for detail in error.errors()}))
+        return Checkpoint(**{**content, "path": path})
+    except (ValidationError, TypeError) as error:  # TypeError: keys that are no names
+        parts = _places(error) if isinstance(error, ValidationError) else str(error)
         raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: {parts}") from None
 
 
@@ -186,6 +228,7 @@ def save(checkpoint: Checkpoint, path: Path) -> Path | None:
         MnistCliError: the file cannot be written; what was there before is still there.
     """
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, **dict(checkpoint)}
+    del content["path"]
     buffer = io.BytesIO()  # a full disk then fails in our write, with its reason, and not inside torch
     torch.save(content, buffer)
     try:
@@ -212,5 +255,7 @@ def _keep_other_run(path: Path, run_id: str) -> Path | None:
         if not backup.exists():
             break
         backup = path.with_name(f"{path.stem}.{date}-{number}{path.suffix}")
-    shutil.copy2(path, backup)
+    with path.open("rb") as file, atomic_write(backup) as copy:
+        shutil.copyfileobj(file, copy)
+    shutil.copystat(path, backup)
     return backup

@@ -14,6 +14,8 @@ from mnistcli.edge import EdgeGroup
 from mnistcli.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
+    from mnistcli.data import Split
+    from mnistcli.download import RawFile
     from mnistcli.report import Report
 
 
@@ -36,7 +38,7 @@ def _key(name: str) -> Any:
     kind = field.annotation.__name__.lower() if isinstance(field.annotation, type) else ""
     return typer.Option(
         option_name(name),
-        help=f"{field.description} Default: {field.default}.",
+        help=rf"{field.description} \[default: {field.default}]",  # escaped: typer reads it as rich's markup
         metavar="|".join(options) or kind.upper(),
         show_default=False,
         autocompletion=lambda: options,
@@ -68,7 +70,9 @@ def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        typer.echo(f"mnistcli {mnistcli.__version__} (torch {version('torch')})")
+        from mnistcli.report import Report
+
+        Report().answer(f"mnistcli {mnistcli.__version__} (torch {version('torch')})")
         raise typer.Exit
 
 
@@ -113,19 +117,20 @@ def download(
     report.downloaded(folder, wanted)
 
 
-def _fetch(report: "Report", folder: Path, wanted: list[Any], places: list[str]) -> None:
+def _fetch(report: "Report", folder: Path, wanted: list["RawFile"], places: list[str]) -> None:
     from mnistcli.download import fetch
     from mnistcli.sources import find_sources
 
     report.downloading(fetch(folder, wanted, find_sources(places)))
 
 
-def _provide_data(report: "Report", data_dir: Path, no_download: bool) -> None:
-    """Download what is missing, unless that is forbidden."""
-    from mnistcli.download import missing_files, raw_folder
+def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download: bool) -> None:
+    """Download what a split lacks, unless that is forbidden."""
+    from mnistcli.data import FILE_PREFIX
+    from mnistcli.download import MNIST_FILES, missing_files, raw_folder
 
     folder = raw_folder(data_dir)
-    missing = missing_files(folder)
+    missing = missing_files(folder, [file for file in MNIST_FILES if file.name.startswith(FILE_PREFIX[split])])
     if not missing:
         return
     lack = f"{folder} lacks {', '.join(file.name for file in missing)}"
@@ -144,7 +149,7 @@ def show_samples(
         list[int] | None,
         typer.Option("--digit", min=0, max=9, help="Only this digit; may be given more than once."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides which ones.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides which ones.")] = 0,
     output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("samples.png"),
     show: Annotated[bool, typer.Option("--show", help="Show it in a window, too.")] = False,
     no_download: NoDownload = False,
@@ -155,14 +160,13 @@ def show_samples(
     """Draw a labelled grid of samples."""
     from mnistcli import plots
     from mnistcli.data import load_split, pick
-    from mnistcli.download import raw_folder
     from mnistcli.files import check_writable
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
     check_writable(output)
-    _provide_data(report, data_dir, no_download)
-    samples = pick(load_split(raw_folder(data_dir), split), count, digits or [], seed)
+    _provide_data(report, data_dir, split, no_download)
+    samples = pick(load_split(data_dir, split), count, digits or [], seed)
     figure = plots.new_figure(window=show)
     plots.draw_samples(figure, samples)
     plots.save_figure(figure, output)
@@ -220,7 +224,7 @@ def train(
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     resolved, checkpoint = open_run(resolved, resume)
-    _provide_data(report, resolved.data_dir, no_download)
+    _provide_data(report, resolved.data_dir, "train", no_download)
     with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
         for event in train_events(resolved, checkpoint, stop):
             view.show(event)
@@ -254,14 +258,14 @@ def evaluate(
 
     report = Report(as_json=as_json, quiet=quiet)
     load(checkpoint)  # a wrong path is told now, not after a download
-    _provide_data(report, data_dir, no_download)
+    _provide_data(report, data_dir, split, no_download)
     started = time.perf_counter()
     result = api.evaluate(
         checkpoint, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights
     )
     report.evaluation(result, checkpoint, seconds=time.perf_counter() - started)
     if fail_under is not None and result.accuracy < fail_under:
-        report.say(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under:.2%}")
+        report.insist(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under:.2%}")
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
 
 

@@ -1,12 +1,13 @@
 """The training configuration: its keys, what each may be, and which of four places decides."""
 
+import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
 from mnistcli.errors import ConfigError
@@ -18,6 +19,8 @@ COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
 
 # What may differ when a run is continued; any other change would make it another run.
 RESUMABLE_KEYS = frozenset({"epochs", "device", "threads", "output", "data_dir"})
+
+ONE_PLACE = "one place"  # validation context: another place may still change a key, so keys are not compared
 
 PACKAGE = Path(__file__).parent
 
@@ -45,13 +48,13 @@ class TrainConfig(BaseModel):
     val_size: int = Field(default=0, ge=0, description="Training images held out to validate each epoch.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Decides weights, shuffling and the held-out images.")
     device: Device = Field(default="auto", description="Where to compute; auto takes the fastest there is.")
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves the choice to torch.")
+    threads: int = Field(default=0, ge=0, le=1024, description="CPU threads; 0 leaves the choice to torch.")
     output: Path = Field(default=Path("ckpt.pt"), strict=False, description="The checkpoint to write.")
     data_dir: Path = Field(default=Path("data"), strict=False, description="Folder that holds MNIST/raw.")
 
     @model_validator(mode="after")
-    def _momentum_has_an_effect(self) -> Self:
-        if self.optimizer == "adamw" and self.momentum > 0:
+    def _momentum_has_an_effect(self, info: ValidationInfo) -> Self:
+        if info.context != ONE_PLACE and self.optimizer == "adamw" and self.momentum > 0:
             raise ValueError("momentum belongs to sgd and would do nothing under adamw: drop one of the two")
         return self
 
@@ -74,7 +77,7 @@ class TrainConfig(BaseModel):
             faults = [f"{name} is {asked[name]} here and {run[name]} in the run" for name in changed]
             raise ConfigError(
                 f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
-                "drop the change, or train anew without --resume"
+                "drop the change (an option, a MNISTCLI_ variable or --config), or train anew without --resume"
             )
         return TrainConfig(**{**run, "output": checkpoint, **asked})
 
@@ -111,7 +114,7 @@ def read_config(name_or_file: str) -> dict[str, Any]:
     shipped = shipped_configs()
     path = shipped.get(name_or_file, Path(name_or_file))
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"no config {name_or_file!r}: neither a file nor one of the shipped ones ({', '.join(shipped)})"
@@ -161,28 +164,29 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): text
         for name, text in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in COMMAND_VARIABLES
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in COMMAND_VARIABLES and text  # empty is not set
     }
 
 
 def _check(
-    validate: Callable[[Mapping[str, Any]], TrainConfig], values: Mapping[str, Any], spell: Callable[[str], str]
+    validate: Callable[..., TrainConfig], values: Mapping[str, Any], spell: Callable[[str], str]
 ) -> tuple[dict[str, Any], list[str]]:
     """Check the keys of one place by themselves; give their parsed values, and the faults in that place's spelling."""
     try:
-        config = validate(values)
+        config = validate(values, context=ONE_PLACE)
     except ValidationError as error:
-        return {}, [_fault(detail, spell) for detail in error.errors()]
+        is_text = validate == TrainConfig.model_validate_strings
+        return {}, [_fault(detail, spell, is_text) for detail in error.errors()]
     return {key: getattr(config, key) for key in config.model_fields_set}, []
 
 
-def _fault(detail: ErrorDetails, spell: Callable[[str], str]) -> str:
-    if not detail["loc"]:  # a fault of several keys together
-        return _reason(detail)
+def _fault(detail: ErrorDetails, spell: Callable[[str], str], is_text: bool) -> str:
     key = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         return f"{spell(key)} is not known{_nearest(key, TrainConfig.model_fields)}"
-    return f"{spell(key)} = {detail['input']}: {_reason(detail)}"
+    # Text is shown as it was typed, TOML's values as TOML writes them, so that "3" and 3 can be told apart.
+    shown = detail["input"] if is_text else json.dumps(detail["input"], default=str)
+    return f"{spell(key)} = {shown}: {_reason(detail)}"
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:
@@ -191,4 +195,9 @@ def _nearest(key: str, known: Iterable[str]) -> str:
 
 
 def _reason(detail: ErrorDetails) -> str:
-    return detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return "must be a path" if detail["type"] == "path_type" else plain(detail["msg"])
+
+
+def plain(message: str) -> str:
+    """Put a message of pydantic's, which typer passes on too, in a user's words."""
+    return message.replace("Value error, ", "").replace("Input should be", "must be")

@@ -1,5 +1,6 @@
 """The data set as tensors: loading, splitting, normalising."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mnistcli.errors import ConfigError
+from mnistcli.download import raw_folder
+from mnistcli.errors import ConfigError, DataError
 from mnistcli.idx import damaged, read_idx
 
 Split = Literal["train", "test"]
@@ -48,25 +50,32 @@ class Normalization:
     std: float = 0.3081
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Turn (B, 1, 28, 28) uint8 pixels into float32 of mean 0 and deviation 1."""
+        """Turn (B, 1, 28, 28) uint8 pixels into the same shape of float32, of mean 0 and deviation 1."""
         return images.float().sub_(255 * self.mean).div_(255 * self.std)
 
 
-def load_split(folder: Path, split: Split) -> Samples:
-    """Load the training or the test images with their labels from the folder of the four raw files.
+def load_split(data_dir: Path, split: Split) -> Samples:
+    """Load the training or the test images with their labels.
+
+    Args:
+        data_dir: the folder that holds MNIST/raw; torchvision's `root`.
+        split: which of the two.
 
     Raises:
         DataError: a file is missing or damaged, or images and labels do not belong together.
     """
-    prefix = folder / FILE_PREFIX[split]
+    prefix = raw_folder(data_dir) / FILE_PREFIX[split]
     images_path, labels_path = Path(f"{prefix}-images-idx3-ubyte"), Path(f"{prefix}-labels-idx1-ubyte")
-    images, labels = (torch.from_numpy(read_idx(path)) for path in (images_path, labels_path))
-    if images.shape[1:] != (28, 28) or len(images) == 0:
-        raise damaged(images_path, f"it holds {tuple(images.shape)}, not N images of 28 x 28")
-    if labels.shape != images.shape[:1]:
-        raise damaged(labels_path, f"it holds {tuple(labels.shape)} labels for {len(images):,} images")
-    if labels.max() > 9:
-        raise damaged(labels_path, f"it holds the label {int(labels.max())}, and digits end at 9")
+    try:
+        images, labels = (torch.from_numpy(read_idx(path)) for path in (images_path, labels_path))
+        if images.shape[1:] != (28, 28) or len(images) == 0:
+            raise damaged(images_path, f"it holds {tuple(images.shape)}, not N images of 28 x 28")
+        if labels.shape != images.shape[:1]:
+            raise damaged(labels_path, f"it holds {tuple(labels.shape)} labels for {len(images):,} images")
+        if labels.max() > 9:
+            raise damaged(labels_path, f"it holds the label {int(labels.max())}, and digits end at 9")
+    except DataError as error:
+        raise DataError(f"{error}; mend it with: mnistcli download --data-dir {shlex.quote(str(data_dir))}") from None
     return Samples(images.unsqueeze(1), labels.long())
 
 
@@ -90,8 +99,17 @@ def hold_out(samples: Samples, count: int, seed: int) -> tuple[Samples, Samples 
 
 
 def pick(samples: Samples, count: int, digits: Sequence[int], seed: int) -> Samples:
-    """Draw up to `count` samples at random, of the given digits only; of all where `digits` is empty."""
+    """Draw samples at random.
+
+    Returns:
+        Up to `count` samples, of the given digits only; of all where `digits` is empty.
+
+    Raises:
+        DataError: there is no such sample.
+    """
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
     if digits:
         order = order[torch.isin(samples.labels[order], torch.tensor(digits))]
+    if len(order) == 0:
+        raise DataError(f"there is no sample of the digits {', '.join(map(str, digits))}")
     return samples.take(order[:count])

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from mnistcli.config import plain
 from mnistcli.errors import ExitCode, MnistCliError
 
 
@@ -37,21 +38,21 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
     try:
         yield
     except (MnistCliError, typer.TyperException) as error:
-        from mnistcli.report import failure
-
+        message, exit_code = _one_line(error, ctx), error.exit_code
         if ctx.meta["debug"]:
             traceback.print_exc()
-        failure(_one_line(error, ctx), error.exit_code, as_json=ctx.meta["as_json"])
-        raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        from mnistcli.report import failure
+        message, exit_code = "interrupted", ExitCode.INTERRUPTED
+    else:
+        return
+    from mnistcli.report import Report
 
-        failure("interrupted", ExitCode.INTERRUPTED, as_json=ctx.meta["as_json"])
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    Report(as_json=ctx.meta["as_json"]).fail(message, exit_code)
+    raise typer.Exit(exit_code)
 
 
 def _one_line(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> str:
     if isinstance(error, MnistCliError):
         return str(error)
     command = f"{ctx.info_name} {ctx.invoked_subcommand or ''}".strip()
-    return f"{error.format_message().rstrip('.')}; see: {command} --help"
+    return f"{plain(error.format_message()).rstrip('.')} (see {command} --help)"

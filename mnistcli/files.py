@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from mnistcli.errors import ConfigError, MnistCliError
@@ -22,7 +21,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(path)
     try:
         with part.open("wb") as file:
             yield file
@@ -32,6 +31,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def check_writable(output: Path) -> None:
@@ -44,9 +47,10 @@ def check_writable(output: Path) -> None:
     if output.exists() and not output.is_file():  # moving a file into its place would remove it
         raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file with --output")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=output.parent):
-            pass
+        part = _part(output.resolve())
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
     except OSError as error:
         raise cannot_write(output, error) from None
 

@@ -4,6 +4,7 @@ Two zero bytes, the type code, the number of dimensions, each dimension as a big
 values, the last dimension running fastest.
 """
 
+import math
 import struct
 from pathlib import Path
 
@@ -30,14 +31,14 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             shape = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
             content = np.fromfile(file, np.uint8)
     except FileNotFoundError:
-        raise DataError(f"{path} is missing; get it with: mnistcli download") from None
+        raise DataError(f"{path} is missing") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except struct.error:
         raise damaged(path, "its header is cut short") from None
     if zeros != 0 or kind != UINT8:
         raise damaged(path, "it is not an IDX file of unsigned bytes")
-    expected = int(np.prod(shape, dtype=np.int64))
+    expected = math.prod(shape)
     if len(content) != expected:
         raise damaged(path, f"its header announces {expected:,} bytes and {len(content):,} follow")
     return content.reshape(shape)
@@ -50,5 +51,5 @@ def idx_bytes(array: NDArray[np.uint8]) -> bytes:
 
 
 def damaged(path: Path, reason: str) -> DataError:
-    """Say that a raw file cannot be trusted, why, and what mends it."""
-    return DataError(f"{path} is damaged: {reason}; fetch it again with: mnistcli download --force")
+    """Say that a raw file cannot be trusted, and why."""
+    return DataError(f"{path} is damaged: {reason}")

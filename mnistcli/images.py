@@ -53,15 +53,26 @@ def read_grey(path: Path) -> Grey:
                 upright = upright.convert("RGBA")
                 white = Image.new("RGBA", upright.size, "white")
                 upright = Image.alpha_composite(white, upright)
-            return np.array(upright.convert("L"))
+            return _eight_bit(upright)
     except FileNotFoundError:
         raise ImageError(f"no picture at {path}") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not a picture that can be read") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path} is too large a picture") from None
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's words for damaged files
-        raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from None
+    except Exception as error:  # its decoders trip over damaged bytes in ways of their own
+        raise ImageError(f"cannot read {path}: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _eight_bit(picture: Image.Image) -> Grey:
+    """Turn any kind of pixel into grey levels of 8 bits; Pillow would cut off the deeper kinds at 255."""
+    white = {"I": 65535.0, "F": 1.0}.get(picture.mode[0])  # 16-bit whole numbers and floats, by their usual ranges
+    if white is None:
+        return np.array(picture.convert("L"))
+    levels = np.clip(np.asarray(picture, np.float64) * (255 / white), 0, 255).round()
+    return levels.astype(np.uint8)
 
 
 def prepare(grey: Grey, invert: Invert, path: Path) -> Grey:
@@ -72,10 +83,10 @@ def prepare(grey: Grey, invert: Invert, path: Path) -> Grey:
     """
     if invert == "yes" or (invert == "auto" and is_dark_on_light(grey)):
         grey = 255 - grey
-    if is_mnist_like(grey):
-        return grey
     if int(grey.max()) - int(grey.min()) < BLANK_CONTRAST:
         raise ImageError(f"{path} is blank: nothing on it stands out")
+    if is_mnist_like(grey):
+        return grey
     return centre_by_mass(fit(crop_to_ink(stretch(grey))))
 
 

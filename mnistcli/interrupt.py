@@ -21,7 +21,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._remember)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: whoever ignored it meant it
+                self._previous[number] = signal.signal(number, self._remember)
         return self
 
     def __exit__(

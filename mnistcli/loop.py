@@ -64,6 +64,7 @@ class TrainState:
     model: nn.Module
     optimizer: Optimizer
     scheduler: LRScheduler | None
+    train_size: int  # images
     shuffle: Tensor  # (S,) uint8: the state of the generator that shuffles the epoch under way
     epoch: int = 0  # finished epochs
     step: int = 0  # steps taken in the epoch after those
@@ -93,6 +94,7 @@ def start(config: TrainConfig, model: nn.Module, train_size: int) -> TrainState:
         model,
         optimizer,
         _scheduler(config, optimizer, total_steps),
+        train_size,
         shuffle=torch.Generator().manual_seed(config.seed).get_state(),
         loss_sum=torch.zeros((), device=device),
         correct=torch.zeros((), dtype=torch.int64, device=device),

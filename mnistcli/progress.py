@@ -1,4 +1,7 @@
-"""What a training run shows while it goes: bars on a terminal, a plain line now and then anywhere else."""
+"""What a training run shows while it goes: bars on a terminal, a plain line now and then anywhere else.
+
+This and `report` are the modules that know rich.
+"""
 
 import time
 from types import TracebackType
@@ -50,19 +53,22 @@ class TrainingView:
                 self._start(event)
             case EpochDone():
                 self.pace = _Pace()
+                if self.progress:  # a bar that was full once no longer tells the time left
+                    self.progress.reset(self.progress.task_ids[1])
                 self.console.print(epoch_line(event))
             case BackedUp(output, backup):
-                self.console.print(f"{output} held another run: kept as {backup}")
+                self.console.print(f"{output} was not of this run: kept as {backup}")
 
     def _start(self, event: Started) -> None:
-        held_out = f", {event.val_size:,} held out to validate" if event.val_size else ""
-        self.console.print(f"training on {event.train_size:,} images{held_out}, on {event.device}")
-        self.pace = _Pace()
+        self.pace = _Pace(event.images)
         if event.epoch >= event.epochs:
-            self.console.print(f"nothing to do: {event.epoch} of {event.epochs} epochs are finished already")
-        elif event.epoch or event.step:
-            within = f" and {event.step:,} steps" if event.step else ""
-            self.console.print(f"continuing after {event.epoch} of {event.epochs} epochs{within}")
+            self.console.print(f"nothing to do: {counted(event.epoch, 'epoch')} finished already")
+            return
+        held_out = f", {event.val_size:,} held out to validate" if event.val_size else ""
+        self.console.print(f"training on {counted(event.train_size, 'image')}{held_out}, on {event.device}")
+        if event.epoch or event.step:
+            within = f" and {counted(event.step, 'step')}" if event.step else ""
+            self.console.print(f"continuing after {event.epoch} of {counted(event.epochs, 'epoch')}{within}")
         if self.progress:
             self.progress.add_task("epochs", total=event.epochs, completed=event.epoch, figures="")
             self.progress.add_task("batches", total=None, figures="")
@@ -89,8 +95,9 @@ class TrainingView:
 class _Pace:
     """The figures of the epoch under way: loss smoothed over recent looks, accuracy, images per second."""
 
-    def __init__(self) -> None:
+    def __init__(self, images_before: int = 0) -> None:
         self.started = time.monotonic()
+        self.images_before = images_before
         self.images = 0
         self.loss_sum = 0.0
         self.smoothed: float | None = None
@@ -102,7 +109,7 @@ class _Pace:
             self.smoothed = recent if self.smoothed is None else self.smoothed + SMOOTHING * (recent - self.smoothed)
         self.images, self.loss_sum = event.images, loss_sum
         accuracy = int(event.correct) / event.images
-        rate = event.images / max(now - self.started, 1e-9)
+        rate = (event.images - self.images_before) / max(now - self.started, 1e-9)
         return f"loss {self.smoothed:.4f}  acc {accuracy:.1%}  {rate:,.0f} img/s"
 
 
@@ -120,8 +127,13 @@ def _progress(console: Console) -> Progress:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Give a number with its noun: 1 epoch, 2 epochs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def epoch_line(done: EpochDone) -> str:
-    """Sum up an epoch in a line of at most 80 columns."""
+    """Sum up an epoch in a line, for 80 columns."""
     validation = "" if done.val_loss is None else f"  val {done.val_loss:.4f} {done.val_accuracy:.2%}"
     return (
         f"epoch {done.epoch}/{done.epochs}  loss {done.loss:.4f}  acc {done.accuracy:.2%}{validation}"

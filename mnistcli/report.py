@@ -1,6 +1,8 @@
 """Everything rich, and all output: answers on standard output, everything else on standard error."""
 
+import io
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+
+from mnistcli.errors import MnistCliError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +30,16 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
+TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """Make sure that every text can be written to a standard stream."""
+    if stream is None:  # closed by whoever started the program, who does not want to read it then
+        return io.StringIO()
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a path may hold what the stream's encoding does not
+    return stream
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -49,40 +63,73 @@ class Report:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: bool = True) -> None:
         self.as_json = as_json
-        self.out, self.err = _console(sys.stdout), _console(sys.stderr)
+        out, err = _usable(sys.stdout), _usable(sys.stderr)
+        self.out, self.err = _console(out), _console(err)
         self.err.quiet = quiet
-        self.to_person = is_terminal(sys.stdout)
+        self.to_person = is_terminal(out)
         # Objects that come between the bars on the same screen would tear both.
         mingles = as_json and self.to_person
-        self.bars = progress and not quiet and not mingles and is_terminal(sys.stderr)
+        self.bars = progress and not quiet and not mingles and is_terminal(err)
 
     def say(self, text: str) -> None:
         """Tell the person something that is not the answer."""
-        self.err.print(text)
+        self.err.print(printable(text))
+
+    def insist(self, text: str) -> None:
+        """Tell it even a person who asked for quiet."""
+        quiet, self.err.quiet = self.err.quiet, False
+        self.say(text)
+        self.err.quiet = quiet
+
+    def fail(self, message: str, exit_code: int) -> None:
+        """Report an expected failure on standard error, and as an object too where answers are JSON.
+
+        It is one line; several faults found at once have a line each.
+        """
+        self.insist("error: " + message.replace("\n", "\n       "))
+        if self.as_json:
+            self.document(event="error", status="error", error=message, exit_code=int(exit_code))
 
     def answer(self, text: str) -> None:
-        """Give the answer as text, to the letter: rich would turn a tab into spaces."""
-        self.out.file.write(text + "\n")
-        self.out.file.flush()
+        """Give the answer as text, to the letter: rich would turn a tab into spaces.
+
+        Raises:
+            MnistCliError: it cannot be written, because a disk is full.
+            BrokenPipeError: nobody reads it any more.
+        """
+        try:
+            self.out.file.write(text + "\n")
+            self.out.file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What could not be written would be tried, and fail, once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.file.fileno())
+            raise MnistCliError(f"cannot write the answer to standard output: {error.strerror}") from None
+
+    def draw(self, *renderables: RenderableType) -> None:
+        """Give the answer as tables and styled text."""
+        with self.out.capture() as captured:
+            for renderable in renderables:
+                self.out.print(renderable)
+        self.answer("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def document(self, **content: Any) -> None:
         """Give the answer as a JSON object in a line."""
         # NaN and infinity are no JSON; the core gives None where there is no number.
         self.answer(json.dumps({"schema": SCHEMA, **content}, allow_nan=False))
 
-    def downloading(self, events: Iterable["download.Event"]) -> bool:
-        """Follow a download to its end; tell whether there was anything to fetch."""
+    def downloading(self, events: Iterable["download.Event"]) -> None:
+        """Follow a download to its end."""
         from mnistcli.download import Placed, Received, Retrying, SourceFailed, Trying, Wanted
 
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
         bar = Progress(*columns, console=self.err, transient=True, disable=not self.bars)
-        is_wanted = False
         with bar:
             task = bar.add_task("downloading", total=None)
             for event in events:
                 match event:
                     case Wanted(size):
-                        is_wanted = True
                         bar.update(task, total=size)
                     case Received(size):
                         bar.advance(task, size)
@@ -94,7 +141,6 @@ class Report:
                         self.say(f"  {reason}")
                     case Placed(name):
                         self.say(f"  {name} is there, verified")
-        return is_wanted
 
     def downloaded(self, folder: Path, fetched: Sequence["download.RawFile"]) -> None:
         """Answer where the files are."""
@@ -123,6 +169,7 @@ class Report:
 
     def trained(self, last: "TrainEvent") -> None:
         """Answer with the checkpoint, once the last event has come."""
+        from mnistcli.progress import counted
         from mnistcli.run import Finished, Stopped
 
         match last:
@@ -133,13 +180,15 @@ class Report:
                     self.answer(str(checkpoint))
                 if advice:
                     self.say(f"warning: {advice}")
-                self.say(f"saved; now try: mnistcli eval {shlex.quote(str(checkpoint))}")
+                self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}")
             case Stopped(checkpoint, epoch, step):
                 resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
                 if self.as_json:
                     self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
-                self.say(f"stopped after {epoch} epochs and {step:,} steps; saved as {checkpoint}")
-                self.say(f"continue with: {resume}")
+                self.insist(
+                    f"stopped after {counted(epoch, 'epoch')} and {counted(step, 'step')}; saved as {checkpoint}\n"
+                    f"continue with: {resume}"
+                )
 
     def evaluation(self, result: "Evaluation", checkpoint: Path, seconds: float) -> None:
         """Answer with the scores, in tables."""
@@ -168,14 +217,13 @@ class Report:
                 for answer, count in enumerate(row)
             ]
             confusion.add_row(Text(str(digit), style="bold"), *cells)
-        self.out.print(scores)
-        self.out.print(confusion)
+        self.out.width = max(self.out.width, TABLE_WIDTH)
+        self.draw(scores, confusion)
 
     def prediction(self, answer: "Prediction", checkpoint: Path, top_k: int) -> None:
         """Answer what one picture is taken for: bars to a person, a line of three fields to a program."""
         if answer.error:
-            self.err.quiet = False
-            self.say(f"error: {answer.error}")
+            self.insist(f"error: {answer.error}")
         if self.as_json:
             self.document(
                 path=answer.path,
@@ -186,17 +234,17 @@ class Report:
                 checkpoint=str(checkpoint),
                 **({"error": answer.error} if answer.error else {}),
             )
-            return
-        if answer.error:
-            return
-        if not self.to_person:
-            self.answer(f"{answer.path}\t{answer.digit}\t{answer.confidence:.4f}")
-            return
-        self.answer(answer.path)
-        for rank, (digit, probability) in enumerate(answer.top(top_k)):
-            bar = "█" * round(probability * BAR_WIDTH)
-            line = Text(f"  {digit}  {bar:<{BAR_WIDTH}}  {probability:7.2%}", style="" if rank else "bold")
-            self.out.print(line)
+        elif self.to_person and not answer.error:
+            self.draw(printable(answer.path), *self._candidates(answer.top(top_k)))
+        elif not answer.error:
+            self.answer(f"{printable(answer.path)}\t{answer.digit}\t{answer.confidence:.4f}")
+
+    def _candidates(self, ranked: list[tuple[int, float]]) -> list[Text]:
+        block = "█" if self.out.encoding.startswith("utf") else "#"
+        bars = [(digit, block * round(share * BAR_WIDTH), share) for digit, share in ranked]
+        lines = [Text(f"  {digit}  {bar:<{BAR_WIDTH}}  {share:7.2%}") for digit, bar, share in bars]
+        lines[0].stylize("bold")
+        return lines
 
     def preview(self, images: "Tensor") -> None:
         """Show (N, 1, 28, 28) uint8 images in half-blocks at half their size, as many as fit a line."""
@@ -205,11 +253,11 @@ class Report:
         small = images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
         count = max(1, (self.out.width + 1) // (small.shape[2] + 1))
         has_colour = self.out.color_system is not None and not self.out.no_color
-        for top in range(0, small.shape[1], 2):
-            line = Text(" ").join(
-                half_blocks(image[top].tolist(), image[top + 1].tolist(), has_colour) for image in small[:count]
-            )
-            self.out.print(line)
+        pictures = small[:count].tolist()
+        tops = range(0, small.shape[1], 2)
+        self.draw(
+            *(Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops)
+        )
 
 
 def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
@@ -223,14 +271,9 @@ def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
     return Text("".join(" ▀▄█"[(above > 127) + 2 * (below > 127)] for above, below in zip(upper, lower, strict=True)))
 
 
-def failure(message: str, exit_code: int, *, as_json: bool) -> None:
-    """Report an expected failure on standard error, and as an object too where answers are JSON.
-
-    It is one line; several faults found at once have a line each.
-    """
-    Report().say("error: " + message.replace("\n", "\n       "))
-    if as_json:
-        Report().document(event="error", status="error", error=message, exit_code=int(exit_code))
+def printable(text: str) -> str:
+    """Escape what would move the cursor, colour the screen or break a line; line breaks of our own stay."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 def _table(title: str, *headers: str) -> Table:

@@ -1,5 +1,6 @@
 """A training run from start to checkpoint, told event by event; continued or stopped, it stays the same run."""
 
+import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ import torch
 from mnistcli.checkpoint import Checkpoint, load, save
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, hold_out, load_split
-from mnistcli.download import raw_folder
 from mnistcli.errors import DivergedError
 from mnistcli.files import check_writable
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, start
@@ -20,6 +20,7 @@ from mnistcli.model import build_model, pick_device
 MODEL = "lenet"
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
+FEW_STEPS = 100  # no network learns much in fewer
 USUAL_LR = {"sgd": 0.1, "adamw": 0.001}  # within a factor of ten, what trains small networks
 
 
@@ -32,6 +33,7 @@ class Started(NamedTuple):
     epochs: int  # in total
     epoch: int  # finished before
     step: int  # taken before, in the epoch after those
+    images: int  # trained on before, in that epoch
 
 
 class BackedUp(NamedTuple):
@@ -61,16 +63,20 @@ TrainEvent = Started | StepDone | EpochDone | BackedUp | Stopped | Finished
 
 
 def open_run(config: TrainConfig, resume: Path | None) -> tuple[TrainConfig, Checkpoint | None]:
-    """Complete a configuration by the checkpoint whose run it continues, if any.
+    """Complete a configuration by the checkpoint whose run it continues, if any, and check all but the data.
 
     Raises:
-        ConfigError: `config` would make it another run.
+        ConfigError: `config` would make it another run, or names a device that is not here.
         CheckpointError: `resume` cannot be read.
+        MnistCliError: the output cannot be written.
     """
-    if resume is None:
-        return config, None
-    checkpoint = load(resume)
-    return config.continuing(checkpoint.train_config(), resume), checkpoint
+    checkpoint = load(resume) if resume else None
+    if checkpoint and resume:
+        config = config.continuing(checkpoint.train_config(), resume)
+        config = config.model_copy(update={"epochs": max(config.epochs, checkpoint.epoch)})
+    check_writable(config.output)
+    pick_device(config.device)
+    return config, checkpoint
 
 
 def train_events(
@@ -84,23 +90,24 @@ def train_events(
         should_stop: asked after every step; once true, the run is saved as it stands, and ends.
 
     Yields:
-        Started; StepDone and EpochDone as in `fit`; BackedUp at most once; at the end Finished or Stopped.
+        Started; StepDone and EpochDone as in `fit`; BackedUp where another run's file was in the way; at the end
+        Finished or Stopped.
 
     Raises:
         MnistCliError: as in `api.train`.
     """
-    check_writable(config.output)
     device = pick_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
-    train, val = hold_out(load_split(raw_folder(config.data_dir), "train"), config.val_size, config.seed)
+    train, val = hold_out(load_split(config.data_dir, "train"), config.val_size, config.seed)
     state = _initial_state(config, device, len(train))
     if checkpoint:
         checkpoint.restore(state)
     run = _Run(checkpoint.run_id if checkpoint else uuid.uuid4().hex, config, state, Normalization())
 
     val_size = len(val) if val else 0
-    yield Started(len(train), val_size, str(device), config.epochs, state.epoch, state.step)
+    images = min(state.step * config.batch_size, len(train))
+    yield Started(len(train), val_size, str(device), config.epochs, state.epoch, state.step, images)
     events = fit(
         state,
         train.to(device),
@@ -120,25 +127,28 @@ def train_events(
                 yield Stopped(config.output, state.epoch, state.step)
                 return
     except DivergedError as error:
-        kept = f"{config.output} holds epoch {state.epoch}" if state.epoch else "nothing was saved"
-        raise DivergedError(f"{error}; {kept}") from None
-    if not config.output.exists():  # nothing was left to train, and the result is wanted in another place
+        kept = config.output if run.is_saved else checkpoint and checkpoint.path
+        raise DivergedError(f"{error}; {f'{kept} holds the run before' if kept else 'nothing was saved'}") from None
+    if checkpoint and not run.is_saved and checkpoint.path != config.output:  # trained already, wanted elsewhere
         yield from run.save()
-    yield Finished(config.output, state.history, _advice(config, state.history[-1]))
+    steps = config.epochs * math.ceil(len(train) / config.batch_size)
+    yield Finished(config.output, state.history, _advice(config, state.history[-1], steps))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
-    """What names a run while it trains."""
+    """What names a run while it trains, and whether it is saved yet."""
 
     run_id: str
     config: TrainConfig
     state: TrainState
     normalization: Normalization
+    is_saved: bool = False
 
     def save(self) -> Iterator[BackedUp]:
         snapshot = Checkpoint.of(self.run_id, MODEL, self.state, self.normalization, self.config)
         backup = save(snapshot, self.config.output)
+        self.is_saved = True
         if backup:
             yield BackedUp(self.config.output, backup)
 
@@ -151,15 +161,15 @@ def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -
     return start(config, model.to(device), train_size)
 
 
-def _advice(config: TrainConfig, last: EpochDone) -> str | None:
+def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:
     accuracy = last.accuracy if last.val_accuracy is None else last.val_accuracy
     if accuracy >= CHANCE_ACCURACY:
         return None
+    start = f"an accuracy of {accuracy:.1%} is hardly better than guessing: "
+    if steps < FEW_STEPS:
+        return f"{start}the run has too few steps, {steps}; try more --epochs or a smaller --batch-size"
     usual = USUAL_LR[config.optimizer]
     # Momentum adds up past gradients: in the long run a step is 1 / (1 - momentum) times as long.
     is_high = config.lr / (1 - config.momentum) > usual
     cause = "too high" if is_high else f"too low for {config.epochs} epoch{'s' * (config.epochs > 1)}"
-    return (
-        f"an accuracy of {accuracy:.1%} is hardly better than guessing: "
-        f"the learning rate {config.lr:g} is probably {cause}; try --lr {usual / 10 if is_high else usual:g}"
-    )
+    return f"{start}the learning rate {config.lr:g} is probably {cause}; try --lr {usual / 10 if is_high else usual:g}"

@@ -69,6 +69,10 @@ SOURCE_FAILURES = (
     SourceError,
     OSError,  # with URLError, TimeoutError and BadGzipFile
     EOFError,
+    ArithmeticError,  # with OverflowError: a pickle that asks for too much
+    MemoryError,
+    RuntimeError,  # an encrypted archive, or one packed in an unknown way
+    ValueError,  # an address that is none
     http.client.HTTPException,
     zlib.error,
     tarfile.TarError,
@@ -84,7 +88,7 @@ def as_source_error(error: Exception) -> SourceError:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Tell failures that pass from those that stay. A time-out has already had its patience."""
+    """Tell failures that pass from those that stay; a time-out counts as staying, for it was long enough."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code in TRANSIENT_STATUS
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -111,6 +115,9 @@ def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SE
     Args:
         places: folders, archives (.zip, .tgz, .tar.gz, .whl), HTTP bases, or URLs of archives.
         timeout_seconds: to connect and for each read, over HTTP.
+
+    Yields:
+        The sources, none of them opened yet.
     """
     for place in places:
         yield _source_at(place, timeout_seconds)
@@ -125,7 +132,8 @@ def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SE
 
 def _source_at(place: str, timeout_seconds: float) -> Source:
     is_url = place.startswith(("http://", "https://"))
-    if place.endswith((".zip", ".whl", ".tgz", ".tar.gz")):
+    path = place.partition("?")[0] if is_url else place
+    if path.lower().endswith((".zip", ".whl", ".tgz", ".tar.gz")):
         if is_url:
             return Source(place, lambda: _open_remote_archive(place, timeout_seconds), HTTP_ATTEMPTS)
         return Source(place, lambda: _open_archive(Path(place)))
@@ -143,7 +151,7 @@ def _open_folder(folder: Path) -> Iterator[Opener]:
 
 @contextmanager
 def _open_http(base: str, timeout_seconds: float) -> Iterator[Opener]:
-    yield _unpacking(lambda held: _get(f"{base.rstrip('/')}/{held}", timeout_seconds))
+    yield _unpacking(lambda held: cast("BinaryIO", _get(f"{base.rstrip('/')}/{held}", timeout_seconds)))
 
 
 def _unpacking(holder: Holder) -> Opener:
@@ -162,11 +170,11 @@ def _unpacking(holder: Holder) -> Opener:
     return opener
 
 
-def _get(url: str, timeout_seconds: float) -> BinaryIO:
+def _get(url: str, timeout_seconds: float) -> http.client.HTTPResponse:
     agent = f"mnistcli/{mnistcli.__version__}"
     request = urllib.request.Request(url, headers={"User-Agent": agent})
     try:
-        return cast("BinaryIO", urllib.request.urlopen(request, timeout=timeout_seconds))
+        return cast("http.client.HTTPResponse", urllib.request.urlopen(request, timeout=timeout_seconds))
     except urllib.error.HTTPError as error:
         with error:
             if error.code == HTTPStatus.NOT_FOUND:
@@ -180,6 +188,9 @@ def _open_remote_archive(url: str, timeout_seconds: float) -> Iterator[Opener]:
         path = Path(folder, "archive")
         with _get(url, timeout_seconds) as response, path.open("wb") as out:
             shutil.copyfileobj(response, out)
+            announced = response.headers.get("Content-Length")
+        if announced is not None and path.stat().st_size < int(announced):
+            raise SourceError("the archive ended early", transient=True)
         with _open_archive(path) as opener:
             yield opener
 

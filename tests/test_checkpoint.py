@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from conftest import no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.checkpoint import Checkpoint, load, save
 from mnistcli.config import TrainConfig
@@ -106,12 +107,30 @@ def test_parts_that_are_not_as_they_should_be(saved: Path, changes: dict[str, An
 
 def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     loaded = load(edited(saved, weights={"conv1.weight": torch.zeros(1)}))
-    with pytest.raises(CheckpointError, match="the weights do not fit the network 'lenet'"):
+    with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its weights do not fit") as caught:
         loaded.build_model()
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_and_normalisation_have_to_be_usable_numbers(saved: Path) -> None:
+    weights = torch.load(saved, weights_only=True)["weights"]
+    weights["fc3.bias"][0] = torch.nan
+    loaded = load(edited(saved, weights=weights, normalization={"mean": 0.1, "std": 0.0}))
+    with pytest.raises(CheckpointError, match="not finite"):
+        loaded.build_model()
+    with pytest.raises(CheckpointError, match="its normalization is"):
+        loaded.pixel_normalization()
+    with pytest.raises(CheckpointError, match="its normalization is"):
+        load(edited(saved, normalization={"mean": 0.1})).pixel_normalization()
+
+
+def test_a_configuration_of_another_version_is_told_in_a_line(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its configuration .*: epochs, extra$"):
+        load(edited(saved, config={"extra": 1, "epochs": 0})).train_config()
 
 
 def test_best_weights_have_to_be_there(saved: Path) -> None:
-    with pytest.raises(CheckpointError, match="no best epoch: train with --val-size"):
+    with pytest.raises(CheckpointError, match=r"no best epoch; train with --val-size"):
         load(saved).build_model("best")
 
 
@@ -149,15 +168,15 @@ def test_a_symbolic_link_is_followed(saved: Path) -> None:
     assert load(saved).run_id == "run"
 
 
-def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("run_id", ["run", "another"])
+def test_a_failed_write_leaves_the_old_file(saved: Path, run_id: str) -> None:
     content = saved.read_bytes()
-
-    def fail(path: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(MnistCliError, match=r"cannot write .*: No space left on device; choose another place"):
-        save(make_checkpoint(), saved)
+    with (
+        no_room_for_files(),
+        pytest.raises(MnistCliError, match=r"cannot write .*: File too large; choose another place"),
+    ):
+        save(make_checkpoint(run_id), saved)
     assert saved.read_bytes() == content
     assert [path.name for path in saved.parent.iterdir()] == ["ckpt.pt"]
 

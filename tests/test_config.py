@@ -44,7 +44,7 @@ def test_all_faults_of_all_places_are_named_at_once(tmp_path: Path) -> None:
     for fault in (
         f"lr in {file} = -1: must be greater than 0",
         f"epocs in {file} is not known; did you mean epochs?",
-        f"batch_size in {file} = 64: must be a valid integer",
+        f'batch_size in {file} = "64": must be a valid integer',
         f"val_size in {file} = 1.5: must be a valid integer",
         "MNISTCLI_SEED = x: must be a valid integer, unable to parse string as an integer",
         "MNISTCLI_TREADS is not known; did you mean threads?",
@@ -58,6 +58,21 @@ def test_all_faults_of_all_places_are_named_at_once(tmp_path: Path) -> None:
 def test_a_learning_rate_is_a_positive_number(text: str) -> None:
     with pytest.raises(ConfigError, match="--lr"):
         resolve({"lr": text}, {})
+
+
+def test_a_flag_repairs_what_another_place_got_wrong() -> None:
+    environment = {"MNISTCLI_OPTIMIZER": "adamw", "MNISTCLI_MOMENTUM": "0.9"}
+    assert resolve({"optimizer": "sgd"}, environment).momentum == 0.9
+    assert resolve({"momentum": "0"}, environment).optimizer == "adamw"
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert resolve({}, {"MNISTCLI_EPOCHS": "", "MNISTCLI_DATA_DIR": ""}) == TrainConfig()
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfepochs = 2\n")
+    assert resolve({}, {}, str(tmp_path / "mine.toml")).epochs == 2
 
 
 def test_momentum_without_effect_is_refused() -> None:

@@ -2,21 +2,23 @@
 
 import gzip
 import hashlib
+import os
 import pickle
 import socket
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mirror import Mirror
 
+from conftest import no_room_for_files
 from mnistcli import download, sources
 from mnistcli.download import (
+    Event,
     Placed,
     RawFile,
     Received,
@@ -46,56 +48,11 @@ def files(contents: dict[str, bytes]) -> list[RawFile]:
     return [RawFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()]
 
 
-class Mirror:
-    """A local HTTP server of .gz files that can be told how to misbehave, request by request."""
-
-    def __init__(self, contents: dict[str, bytes]) -> None:
-        self.files = {f"/{name}.gz": gzip.compress(data, 1) for name, data in contents.items()}
-        self.troubles: list[str] = []  # one taken per request; "" is none
-        self.requests: list[str] = []
-        self.released = threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                mirror.requests.append(self.path)
-                trouble = mirror.troubles.pop(0) if mirror.troubles else ""
-                data = mirror.files.get(self.path)
-                if data is None or trouble == "404":
-                    self.send_error(404)
-                elif trouble in ("403", "503"):
-                    self.send_error(int(trouble))
-                else:
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(data)))
-                    self.end_headers()
-                    half = len(data) // 2
-                    self.wfile.write(data[:half])
-                    if trouble == "stall":
-                        mirror.released.wait(30)
-                    elif trouble != "truncate":
-                        self.wfile.write(data[half:])
-
-        return Handler
-
-
 @pytest.fixture
 def mirror(contents: dict[str, bytes]) -> Iterator[Mirror]:
-    mirror = Mirror(contents)
-    thread = threading.Thread(target=mirror.server.serve_forever)
-    thread.start()
-    yield mirror
-    mirror.released.set()
-    mirror.server.shutdown()
-    mirror.server.server_close()
-    thread.join()
+    """Serve the four synthetic files."""
+    with Mirror(contents) as mirror:
+        yield mirror
 
 
 @pytest.fixture(autouse=True)
@@ -162,9 +119,9 @@ def test_a_failed_mirror_is_left_for_the_next(
 
 
 def test_wrong_content_is_never_placed(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
-    wrong = files[1]._replace(sha256="0" * 64)
-    with pytest.raises(DataError, match=f"{wrong.name} has the wrong SHA-256 digest"):
-        list(fetch(tmp_path, [wrong], at(mirror.url)))
+    mirror.troubles = ["wrong"]
+    with pytest.raises(DataError, match=f"{files[1].name} has the wrong SHA-256 digest"):
+        list(fetch(tmp_path, [files[1]], at(mirror.url)))
     assert list(tmp_path.iterdir()) == []
     assert len(mirror.requests) == 1
 
@@ -216,16 +173,33 @@ def test_a_place_that_cannot_be_written_is_no_fault_of_the_source(
     assert len(mirror.requests) <= 1
 
 
-def test_a_full_disk_is_no_fault_of_the_source(
-    mirror: Mirror, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_a_failed_write_is_no_fault_of_the_source(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
+    with no_room_for_files(), pytest.raises(DataError, match=r"cannot write .*File too large.*--data-dir"):
+        list(fetch(tmp_path, files, at(mirror.url, mirror.url)))
+    assert list(tmp_path.iterdir()) == []
+    assert len(mirror.requests) == 1
+
+
+def test_a_cut_archive_is_asked_for_again(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
 ) -> None:
-    full = Path("/dev/full")
-    if not full.is_char_device():
-        pytest.skip("this system has no /dev/full, the device that is always full")
-    monkeypatch.setattr(Path, "with_name", lambda self, name: full)
-    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
-    with pytest.raises(DataError, match="No space left on device"):
-        list(fetch(Path("/dev"), files, at(mirror.url)))
+    with zipfile.ZipFile(tmp_path / "mnist.zip", "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    mirror.files["/mnist.ZIP"] = (tmp_path / "mnist.zip").read_bytes()
+    mirror.troubles = ["truncate"]
+    list(fetch(tmp_path / "raw", files, at(mirror.url + "mnist.ZIP?version=1")))
+    assert_complete(tmp_path / "raw", files)
+    assert len(mirror.requests) == 2
+
+
+@pytest.mark.parametrize("place", ["http://[bad", "http://exa mple.org/ä", "\0"])
+def test_an_address_that_is_none_is_left_for_the_next(tmp_path: Path, files: list[RawFile], place: str) -> None:
+    events: list[Event] = []
+    with pytest.raises(DataError):
+        events.extend(fetch(tmp_path, files, at(place, "nowhere")))
+    assert [event.source for event in events if isinstance(event, SourceFailed)] == [place, "nowhere"]
 
 
 @pytest.mark.parametrize("packed", [True, False])

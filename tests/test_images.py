@@ -101,10 +101,17 @@ def test_odd_sizes_work_or_are_blank(shape: tuple[int, int]) -> None:
         assert prepare(picture, "no", Path("odd.png")).shape == (28, 28)
 
 
+@pytest.mark.parametrize("size", [28, 100])
 @pytest.mark.parametrize("level", [0, 77, 255])
-def test_a_blank_picture_is_named(level: int) -> None:
+def test_a_blank_picture_is_named(level: int, size: int) -> None:
     with pytest.raises(ImageError, match=r"paper.png is blank"):
-        prepare(np.full((100, 100), level, np.uint8), "auto", Path("paper.png"))
+        prepare(np.full((size, size), level, np.uint8), "auto", Path("paper.png"))
+
+
+@pytest.mark.parametrize("deep", [draw_big().astype(np.uint16) * 257, draw_big().astype(np.float32) / 255])
+def test_deeper_pixels_are_scaled_not_cut_off(tmp_path: Path, deep: np.ndarray) -> None:
+    Image.fromarray(deep).save(tmp_path / "deep.tiff")
+    assert np.array_equal(read_grey(tmp_path / "deep.tiff"), draw_big())
 
 
 def test_thin_ink_stays_whole() -> None:

@@ -86,7 +86,7 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
         _, rest = running.communicate()
     assert running.returncode == exit_code
     stopped, resume = rest.splitlines()[-2:]
-    assert re.fullmatch(r"stopped after \d+ epochs and \d+ steps; saved as ckpt.pt", stopped)
+    assert re.fullmatch(r"stopped after \d+ epochs? and \d+ steps?; saved as ckpt.pt", stopped)
     assert resume == "continue with: mnistcli train --resume ckpt.pt"
     saved = load(tmp_path / "ckpt.pt")
     assert saved.epoch == int(re.findall(r"\d+", stopped)[0])
@@ -102,7 +102,7 @@ def test_a_terminal_shows_bars(data_dir: Path, tmp_path: Path, environment: dict
     assert "batches" in screen
     assert "img/s" in screen
     assert bool(re.search(r"\x1b\[\d*;?3[0-9]", screen)) == has_colour
-    assert "saved; now try" in plain(screen)
+    assert "now try" in plain(screen)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
@@ -146,6 +146,63 @@ def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str])
                 break
     os.close(leader)
     return written.decode()
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+
+
+def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which `mnistcli` is this one."""
+    function = f'mnistcli() {{ {sys.executable} -W error -m mnistcli "$@"; }}; {line}'
+    environ = os.environ | environment
+    return subprocess.run(["sh", "-c", function], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def trained(process: RunProcess, data_dir: Path, tmp_path: Path) -> Path:
+    """Give a folder with a checkpoint, and a picture that is not named in ASCII."""
+    assert process("train", "--data-dir", data_dir, "--quiet").returncode == 0
+    Image.fromarray(draw_digits(np.array([4], np.uint8), seed=5)[0]).save(tmp_path / "quatre-\u6578.png")
+    return tmp_path
+
+
+@posix
+def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: Path) -> None:
+    evaluate = f"mnistcli eval ckpt.pt --data-dir {data_dir}"
+    for closed in (">&-", "2>&-", "<&-"):
+        done = shell(trained, f"{evaluate} {closed}")
+        assert (done.returncode, done.stderr) == (0, "")
+    if Path("/dev/full").is_char_device():
+        for command in (evaluate, f"{evaluate} --json", "mnistcli --version", "mnistcli predict *.png"):
+            done = shell(trained, f"{command} > /dev/full")
+            assert done.returncode == 1
+            assert done.stderr == "error: cannot write the answer to standard output: No space left on device\n"
+
+
+@posix
+def test_an_ascii_terminal_is_no_bug(trained: Path) -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "80"}
+    done = shell(trained, "mnistcli predict *.png", **ascii_only)
+    assert done.stdout.startswith("quatre-\\u6578.png\t")
+    screen = on_terminal(["predict", "quatre-\u6578.png"], trained, {"PYTHONIOENCODING": "ascii"})
+    assert "quatre-\\u6578.png" in screen
+    assert "##" in screen
+
+
+def test_file_names_cannot_write_on_the_screen(process: RunProcess, trained: Path) -> None:
+    (trained / "quatre-\u6578.png").rename(trained / "\x1b[31mtab\there.png")
+    done = process("predict", "\x1b[31mtab\there.png", "\x1b[2J")
+    assert done.stdout.count("\t") == 2
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_bug_keeps_its_traceback_and_shows_no_variables(process: RunProcess, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import mnistcli.checkpoint\nmnistcli.checkpoint.load = None\n")
+    done = process("eval", "a-local-value.pt", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "TypeError" in done.stderr
+    assert "a-local-value" not in done.stderr
 
 
 def test_the_console_script_is_installed() -> None:

@@ -1,6 +1,8 @@
 """What a run shows without a terminal: a line per epoch, and a sign of life now and then."""
 
 import io
+import re
+import time
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ def shown(heartbeat_seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[str
     monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", heartbeat_seconds)
     written = io.StringIO()
     with TrainingView(Console(file=written, width=200), bars=False) as view:
-        view.show(Started(train_size=30, val_size=0, device="cpu", epochs=1, epoch=0, step=0))
+        view.show(Started(train_size=30, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0))
         for step in (1, 2, 3):
             view.show(StepDone(1, step, 3, 10 * step, torch.tensor(20.0 * step), torch.tensor(4 * step)))
         view.show(EpochDone(1, 1, loss=2.0, accuracy=0.4, seconds=1.0, images_per_second=30.0))
@@ -38,3 +40,40 @@ def test_between_heartbeats_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_epochs_line_fits_80_columns() -> None:
     done = EpochDone(10, 10, 0.1234, 0.9999, 120.5, 128_000.0, val_loss=0.1234, val_accuracy=0.9999)
     assert len(epoch_line(done)) <= 80
+
+
+def bars(written: io.StringIO) -> TrainingView:
+    """Draw bars as on a terminal of 100 columns."""
+    return TrainingView(Console(file=written, width=100, force_terminal=True, color_system=None), bars=True)
+
+
+def step(epoch: int, number: int) -> StepDone:
+    """Take a step of 100 images, of 40 an epoch."""
+    return StepDone(epoch, number, 40, 100 * number, torch.tensor(50.0 * number), torch.tensor(80 * number))
+
+
+def test_the_bar_of_a_second_epoch_is_not_finished_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
+    with bars(io.StringIO()) as view:
+        view.show(Started(train_size=4000, val_size=0, device="cpu", epochs=2, epoch=0, step=0, images=0))
+        for number in range(1, 41):
+            view.show(step(1, number))
+        view.show(EpochDone(1, 2, loss=2.0, accuracy=0.4, seconds=1.0, images_per_second=30.0))
+        view.show(step(2, 1))
+        assert view.progress is not None
+        epochs, batches = view.progress.tasks
+        assert (batches.completed, batches.total, batches.finished_time) == (1, 40, None)
+        assert (epochs.completed, epochs.total) == (1 + 1 / 40, 2)
+
+
+def test_a_resumed_epochs_pace_counts_its_own_images_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
+    written = io.StringIO()
+    with bars(written) as view:
+        view.show(Started(train_size=4000, val_size=0, device="cpu", epochs=1, epoch=0, step=35, images=3500))
+        for number in range(36, 40):
+            time.sleep(0.02)
+            view.show(step(1, number))
+    paces = [int(pace.replace(",", "")) for pace in re.findall(r"([\d,]+) img/s", written.getvalue())]
+    assert len(paces) >= 4
+    assert max(paces) <= 100 / 0.02  # 100 images a step, and a step no faster than the sleep

