@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mnistcli.config import TrainConfig
     from mnistcli.errors import MnistCliError
     from mnistcli.loop import Evaluation
+    from mnistcli.run import train_events
 
 __version__ = "0.1.0"
 
@@ -25,9 +26,10 @@ __all__ = [
     "evaluate",
     "predict",
     "train",
+    "train_events",
 ]
 
-_HOMES = {"Evaluation": "loop", "MnistCliError": "errors", "TrainConfig": "config"}
+_HOMES = {"Evaluation": "loop", "MnistCliError": "errors", "TrainConfig": "config", "train_events": "run"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ from mnistcli.errors import ImageError
 from mnistcli.images import Invert, load_image
 from mnistcli.loop import EpochDone, Evaluation, infer, score
 from mnistcli.model import pick_device
-from mnistcli.run import Finished, open_run, train_events
+from mnistcli.run import Finished, train_events
 from mnistcli.sources import find_sources
 
 PICTURES_AT_ONCE = 64
@@ -48,7 +48,7 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         DivergedError: the loss is no longer finite; the checkpoint is the last good epoch's.
         MnistCliError: the checkpoint cannot be written.
     """
-    *_, last = train_events(*open_run(config or TrainConfig(), Path(resume) if resume else None))
+    *_, last = train_events(config or TrainConfig(), resume=Path(resume) if resume else None)
     assert isinstance(last, Finished)  # only `should_stop` ends it otherwise
     return TrainResult(last.checkpoint, last.history)
 

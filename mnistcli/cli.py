@@ -223,10 +223,10 @@ def train(
     from mnistcli.run import Stopped, open_run, train_events
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
-    resolved, checkpoint = open_run(resolved, resume)
+    resolved, _ = open_run(resolved, resume)  # tells what is wrong before a download, and where the data belong
     _provide_data(report, resolved.data_dir, "train", no_download)
     with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
-        for event in train_events(resolved, checkpoint, stop):
+        for event in train_events(resolved, resume=resume, should_stop=stop):
             view.show(event)
             report.epoch(event)
     report.trained(event)

@@ -80,13 +80,13 @@ def open_run(config: TrainConfig, resume: Path | None) -> tuple[TrainConfig, Che
 
 
 def train_events(
-    config: TrainConfig, checkpoint: Checkpoint | None = None, should_stop: Callable[[], bool] = lambda: False
+    config: TrainConfig, *, resume: Path | None = None, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[TrainEvent]:
     """Train as `api.train` does, and tell each thing as it happens.
 
     Args:
-        config: what to train and how, as `open_run` gives it.
-        checkpoint: the run to continue, as `open_run` gives it.
+        config: what to train and how.
+        resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
         should_stop: asked after every step; once true, the run is saved as it stands, and ends.
 
     Yields:
@@ -96,6 +96,7 @@ def train_events(
     Raises:
         MnistCliError: as in `api.train`.
     """
+    config, checkpoint = open_run(config, resume)
     device = pick_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)

@@ -17,7 +17,7 @@ from mnistcli.data import Samples, hold_out
 from mnistcli.download import raw_folder
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
 from mnistcli.loop import EpochDone
-from mnistcli.run import BackedUp, Finished, Started, Stopped, open_run, train_events
+from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -107,7 +107,7 @@ def test_a_run_stopped_at_any_step_continues_bit_for_bit(
 def test_a_finished_run_has_nothing_to_do(make_config: MakeConfig) -> None:
     first = mnistcli.train(make_config(epochs=2))
     content = first.checkpoint.read_bytes()
-    events = list(train_events(*open_run(TrainConfig(epochs=1), first.checkpoint)))
+    events = list(train_events(TrainConfig(epochs=1), resume=first.checkpoint))
     assert [type(event) for event in events] == [Started, Finished]
     assert first.checkpoint.read_bytes() == content
 

@@ -96,9 +96,11 @@ def test_every_module_has_its_place_in_the_readme() -> None:
 def test_the_python_example_runs(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cli: RunCli
 ) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     (tmp_path / "data").symlink_to(data_dir)
     monkeypatch.setattr(mnistcli, "download_mnist", lambda folder: folder)  # what is there is not the real MNIST
     exec(compile(example, "README.md", "exec"), {})
-    assert "of 200" in capsys.readouterr().out
+    written = capsys.readouterr().out
+    assert "of 200" in written
+    assert written.endswith("EpochDone\nFinished\n")
