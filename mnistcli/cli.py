@@ -125,13 +125,13 @@ def _fetch(report: "Report", folder: Path, wanted: list["RawFile"], places: list
 
 
 def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download: bool) -> None:
-    """Download what a split lacks, unless that is forbidden."""
+    """Download what is missing if a split needs any of it, unless that is forbidden."""
     from mnistcli.data import FILE_PREFIX
-    from mnistcli.download import MNIST_FILES, missing_files, raw_folder
+    from mnistcli.download import missing_files, raw_folder
 
     folder = raw_folder(data_dir)
-    missing = missing_files(folder, [file for file in MNIST_FILES if file.name.startswith(FILE_PREFIX[split])])
-    if not missing:
+    missing = missing_files(folder)  # of both splits: the other one is wanted next, and costs no second download
+    if not any(file.name.startswith(FILE_PREFIX[split]) for file in missing):
         return
     lack = f"{folder} lacks {', '.join(file.name for file in missing)}"
     if no_download:
