@@ -65,12 +65,15 @@ def save_figure(figure: "Figure", path: Path) -> None:
         ConfigError: matplotlib does not know the format.
         MnistCliError: the file cannot be written.
     """
+    import matplotlib
+
     known = figure.canvas.get_supported_filetypes()
     kind = path.suffix.removeprefix(".").lower() or "png"
     if kind not in known:
         raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")
     try:
-        with atomic_write(path) as file:
+        # A user's own settings may cut the margins, and every pixel would be blurred to another size.
+        with matplotlib.rc_context({"savefig.bbox": "standard"}), atomic_write(path) as file:
             figure.savefig(file, format=kind, dpi=DPI)
     except OSError as error:
         raise cannot_write(path, error) from None

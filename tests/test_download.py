@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import os
 import pickle
 import socket
@@ -63,6 +64,15 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def at(*places: object, timeout_seconds: float = 5.0) -> list[Source]:
     """Give the sources at these places alone, without the public ones."""
     return list(islice(find_sources([str(place) for place in places], timeout_seconds), len(places)))
+
+
+def zipped(contents: dict[str, bytes]) -> bytes:
+    """Give a .zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
 
 
 def assert_complete(folder: Path, files: list[RawFile]) -> None:
@@ -184,10 +194,7 @@ def test_a_failed_write_is_no_fault_of_the_source(tmp_path: Path, mirror: Mirror
 def test_a_cut_archive_is_asked_for_again(
     tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
 ) -> None:
-    with zipfile.ZipFile(tmp_path / "mnist.zip", "w") as archive:
-        for name, data in contents.items():
-            archive.writestr(name, data)
-    mirror.files["/mnist.ZIP"] = (tmp_path / "mnist.zip").read_bytes()
+    mirror.files["/mnist.ZIP"] = zipped(contents)
     mirror.troubles = ["truncate"]
     list(fetch(tmp_path / "raw", files, at(mirror.url + "mnist.ZIP?version=1")))
     assert_complete(tmp_path / "raw", files)
@@ -224,10 +231,7 @@ def test_local_places(
 
 
 def test_an_archive_over_http(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]) -> None:
-    with zipfile.ZipFile(tmp_path / "mnist.zip", "w") as archive:
-        for name, data in contents.items():
-            archive.writestr(name, data)
-    mirror.files["/mnist.zip"] = (tmp_path / "mnist.zip").read_bytes()
+    mirror.files["/mnist.zip"] = zipped(contents)
     mirror.troubles = ["503"]
     list(fetch(tmp_path / "raw", files, at(mirror.url + "mnist.zip")))
     assert_complete(tmp_path / "raw", files)

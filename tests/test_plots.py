@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -36,3 +37,12 @@ def test_no_display_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     plots.draw_samples(figure, Samples(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)))
     plots.save_figure(figure, tmp_path / "grid.svg")
     assert (tmp_path / "grid.svg").read_text().startswith("<?xml")
+
+
+def test_a_users_settings_do_not_cut_the_picture(tmp_path: Path) -> None:
+    figure = plots.new_figure()
+    plots.draw_samples(figure, Samples(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)))
+    with matplotlib.rc_context({"savefig.bbox": "tight"}):
+        plots.save_figure(figure, tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size == (3 * (28 + 2 * 4), 3 * (38 + 2 * 4))
