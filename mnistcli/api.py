@@ -1,6 +1,6 @@
 """What the commands do, as functions: the core modules put together, without printing."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from mnistcli.checkpoint import Weights, load
 from mnistcli.config import Device, TrainConfig
 from mnistcli.data import Normalization, Split, load_split
-from mnistcli.download import MNIST_FILES, fetch, raw_folder, unsound_files
+from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.errors import ImageError
+from mnistcli.idx import raw_folder
 from mnistcli.images import Invert, load_image
 from mnistcli.loop import EpochDone, Evaluation, infer, score
 from mnistcli.model import pick_device
@@ -45,10 +46,10 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         ConfigError: the device is missing, the held-out set too large, or `config` would make it another run.
         DataError: the training images are missing or damaged; `download_mnist` gets them.
         CheckpointError: `resume` cannot be read.
-        DivergedError: the loss is no longer finite; the checkpoint is the last good epoch's.
+        DivergedError: the loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
         MnistCliError: the checkpoint cannot be written.
     """
-    *_, last = train_events(config or TrainConfig(), resume=Path(resume) if resume else None)
+    *_, last = train_events(config or TrainConfig(), resume=resume)
     assert isinstance(last, Finished)  # only `should_stop` ends it otherwise
     return TrainResult(last.checkpoint, last.history)
 
@@ -80,14 +81,27 @@ def evaluate(
         ConfigError: the device is missing.
         DataError: the split's files are missing or damaged; `download_mnist` gets them.
     """
-    model, normalization, target = _open_network(checkpoint, weights, device)
+    network = _open_network(checkpoint, weights, device)
     samples = load_split(Path(data_dir), split)
-    return score(infer(model, samples.images.to(target), normalization, batch_size), samples.labels)
+    return score(network.logits(samples.images, batch_size), samples.labels)
 
 
-def _open_network(path: str | Path, weights: Weights, device: Device) -> tuple[nn.Module, Normalization, torch.device]:
+@dataclass(frozen=True)
+class _Network:
+    """A network from a checkpoint, with what it expects of its images."""
+
+    model: nn.Module
+    normalization: Normalization
+    device: torch.device
+
+    def logits(self, images: Tensor, batch_size: int = 1000) -> Tensor:
+        """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
+        return infer(self.model, images.to(self.device), self.normalization, batch_size).cpu()
+
+
+def _open_network(path: str | Path, weights: Weights, device: Device) -> _Network:
     checkpoint, target = load(Path(path)), pick_device(device)
-    return checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization(), target
+    return _Network(checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization(), target)
 
 
 @dataclass(frozen=True)
@@ -143,25 +157,20 @@ def predict(
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
         ConfigError: the device is missing.
     """
-    model, normalization, target = _open_network(checkpoint, weights, device)
-
-    def probabilities(images: list[Tensor]) -> Tensor:  # (N, 10) float64
-        logits = infer(model, torch.stack(images).to(target), normalization)
-        return logits.cpu().double().softmax(1)
-
-    return _predictions(iter(images), invert, probabilities)
+    # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
+    return _predictions(_open_network(checkpoint, weights, device), iter(images), invert)
 
 
-def _predictions(
-    paths: Iterator[str | Path], invert: Invert, probabilities: Callable[[list[Tensor]], Tensor]
-) -> Iterator[Prediction]:
+def _predictions(network: _Network, paths: Iterator[str | Path], invert: Invert) -> Iterator[Prediction]:
     while group := list(islice(paths, PICTURES_AT_ONCE)):
         loaded = [_load_or_error(Path(path), invert) for path in group]
         images = [image for image in loaded if isinstance(image, Tensor)]
-        answers: Iterator[Tensor] = iter(probabilities(images)) if images else iter(())
+        # MPS has no float64, so probabilities are taken on the CPU.
+        rows = network.logits(torch.stack(images)).double().softmax(1).tolist() if images else []
+        answers = iter(rows)
         for path, image in zip(group, loaded, strict=True):
             if isinstance(image, Tensor):
-                yield Prediction(str(path), tuple(next(answers).tolist()))
+                yield Prediction(str(path), tuple(next(answers)))
             else:
                 yield Prediction(str(path), error=str(image))
 

@@ -141,7 +141,7 @@ class Checkpoint(BaseModel):
             state = self.best["weights"] if weights == "best" and self.best else self.weights
             model.load_state_dict(state)
         except _MISFITS as error:
-            raise self._unusable(f"its weights do not fit its network: {_first_line(error)}") from None
+            raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             raise self._unusable("its weights are not finite numbers")
         return model
@@ -167,7 +167,7 @@ class Checkpoint(BaseModel):
             state.history = [EpochDone(**done) for done in self.history]
             state.best = Best(**self.best) if self.best else None
         except _MISFITS as error:
-            raise self._unusable(f"its run cannot be continued: {_first_line(error)}") from None
+            raise self._unusable(f"its run cannot be continued: {_summary(error)}") from None
         if len(state.history) != state.epoch:
             raise self._unusable(f"its history has {len(state.history)} epochs of {state.epoch}")
 
@@ -175,11 +175,11 @@ class Checkpoint(BaseModel):
         return CheckpointError(f"{self.path or 'the checkpoint'} cannot be used: {reason}")
 
 
-# How parts that are there but are not what they should be show themselves, here and inside torch.
+# What using a malformed part raises, here or inside torch.
 _MISFITS = (CheckpointError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 
 
-def _first_line(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     text = f"no {error} there" if isinstance(error, KeyError) else str(error)
     return " ".join(text.split("\n\t")[0].split()).rstrip(":") or type(error).__name__
 
@@ -219,10 +219,10 @@ def load(path: Path) -> Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> Path | None:
-    """Write a checkpoint in one stroke; a file of another run that is in its place is kept.
+    """Write a checkpoint in one stroke; a file in its place is kept, unless it is an earlier state of the same run.
 
     Returns:
-        The backup that the other run's file became, or None where there was none.
+        The backup that the old file became, or None where there was none.
 
     Raises:
         MnistCliError: the file cannot be written; what was there before is still there.
@@ -232,7 +232,7 @@ def save(checkpoint: Checkpoint, path: Path) -> Path | None:
     buffer = io.BytesIO()  # a full disk then fails in our write, with its reason, and not inside torch
     torch.save(content, buffer)
     try:
-        backup = _keep_other_run(path, checkpoint.run_id)
+        backup = _keep_other(path, checkpoint)
         with atomic_write(path) as file:
             file.write(buffer.getbuffer())
     except OSError as error:
@@ -240,14 +240,15 @@ def save(checkpoint: Checkpoint, path: Path) -> Path | None:
     return backup
 
 
-def _keep_other_run(path: Path, run_id: str) -> Path | None:
-    """Copy a file that this run did not write to a name with its date, so that it can be replaced."""
+def _keep_other(path: Path, new: Checkpoint) -> Path | None:
+    """Copy what `new` does not continue, and would replace, to a name with its date."""
     if not path.exists():
         return None
     try:
-        if load(path).run_id == run_id:
+        old = load(path)
+        if old.run_id == new.run_id and (old.epoch, old.partial["step"]) <= (new.epoch, new.partial["step"]):
             return None
-    except CheckpointError:
+    except (CheckpointError, KeyError, TypeError):
         pass  # whatever it is, somebody may want it
     date = f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d-%H%M%S}"
     backup = path.with_name(f"{path.stem}.{date}{path.suffix}")

@@ -57,7 +57,7 @@ NoDownload = Annotated[
     typer.Option("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 WhichWeights = Annotated[
@@ -104,7 +104,8 @@ def download(
     debug: Debug = False,
 ) -> None:
     """Put the four MNIST files, verified, where torchvision looks for them."""
-    from mnistcli.download import MNIST_FILES, raw_folder, unsound_files
+    from mnistcli.download import MNIST_FILES, unsound_files
+    from mnistcli.idx import raw_folder
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
@@ -127,7 +128,8 @@ def _fetch(report: "Report", folder: Path, wanted: list["RawFile"], places: list
 def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download: bool) -> None:
     """Download what is missing if a split needs any of it, unless that is forbidden."""
     from mnistcli.data import FILE_PREFIX
-    from mnistcli.download import missing_files, raw_folder
+    from mnistcli.download import missing_files
+    from mnistcli.idx import raw_folder
 
     folder = raw_folder(data_dir)
     missing = missing_files(folder)  # of both splits: the other one is wanted next, and costs no second download
@@ -254,10 +256,12 @@ def evaluate(
     """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
     from mnistcli import api
     from mnistcli.checkpoint import load
+    from mnistcli.model import pick_device
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
-    load(checkpoint)  # a wrong path is told now, not after a download
+    load(checkpoint).build_model(weights)  # what is wrong is told now, not after a download
+    pick_device(device)
     _provide_data(report, data_dir, split, no_download)
     started = time.perf_counter()
     result = api.evaluate(

@@ -20,7 +20,7 @@ COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
 # What may differ when a run is continued; any other change would make it another run.
 RESUMABLE_KEYS = frozenset({"epochs", "device", "threads", "output", "data_dir"})
 
-ONE_PLACE = "one place"  # validation context: another place may still change a key, so keys are not compared
+PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
 
 PACKAGE = Path(__file__).parent
 
@@ -54,7 +54,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _momentum_has_an_effect(self, info: ValidationInfo) -> Self:
-        if info.context != ONE_PLACE and self.optimizer == "adamw" and self.momentum > 0:
+        if info.context != PARTIAL and self.optimizer == "adamw" and self.momentum > 0:
             raise ValueError("momentum belongs to sgd and would do nothing under adamw: drop one of the two")
         return self
 
@@ -142,14 +142,11 @@ def resolve(
         ConfigError: naming every fault of every place, a line each.
     """
     given = {key: text for key, text in flags.items() if text is not None}
+    file = read_config(name_or_file) if name_or_file else {}
     layers = [
-        _check(
-            TrainConfig.model_validate,
-            read_config(name_or_file) if name_or_file else {},
-            lambda key: f"{key} in {name_or_file}",
-        ),
-        _check(TrainConfig.model_validate_strings, _from_environment(environment), variable_name),
-        _check(TrainConfig.model_validate_strings, given, option_name),
+        _check(file, lambda key: f"{key} in {name_or_file}", is_text=False),
+        _check(_from_environment(environment), variable_name, is_text=True),
+        _check(given, option_name, is_text=True),
     ]
     faults = [fault for _, faults in layers for fault in faults]
     if not faults:
@@ -169,13 +166,13 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check(
-    validate: Callable[..., TrainConfig], values: Mapping[str, Any], spell: Callable[[str], str]
+    values: Mapping[str, Any], spell: Callable[[str], str], *, is_text: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Check the keys of one place by themselves; give their parsed values, and the faults in that place's spelling."""
+    validate = TrainConfig.model_validate_strings if is_text else TrainConfig.model_validate
     try:
-        config = validate(values, context=ONE_PLACE)
+        config = validate(values, context=PARTIAL)
     except ValidationError as error:
-        is_text = validate == TrainConfig.model_validate_strings
         return {}, [_fault(detail, spell, is_text) for detail in error.errors()]
     return {key: getattr(config, key) for key in config.model_fields_set}, []
 
@@ -184,9 +181,9 @@ def _fault(detail: ErrorDetails, spell: Callable[[str], str], is_text: bool) -> 
     key = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         return f"{spell(key)} is not known{_nearest(key, TrainConfig.model_fields)}"
-    # Text is shown as it was typed, TOML's values as TOML writes them, so that "3" and 3 can be told apart.
-    shown = detail["input"] if is_text else json.dumps(detail["input"], default=str)
-    return f"{spell(key)} = {shown}: {_reason(detail)}"
+    # What TOML gave as a string is shown in quotes, so that "3" and 3 can be told apart.
+    value = detail["input"] if is_text else json.dumps(detail["input"], default=str, ensure_ascii=False)
+    return f"{spell(key)} = {value}: {_reason(detail)}"
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:

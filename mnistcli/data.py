@@ -9,9 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mnistcli.download import raw_folder
 from mnistcli.errors import ConfigError, DataError
-from mnistcli.idx import damaged, read_idx
+from mnistcli.idx import damaged, raw_folder, read_idx
 
 Split = Literal["train", "test"]
 

@@ -90,11 +90,6 @@ class Placed(NamedTuple):
 Event = Wanted | Trying | Received | Retrying | SourceFailed | Placed
 
 
-def raw_folder(data_dir: Path) -> Path:
-    """Give the folder in which torchvision keeps, and looks for, the four files."""
-    return data_dir / "MNIST" / "raw"
-
-
 def unsound_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[RawFile]:
     """List the files that are missing from `folder`, or whose content is not what it must be."""
     return [file for file in files if not _is_sound(folder / file.name, file)]

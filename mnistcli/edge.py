@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -19,7 +19,7 @@ class EdgeGroup(TyperGroup):
     """
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Note the two options that decide how failures look: a wrong command line leaves no parsed ones."""
+        """Note the two options that decide how failures look: when parsing fails, no parsed options can be asked."""
         words = args[: args.index("--")] if "--" in args else args
         ctx.meta.update(as_json="--json" in words, debug="--debug" in words)
         if not args:  # shows the help, by an exception
@@ -47,7 +47,8 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         return
     from mnistcli.report import Report
 
-    Report(as_json=ctx.meta["as_json"]).fail(message, exit_code)
+    with suppress(MnistCliError):  # standard output cannot be written: standard error has told the person
+        Report(as_json=ctx.meta["as_json"]).fail(message, exit_code)
     raise typer.Exit(exit_code)
 
 

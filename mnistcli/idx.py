@@ -1,4 +1,4 @@
-"""The IDX file format, as described on http://yann.lecun.com/exdb/mnist/.
+"""Where the four raw files lie, and their format, IDX, as described on http://yann.lecun.com/exdb/mnist/.
 
 Two zero bytes, the type code, the number of dimensions, each dimension as a big-endian 32-bit integer, then the
 values, the last dimension running fastest.
@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from mnistcli.errors import DataError
 
 UINT8 = 0x08  # the type code of unsigned bytes, the only one MNIST uses
+
+
+def raw_folder(data_dir: Path) -> Path:
+    """Give the folder in which torchvision keeps, and looks for, the four files."""
+    return data_dir / "MNIST" / "raw"
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:

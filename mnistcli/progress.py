@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnistcli.loop import EpochDone, StepDone
+from mnistcli.report import printable
 from mnistcli.run import BackedUp, Started, TrainEvent
 
 REDRAW_SECONDS = 0.1
@@ -57,7 +58,7 @@ class TrainingView:
                     self.progress.reset(self.progress.task_ids[1])
                 self.console.print(epoch_line(event))
             case BackedUp(output, backup):
-                self.console.print(f"{output} was not of this run: kept as {backup}")
+                self.console.print(printable(f"{output} held other training: kept as {backup}"))
 
     def _start(self, event: Started) -> None:
         self.pace = _Pace(event.images)

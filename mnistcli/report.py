@@ -1,10 +1,11 @@
-"""Everything rich, and all output: answers on standard output, everything else on standard error."""
+"""All output but a training run's progress: answers on standard output, everything else on standard error."""
 
 import io
 import json
 import os
 import shlex
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
+CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: controls, surrogates, line and paragraph separators
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
@@ -57,7 +59,7 @@ class Report:
 
     Args:
         as_json: answers are JSON objects.
-        quiet: nothing on standard error but failures.
+        quiet: nothing on standard error but failures, stops and a missed --fail-under.
         progress: bars where there is a terminal.
     """
 
@@ -73,7 +75,8 @@ class Report:
 
     def say(self, text: str) -> None:
         """Tell the person something that is not the answer."""
-        self.err.print(printable(text))
+        for line in text.split("\n"):
+            self.err.print(printable(line))
 
     def insist(self, text: str) -> None:
         """Tell it even a person who asked for quiet."""
@@ -91,7 +94,7 @@ class Report:
             self.document(event="error", status="error", error=message, exit_code=int(exit_code))
 
     def answer(self, text: str) -> None:
-        """Give the answer as text, to the letter: rich would turn a tab into spaces.
+        """Give the answer as text, to the letter; rich would turn a tab into spaces.
 
         Raises:
             MnistCliError: it cannot be written, because a disk is full.
@@ -173,14 +176,15 @@ class Report:
         from mnistcli.run import Finished, Stopped
 
         match last:
-            case Finished(checkpoint, history, advice):
+            case Finished(checkpoint, data_dir, history, advice):
                 if self.as_json:
                     self.document(event="end", checkpoint=str(checkpoint), epochs=len(history), advice=advice)
                 else:
                     self.answer(str(checkpoint))
                 if advice:
                     self.say(f"warning: {advice}")
-                self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}")
+                where = "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
+                self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
                 if self.as_json:
@@ -272,8 +276,8 @@ def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
 
 
 def printable(text: str) -> str:
-    """Escape what would move the cursor, colour the screen or break a line; line breaks of our own stay."""
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+    """Escape characters that would move the cursor, colour the screen or end the line, as in a hostile file name."""
+    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in CONTROL_CATEGORIES else char for char in text)
 
 
 def _table(title: str, *headers: str) -> Table:

@@ -11,7 +11,7 @@ import torch
 
 from mnistcli.checkpoint import Checkpoint, load, save
 from mnistcli.config import TrainConfig
-from mnistcli.data import Normalization, hold_out, load_split
+from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import DivergedError
 from mnistcli.files import check_writable
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, start
@@ -37,7 +37,7 @@ class Started(NamedTuple):
 
 
 class BackedUp(NamedTuple):
-    """The output file held another run; it was kept under another name."""
+    """The output file held other training, or something else; it was kept under another name."""
 
     output: Path
     backup: Path
@@ -55,6 +55,7 @@ class Finished(NamedTuple):
     """All epochs are done and saved."""
 
     checkpoint: Path
+    data_dir: Path
     history: Sequence[EpochDone]
     advice: str | None  # where the result is no better than guessing, the likely cause
 
@@ -62,25 +63,37 @@ class Finished(NamedTuple):
 TrainEvent = Started | StepDone | EpochDone | BackedUp | Stopped | Finished
 
 
-def open_run(config: TrainConfig, resume: Path | None) -> tuple[TrainConfig, Checkpoint | None]:
+def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
     """Complete a configuration by the checkpoint whose run it continues, if any, and check all but the data.
+
+    Folders that the output needs are made.
 
     Raises:
         ConfigError: `config` would make it another run, or names a device that is not here.
         CheckpointError: `resume` cannot be read.
         MnistCliError: the output cannot be written.
     """
-    checkpoint = load(resume) if resume else None
-    if checkpoint and resume:
-        config = config.continuing(checkpoint.train_config(), resume)
+    checkpoint = None
+    if resume is not None:
+        checkpoint = load(Path(resume))
+        config = config.continuing(checkpoint.train_config(), Path(resume))
+        # Epochs that are done stay done, and the new file must not claim fewer.
         config = config.model_copy(update={"epochs": max(config.epochs, checkpoint.epoch)})
-    check_writable(config.output)
+    if not _is_settled(config, checkpoint):
+        check_writable(config.output)
     pick_device(config.device)
     return config, checkpoint
 
 
+def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
+    """Tell whether the checkpoint has all epochs already and lies where it is wanted."""
+    if checkpoint is None or checkpoint.path is None:
+        return False
+    return checkpoint.epoch >= config.epochs and checkpoint.path.resolve() == config.output.resolve()
+
+
 def train_events(
-    config: TrainConfig, *, resume: Path | None = None, should_stop: Callable[[], bool] = lambda: False
+    config: TrainConfig, *, resume: str | Path | None = None, should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[TrainEvent]:
     """Train as `api.train` does, and tell each thing as it happens.
 
@@ -90,35 +103,26 @@ def train_events(
         should_stop: asked after every step; once true, the run is saved as it stands, and ends.
 
     Yields:
-        Started; StepDone and EpochDone as in `fit`; BackedUp where another run's file was in the way; at the end
-        Finished or Stopped.
+        Started; StepDone and EpochDone as in `fit`; BackedUp where other training was in the output's place; at the
+        end Finished or Stopped.
 
     Raises:
         MnistCliError: as in `api.train`.
     """
     config, checkpoint = open_run(config, resume)
-    device = pick_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    train, val = hold_out(load_split(config.data_dir, "train"), config.val_size, config.seed)
-    state = _initial_state(config, device, len(train))
-    if checkpoint:
-        checkpoint.restore(state)
-    run = _Run(checkpoint.run_id if checkpoint else uuid.uuid4().hex, config, state, Normalization())
-
-    val_size = len(val) if val else 0
-    images = min(state.step * config.batch_size, len(train))
-    yield Started(len(train), val_size, str(device), config.epochs, state.epoch, state.step, images)
-    events = fit(
-        state,
-        train.to(device),
-        val.to(device) if val else None,
-        run.normalization,
+    run, train, val = _begin(config, checkpoint)
+    state = run.state
+    yield Started(
+        train_size=len(train),
+        val_size=len(val) if val else 0,
+        device=str(train.images.device),
         epochs=config.epochs,
-        batch_size=config.batch_size,
+        epoch=state.epoch,
+        step=state.step,
+        images=min(state.step * config.batch_size, len(train)),
     )
     try:
-        for event in events:
+        for event in fit(state, train, val, run.normalization, epochs=config.epochs, batch_size=config.batch_size):
             if isinstance(event, EpochDone):  # saved first, so that whoever hears of it can rely on it
                 yield from run.save()
             yield event
@@ -128,17 +132,16 @@ def train_events(
                 yield Stopped(config.output, state.epoch, state.step)
                 return
     except DivergedError as error:
-        kept = config.output if run.is_saved else checkpoint and checkpoint.path
-        raise DivergedError(f"{error}; {f'{kept} holds the run before' if kept else 'nothing was saved'}") from None
-    if checkpoint and not run.is_saved and checkpoint.path != config.output:  # trained already, wanted elsewhere
+        raise DivergedError(f"{error}; {_what_is_kept(run, checkpoint)}") from None
+    if not run.is_saved and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
         yield from run.save()
     steps = config.epochs * math.ceil(len(train) / config.batch_size)
-    yield Finished(config.output, state.history, _advice(config, state.history[-1], steps))
+    yield Finished(config.output, config.data_dir, state.history, _advice(config, state.history[-1], steps))
 
 
 @dataclass
 class _Run:
-    """What names a run while it trains, and whether it is saved yet."""
+    """A run under way, and how it is saved."""
 
     run_id: str
     config: TrainConfig
@@ -154,6 +157,27 @@ class _Run:
             yield BackedUp(self.config.output, backup)
 
 
+def _begin(config: TrainConfig, checkpoint: Checkpoint | None) -> tuple[_Run, Samples, Samples | None]:
+    """Load the data, and put a new run at its start or a continued one where it stood."""
+    device = pick_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    train, val = hold_out(load_split(config.data_dir, "train"), config.val_size, config.seed)
+    state = _initial_state(config, device, len(train))
+    if checkpoint is None:
+        run = _Run(uuid.uuid4().hex, config, state, Normalization())
+    else:
+        checkpoint.restore(state)
+        run = _Run(checkpoint.run_id, config, state, checkpoint.pixel_normalization())
+    return run, train.to(device), val.to(device) if val else None
+
+
+def _what_is_kept(run: _Run, checkpoint: Checkpoint | None) -> str:
+    if run.is_saved:
+        return f"{run.config.output} holds epoch {run.state.epoch}"
+    return f"{checkpoint.path} is as it was" if checkpoint else "nothing was saved"
+
+
 def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -> TrainState:
     # The seed decides the weights without touching the generator that the caller's own program draws from.
     with torch.random.fork_rng(devices=[]):
@@ -166,11 +190,13 @@ def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:
     accuracy = last.accuracy if last.val_accuracy is None else last.val_accuracy
     if accuracy >= CHANCE_ACCURACY:
         return None
-    start = f"an accuracy of {accuracy:.1%} is hardly better than guessing: "
+    finding = f"an accuracy of {accuracy:.1%} is hardly better than guessing: "
     if steps < FEW_STEPS:
-        return f"{start}the run has too few steps, {steps}; try more --epochs or a smaller --batch-size"
+        return f"{finding}the run has too few steps, {steps}; try more --epochs or a smaller --batch-size"
     usual = USUAL_LR[config.optimizer]
     # Momentum adds up past gradients: in the long run a step is 1 / (1 - momentum) times as long.
     is_high = config.lr / (1 - config.momentum) > usual
     cause = "too high" if is_high else f"too low for {config.epochs} epoch{'s' * (config.epochs > 1)}"
-    return f"{start}the learning rate {config.lr:g} is probably {cause}; try --lr {usual / 10 if is_high else usual:g}"
+    return (
+        f"{finding}the learning rate {config.lr:g} is probably {cause}; try --lr {usual / 10 if is_high else usual:g}"
+    )

@@ -72,7 +72,7 @@ SOURCE_FAILURES = (
     ArithmeticError,  # with OverflowError: a pickle that asks for too much
     MemoryError,
     RuntimeError,  # an encrypted archive, or one packed in an unknown way
-    ValueError,  # an address that is none
+    ValueError,  # a malformed URL
     http.client.HTTPException,
     zlib.error,
     tarfile.TarError,
@@ -88,7 +88,7 @@ def as_source_error(error: Exception) -> SourceError:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Tell failures that pass from those that stay; a time-out counts as staying, for it was long enough."""
+    """Tell failures that pass from those that stay; a time-out is one that stays: the source has had its chance."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code in TRANSIENT_STATUS
     cause = error.reason if isinstance(error, urllib.error.URLError) else error

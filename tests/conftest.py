@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner, Result
 
 from mnistcli.cli import app
-from mnistcli.download import MNIST_FILES, missing_files, raw_folder
-from mnistcli.idx import idx_bytes
+from mnistcli.download import MNIST_FILES, missing_files
+from mnistcli.idx import idx_bytes, raw_folder
 
 REAL_DATA_DIR = os.environ.get("MNISTCLI_DATA_DIR")
 TRAIN_SIZE, TEST_SIZE = 600, 200

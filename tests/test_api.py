@@ -14,8 +14,8 @@ from conftest import draw_digits, write_split
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples, hold_out
-from mnistcli.download import raw_folder
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
+from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
 from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
 
@@ -118,6 +118,20 @@ def test_a_finished_run_can_be_put_elsewhere(make_config: MakeConfig, tmp_path: 
     second = mnistcli.train(TrainConfig(output=other.checkpoint), resume=first.checkpoint)
     assert_same_run(load(first.checkpoint), load(second.checkpoint))
     assert len(list(tmp_path.glob("elsewhere.*.pt"))) == 1  # the other run's backup
+
+
+def test_newer_training_of_the_same_run_is_backed_up_too(make_config: MakeConfig, tmp_path: Path) -> None:
+    old = mnistcli.train(make_config()).checkpoint
+    newer = mnistcli.train(TrainConfig(epochs=3, output=tmp_path / "newer.pt"), resume=old).checkpoint
+    (kept,) = [event for event in train_events(TrainConfig(output=newer), resume=old) if isinstance(event, BackedUp)]
+    assert (load(newer).epoch, load(kept.backup).epoch) == (1, 3)
+
+
+def test_a_checkpoint_may_be_named_by_a_string(make_config: MakeConfig) -> None:
+    path = mnistcli.train(make_config()).checkpoint
+    *_, last = train_events(TrainConfig(epochs=2), resume=str(path))
+    assert isinstance(last, Finished)
+    assert len(last.history) == 2
 
 
 def test_a_run_does_not_continue_on_other_data(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
@@ -239,7 +253,7 @@ def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> No
     content["optimizer"]["param_groups"][0]["lr"] = 1e9  # what no option can do: a second epoch that goes astray
     torch.save(content, path)
     good = path.read_bytes()
-    with pytest.raises(DivergedError, match=f"{path} holds the run before"):
+    with pytest.raises(DivergedError, match=f"{path} is as it was"):
         mnistcli.train(TrainConfig(epochs=2), resume=path)
     assert path.read_bytes() == good
 

@@ -14,7 +14,8 @@ from PIL import Image
 from typer.testing import Result
 
 from conftest import RunCli, draw_digits, plain
-from mnistcli.download import MNIST_FILES, raw_folder
+from mnistcli.download import MNIST_FILES
+from mnistcli.idx import raw_folder
 from mnistcli.sources import Source, find_sources
 
 COMMANDS = ["download", "show-samples", "train", "eval", "predict"]
@@ -200,7 +201,7 @@ def test_train_in_lines(cli: RunCli, data_dir: Path) -> None:
     assert re.fullmatch(r"epoch 1/2  loss \S+  acc \S+%  val \S+ \S+%  \S+ s  \S+ img/s", first)
     assert second.startswith("epoch 2/2")
     assert advice.startswith("warning: an accuracy of")
-    assert end == "now try: mnistcli eval ckpt.pt"
+    assert end == f"now try: mnistcli eval ckpt.pt --data-dir {data_dir}"
 
 
 def test_train_in_json(cli: RunCli, data_dir: Path) -> None:
@@ -241,7 +242,7 @@ def test_resume_continues_and_then_says_it_is_done(cli: RunCli, data_dir: Path) 
 def test_train_says_when_it_keeps_another_runs_file(cli: RunCli, data_dir: Path) -> None:
     cli("train", "--data-dir", data_dir)
     result = cli("train", "--data-dir", data_dir)
-    assert re.search(r"ckpt.pt was not of this run: kept as ckpt\.\d{4}-\d\d-\d\d-\d{6}\.pt", result.stderr)
+    assert re.search(r"ckpt.pt held other training: kept as ckpt\.\d{4}-\d\d-\d\d-\d{6}\.pt", result.stderr)
     assert len(list(Path().glob("ckpt*.pt"))) == 2
 
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from mnistcli.data import Normalization, Samples, hold_out, load_split, pick
-from mnistcli.download import raw_folder
 from mnistcli.errors import ConfigError, DataError
-from mnistcli.idx import idx_bytes, read_idx
+from mnistcli.idx import idx_bytes, raw_folder, read_idx
 
 
 def test_idx_round_trip(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from mnistcli.download import (
     SourceFailed,
     fetch,
     missing_files,
-    raw_folder,
     unsound_files,
 )
 from mnistcli.errors import DataError
+from mnistcli.idx import raw_folder
 from mnistcli.pickled import rebuild_idx
 from mnistcli.sources import Source, find_sources
 

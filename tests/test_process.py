@@ -177,6 +177,10 @@ def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: 
             done = shell(trained, f"{command} > /dev/full")
             assert done.returncode == 1
             assert done.stderr == "error: cannot write the answer to standard output: No space left on device\n"
+        done = shell(trained, "mnistcli eval none.pt --json > /dev/full")
+        assert done.returncode == 5
+        assert done.stderr.startswith("error: no checkpoint at none.pt")
+        assert len(done.stderr.splitlines()) == 1
 
 
 @posix
@@ -190,10 +194,12 @@ def test_an_ascii_terminal_is_no_bug(trained: Path) -> None:
 
 
 def test_file_names_cannot_write_on_the_screen(process: RunProcess, trained: Path) -> None:
-    (trained / "quatre-\u6578.png").rename(trained / "\x1b[31mtab\there.png")
-    done = process("predict", "\x1b[31mtab\there.png", "\x1b[2J")
-    assert done.stdout.count("\t") == 2
-    assert "\x1b" not in done.stdout + done.stderr
+    strange = "\x1b[31mtab\there\nand there 3.04\u202fPM.png"
+    (trained / "quatre-\u6578.png").rename(trained / strange)
+    done = process("predict", strange, "\x1b[2J")
+    assert done.stdout.startswith(r"\x1b[31mtab\there\nand there 3.04" + "\u202fPM.png\t")
+    assert (done.stdout.count("\t"), done.stdout.count("\n")) == (2, 1)
+    assert "\x1b" not in done.stderr
 
 
 def test_a_bug_keeps_its_traceback_and_shows_no_variables(process: RunProcess, tmp_path: Path) -> None:

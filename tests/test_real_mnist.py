@@ -12,7 +12,8 @@ from PIL import Image
 import mnistcli
 from conftest import RunCli, RunProcess
 from mnistcli.data import load_split
-from mnistcli.download import MNIST_FILES, raw_folder, unsound_files
+from mnistcli.download import MNIST_FILES, unsound_files
+from mnistcli.idx import raw_folder
 from mnistcli.sources import Source, find_sources
 
 pytestmark = pytest.mark.real_mnist
