@@ -87,7 +87,10 @@ def prepare(grey: Grey, invert: Invert, path: Path) -> Grey:
         raise ImageError(f"{path} is blank: nothing on it stands out")
     if is_mnist_like(grey):
         return grey
-    return centre_by_mass(fit(crop_to_ink(stretch(grey))))
+    ink = fit(crop_to_ink(stretch(grey)))
+    if not ink.any():  # a few lone pixels, far apart, average out to nothing
+        raise ImageError(f"{path} is blank: nothing on it is left at {INK_SIZE_PX} pixels")
+    return centre_by_mass(ink)
 
 
 def border(grey: Grey) -> Grey:

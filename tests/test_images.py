@@ -114,6 +114,13 @@ def test_deeper_pixels_are_scaled_not_cut_off(tmp_path: Path, deep: np.ndarray) 
     assert np.array_equal(read_grey(tmp_path / "deep.tiff"), draw_big())
 
 
+def test_specks_that_shrink_to_nothing_are_blank() -> None:
+    specks = np.zeros((3000, 3000), np.uint8)
+    specks[100, 100] = specks[2900, 2900] = 255
+    with pytest.raises(ImageError, match=r"specks.png is blank"):
+        prepare(specks, "no", Path("specks.png"))
+
+
 def test_thin_ink_stays_whole() -> None:
     line = np.zeros((300, 300), np.uint8)
     line[20:280, 150] = 255
