@@ -66,10 +66,10 @@ class TrainState:
     scheduler: LRScheduler | None
     train_size: int  # images
     shuffle: Tensor  # (S,) uint8: the state of the generator that shuffles the epoch under way
+    loss_sum: Tensor  # over the steps of that epoch, as in StepDone
+    correct: Tensor
     epoch: int = 0  # finished epochs
     step: int = 0  # steps taken in the epoch after those
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))  # over those steps, as in StepDone
-    correct: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64))
     seconds: float = 0.0  # that those steps took
     history: list[EpochDone] = field(default_factory=list)
     best: Best | None = None

@@ -18,6 +18,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from mnistcli.config import TrainConfig
 from mnistcli.errors import MnistCliError
 
 if TYPE_CHECKING:
@@ -183,7 +184,8 @@ class Report:
                     self.answer(str(checkpoint))
                 if advice:
                     self.say(f"warning: {advice}")
-                where = "" if data_dir == Path("data") else f" --data-dir {shlex.quote(str(data_dir))}"
+                is_usual = data_dir == TrainConfig.model_fields["data_dir"].default
+                where = "" if is_usual else f" --data-dir {shlex.quote(str(data_dir))}"
                 self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
