@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mnistcli.config import Device
 from mnistcli.errors import CheckpointError, ConfigError
+from mnistcli.pooling import max_pool_relu
 
 
 class LeNet(nn.Module):
@@ -27,10 +28,8 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give (B, 10) float32 logits for (B, 1, 28, 28) float32 images, normalised."""
-        # The larger of two values, then ReLU, is ReLU of both, then the larger: pooling first leaves ReLU,
-        # forward and backward, a quarter of the values, and changes no result.
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))  # (B, 6, 12, 12)
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))  # (B, 16, 4, 4)
+        x = max_pool_relu(self.conv1(x))  # (B, 6, 12, 12)
+        x = max_pool_relu(self.conv2(x))  # (B, 16, 4, 4)
         x = x.flatten(1)  # (B, 256)
         x = F.relu(self.fc1(x))  # (B, 120)
         x = F.relu(self.fc2(x))  # (B, 84)
