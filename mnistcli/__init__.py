@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from mnistcli.api import Prediction, TrainResult, download_mnist, evaluate, predict, train
     from mnistcli.config import TrainConfig
     from mnistcli.errors import MnistCliError
-    from mnistcli.loop import Evaluation
     from mnistcli.run import train_events
+    from mnistcli.scoring import Evaluation
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ __all__ = [
     "train_events",
 ]
 
-_HOMES = {"Evaluation": "loop", "MnistCliError": "errors", "TrainConfig": "config", "train_events": "run"}
+_HOMES = {"Evaluation": "scoring", "MnistCliError": "errors", "TrainConfig": "config", "train_events": "run"}
 
 
 def __getattr__(name: str) -> Any:

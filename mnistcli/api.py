@@ -16,9 +16,11 @@ from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.errors import ImageError
 from mnistcli.idx import raw_folder
 from mnistcli.images import Invert, load_image
-from mnistcli.loop import EpochDone, Evaluation, infer, score
+from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device
+from mnistcli.ranks import joined
 from mnistcli.run import Finished, train_events
+from mnistcli.scoring import Evaluation, infer, score
 from mnistcli.sources import find_sources
 
 PICTURES_AT_ONCE = 64
@@ -32,7 +34,7 @@ class TrainResult(NamedTuple):
 
 
 def train(config: TrainConfig | None = None, *, resume: str | Path | None = None) -> TrainResult:
-    """Train a network on MNIST's training images and save it.
+    """Train a network on MNIST's training images and save it; under torchrun, together with the other processes.
 
     Args:
         config: what to train and how; the classic tutorial's run if None.
@@ -49,7 +51,9 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         DivergedError: the loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
         MnistCliError: the checkpoint cannot be written.
     """
-    *_, last = train_events(config or TrainConfig(), resume=resume)
+    config = config or TrainConfig()
+    with joined(pick_device(config.device)) as ranks:
+        *_, last = train_events(config, resume=resume, ranks=ranks)
     assert isinstance(last, Finished)  # only `should_stop` ends it otherwise
     return TrainResult(last.checkpoint, last.history)
 

@@ -23,7 +23,7 @@ from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import build_model
 
 FORMAT = "mnistcli checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Weights = Literal["last", "best"]
 
@@ -35,10 +35,10 @@ class Checkpoint(BaseModel):
         run_id: the same for all checkpoints of one run, also after it is continued.
         model: `name` and `arguments`, what `build_model` takes.
         weights: the network's state dict after the last step taken.
+        average: that of the averaged network, which answers in its place; None where none is kept.
         best: `epoch`, `val_accuracy` and `weights` of the best epoch; None without validation.
-        optimizer: the optimizer's state dict.
-        scheduler: the schedule's state dict; None where the learning rate is constant.
-        generators: `shuffle`, the state of the generator that shuffles the epoch under way, uint8.
+        optimizer: the optimizer's state: a name, and a tensor for each parameter of the network.
+        generators: `shuffle`, the state of the generator that draws the epoch under way, uint8.
         normalization: `mean` and `std` of the pixels scaled to 0..1.
         epoch: finished epochs.
         partial: where training stopped within an epoch: `step`, `loss_sum`, `correct`, `seconds`.
@@ -55,9 +55,9 @@ class Checkpoint(BaseModel):
     run_id: str
     model: dict[str, Any]
     weights: dict[str, Tensor]
+    average: dict[str, Tensor] | None
     best: dict[str, Any] | None
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any] | None
+    optimizer: dict[str, list[Tensor]]
     generators: dict[str, Tensor]
     normalization: dict[str, float]
     epoch: int = Field(ge=0)
@@ -73,7 +73,6 @@ class Checkpoint(BaseModel):
     def of(
         cls,
         run_id: str,
-        model_name: str,
         state: TrainState,
         normalization: Normalization,
         config: TrainConfig,
@@ -81,11 +80,11 @@ class Checkpoint(BaseModel):
         """Take down a run as it stands; the tensors are shared with it, so save before the next step."""
         return cls(
             run_id=run_id,
-            model={"name": model_name, "arguments": {}},
+            model={"name": config.model, "arguments": {}},
             weights=dict(state.model.state_dict()),
+            average=dict(state.average.state_dict()) if state.average is not None else None,
             best=vars(state.best) if state.best else None,
-            optimizer=state.optimizer.state_dict(),
-            scheduler=state.scheduler.state_dict() if state.scheduler else None,
+            optimizer=state.optimizer.state,
             generators={"shuffle": state.shuffle},
             normalization=asdict(normalization),
             epoch=state.epoch,
@@ -105,6 +104,11 @@ class Checkpoint(BaseModel):
                 "python": platform.python_version(),
             },
         )
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Give the best epoch's number, where there is one."""
+        return self.best["epoch"] if self.best else None
 
     def train_config(self) -> TrainConfig:
         """Give the run's configuration.
@@ -128,7 +132,7 @@ class Checkpoint(BaseModel):
         return Normalization(**self.normalization)
 
     def build_model(self, weights: Weights = "last") -> nn.Module:
-        """Rebuild the network, on the CPU, with its last weights or the best epoch's.
+        """Rebuild the network, on the CPU, with its last weights, averaged where an average is kept, or the best's.
 
         Raises:
             CheckpointError: the network is unknown, the weights do not fit it or are not finite, or no best epoch
@@ -138,8 +142,8 @@ class Checkpoint(BaseModel):
             raise self._unusable("it has no best epoch; train with --val-size to keep one")
         try:
             model = build_model(self.model["name"], self.model["arguments"])
-            state = self.best["weights"] if weights == "best" and self.best else self.weights
-            model.load_state_dict(state)
+            last = self.weights if self.average is None else self.average
+            model.load_state_dict(self.best["weights"] if weights == "best" and self.best else last)
         except _MISFITS as error:
             raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
@@ -157,9 +161,9 @@ class Checkpoint(BaseModel):
         device = state.loss_sum.device
         try:
             state.model.load_state_dict(self.weights)
-            state.optimizer.load_state_dict(self.optimizer)
-            if state.scheduler is not None and self.scheduler is not None:
-                state.scheduler.load_state_dict(self.scheduler)
+            if state.average is not None and self.average is not None:
+                state.average.load_state_dict(self.average)
+            _copy_into(state.optimizer.state, self.optimizer)
             state.shuffle = self.generators["shuffle"]
             torch.Generator().set_state(state.shuffle)
             state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
@@ -173,6 +177,16 @@ class Checkpoint(BaseModel):
 
     def _unusable(self, reason: str) -> CheckpointError:
         return CheckpointError(f"{self.path or 'the checkpoint'} cannot be used: {reason}")
+
+
+def _copy_into(state: dict[str, list[Tensor]], saved: dict[str, list[Tensor]]) -> None:
+    if state.keys() != saved.keys():
+        raise ValueError(f"its optimizer has {sorted(saved)} and not {sorted(state)}")
+    for name, tensors in state.items():
+        for tensor, from_file in zip(tensors, saved[name], strict=True):
+            if tensor.shape != from_file.shape:
+                raise ValueError(f"{name} of shape {tuple(from_file.shape)} in place of {tuple(tensor.shape)}")
+            tensor.copy_(from_file)
 
 
 # What using a malformed part raises, here or inside torch.

@@ -189,6 +189,7 @@ def train(
             help="A shipped configuration or a TOML file.",
         ),
     ] = None,
+    model: Annotated[str | None, _key("model")] = None,
     epochs: Annotated[str | None, _key("epochs")] = None,
     lr: Annotated[str | None, _key("lr")] = None,
     batch_size: Annotated[str | None, _key("batch_size")] = None,
@@ -196,7 +197,18 @@ def train(
     momentum: Annotated[str | None, _key("momentum")] = None,
     weight_decay: Annotated[str | None, _key("weight_decay")] = None,
     schedule: Annotated[str | None, _key("schedule")] = None,
+    warmup_epochs: Annotated[str | None, _key("warmup_epochs")] = None,
+    label_smoothing: Annotated[str | None, _key("label_smoothing")] = None,
+    ema_decay: Annotated[str | None, _key("ema_decay")] = None,
+    precision: Annotated[str | None, _key("precision")] = None,
+    shift_px: Annotated[str | None, _key("shift_px")] = None,
+    rotation_degrees: Annotated[str | None, _key("rotation_degrees")] = None,
+    scale: Annotated[str | None, _key("scale")] = None,
+    shear: Annotated[str | None, _key("shear")] = None,
+    elastic_px: Annotated[str | None, _key("elastic_px")] = None,
+    thickness: Annotated[str | None, _key("thickness")] = None,
     val_size: Annotated[str | None, _key("val_size")] = None,
+    patience: Annotated[str | None, _key("patience")] = None,
     seed: Annotated[str | None, _key("seed")] = None,
     device: Annotated[str | None, _key("device")] = None,
     threads: Annotated[str | None, _key("threads")] = None,
@@ -220,17 +232,22 @@ def train(
     resolved = resolve(flags, os.environ, config)
 
     from mnistcli.interrupt import StopRequest
+    from mnistcli.model import pick_device
     from mnistcli.progress import TrainingView
+    from mnistcli.ranks import joined
     from mnistcli.report import Report
     from mnistcli.run import Stopped, open_run, train_events
 
-    report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     resolved, _ = open_run(resolved, resume)  # tells what is wrong before a download, and where the data belong
-    _provide_data(report, resolved.data_dir, "train", no_download)
-    with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
-        for event in train_events(resolved, resume=resume, should_stop=stop):
-            view.show(event)
-            report.epoch(event)
+    with joined(pick_device(resolved.device)) as ranks:
+        report = Report(as_json=as_json, quiet=quiet, progress=not no_progress, muted=ranks.rank > 0)
+        if ranks.is_first_here:
+            _provide_data(report, resolved.data_dir, "train", no_download)
+        ranks.wait()
+        with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
+            for event in train_events(resolved, resume=resume, should_stop=stop, ranks=ranks):
+                view.show(event)
+                report.epoch(event)
     report.trained(event)
     if stop.signal and isinstance(event, Stopped):
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C

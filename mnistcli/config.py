@@ -18,13 +18,14 @@ ENVIRONMENT_PREFIX = "MNISTCLI_"
 COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
 
 # What may differ when a run is continued; any other change would make it another run.
-RESUMABLE_KEYS = frozenset({"epochs", "device", "threads", "output", "data_dir"})
+RESUMABLE_KEYS = frozenset({"epochs", "patience", "device", "threads", "output", "data_dir"})
 
 PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
 
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+ModelName = Literal["lenet", "strided", "allconv"]
 
 
 class TrainConfig(BaseModel):
@@ -36,17 +37,35 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    model: ModelName = Field(default="lenet", description="The network.")
     epochs: int = Field(default=1, ge=1, description="Passes over the training set, in total.")
     lr: float = Field(default=0.01, gt=0, description="Learning rate; the peak where a schedule varies it.")
     batch_size: int = Field(default=64, ge=1, description="Images per step.")
     optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="What turns gradients into steps.")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="SGD's momentum.")
     weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty with sgd, decoupled decay with adamw.")
-    schedule: Literal["constant", "onecycle", "cosine"] = Field(
+    schedule: Literal["constant", "onecycle", "cosine", "linear"] = Field(
         default="constant", description="How the learning rate moves over all epochs."
     )
+    warmup_epochs: float = Field(default=0.0, ge=0, description="Epochs over which the learning rate rises to lr.")
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of each label that is spread over all digits."
+    )
+    ema_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="Of an exponential moving average of the weights; 0 keeps none."
+    )
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="Of the training arithmetic.")
+    shift_px: float = Field(default=0.0, ge=0, le=28, description="Farthest random shift of a training image, pixels.")
+    rotation_degrees: float = Field(default=0.0, ge=0, le=180, description="Largest random rotation, either way.")
+    scale: float = Field(default=0.0, ge=0, lt=1, description="Largest random change of width and of height, a share.")
+    shear: float = Field(default=0.0, ge=0, le=1, description="Largest random slant, in widths per height.")
+    elastic_px: float = Field(default=0.0, ge=0, le=28, description="Deviation of random elastic bends, pixels.")
+    thickness: float = Field(
+        default=0.0, ge=0, le=1, description="Largest random thickening and thinning of strokes; 1 is by a pixel."
+    )
     val_size: int = Field(default=0, ge=0, description="Training images held out to validate each epoch.")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Decides weights, shuffling and the held-out images.")
+    patience: int = Field(default=0, ge=0, description="Epochs without a better one to stop after; 0 never stops.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Decides all that is drawn at random.")
     device: Device = Field(default="auto", description="Where to compute; auto takes the fastest there is.")
     threads: int = Field(default=0, ge=0, le=1024, description="CPU threads; 0 leaves the choice to torch.")
     output: Path = Field(default=Path("ckpt.pt"), strict=False, description="The checkpoint to write.")
@@ -56,6 +75,21 @@ class TrainConfig(BaseModel):
     def _momentum_has_an_effect(self, info: ValidationInfo) -> Self:
         if info.context != PARTIAL and self.optimizer == "adamw" and self.momentum > 0:
             raise ValueError("momentum belongs to sgd and would do nothing under adamw: drop one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_has_room(self, info: ValidationInfo) -> Self:
+        if info.context != PARTIAL and self.warmup_epochs > 0:
+            if self.schedule == "onecycle":
+                raise ValueError("onecycle warms up by itself: drop warmup_epochs, or take another schedule")
+            if self.warmup_epochs >= self.epochs:
+                raise ValueError(f"warmup_epochs {self.warmup_epochs:g} must be below epochs {self.epochs}")
+        return self
+
+    @model_validator(mode="after")
+    def _patience_has_a_measure(self, info: ValidationInfo) -> Self:
+        if info.context != PARTIAL and self.patience > 0 and self.val_size == 0:
+            raise ValueError("patience goes by the validation accuracy: hold images out with val_size")
         return self
 
     def continuing(self, saved: "TrainConfig", checkpoint: Path) -> "TrainConfig":

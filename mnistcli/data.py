@@ -49,8 +49,8 @@ class Normalization:
     std: float = 0.3081
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Turn (B, 1, 28, 28) uint8 pixels into the same shape of float32, of mean 0 and deviation 1."""
-        return images.float().sub_(255 * self.mean).div_(255 * self.std)
+        """Turn (B, 1, 28, 28) pixels, 0..255, into the same shape of float32, of mean 0 and deviation 1."""
+        return images.to(torch.float32, copy=True).sub_(255 * self.mean).div_(255 * self.std)
 
 
 def load_split(data_dir: Path, split: Split) -> Samples:

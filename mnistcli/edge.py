@@ -1,5 +1,6 @@
 """Where expected failures end: a line on standard error, an object under --json, and an exit code."""
 
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,10 +46,12 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         message, exit_code = "interrupted", ExitCode.INTERRUPTED
     else:
         return
+    # Of several processes that train together, the first one tells what is wrong in all of them alike.
+    is_heard = os.environ.get("RANK", "0") == "0" or exit_code != ExitCode.USAGE
     from mnistcli.report import Report
 
     with suppress(MnistCliError):  # standard output cannot be written: standard error has told the person
-        Report(as_json=ctx.meta["as_json"]).fail(message, exit_code)
+        Report(as_json=ctx.meta["as_json"], muted=not is_heard).fail(message, exit_code)
     raise typer.Exit(exit_code)
 
 

@@ -1,23 +1,28 @@
-"""Training and inference: the arithmetic, without input, output or printing."""
+"""Training: the arithmetic, without input, output or printing."""
 
+import copy
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.swa_utils import update_bn
 
+from mnistcli.augment import Distortions, draw_distortions
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
+from mnistcli.optim import Optimizer, learning_rate, make_optimizer
+from mnistcli.ranks import ALONE, Ranks
+from mnistcli.scoring import Evaluation, infer, score
 
-CLASSES = 10
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
+STATISTICS_IMAGES = 5000  # enough to tell the means of a network's channels
 
 
 class StepDone(NamedTuple):
@@ -58,14 +63,15 @@ class Best:
 class TrainState:
     """Everything that training changes. With the data and the configuration it decides all that follows.
 
-    Between two events of `fit` it is consistent, so that it can be saved and continued at any step.
+    Between two events of `fit` it is consistent, so that it can be saved and continued at any step, and the same in
+    all ranks.
     """
 
     model: nn.Module
+    average: nn.Module | None  # of the weights, over recent steps; what is evaluated where there is one
     optimizer: Optimizer
-    scheduler: LRScheduler | None
     train_size: int  # images
-    shuffle: Tensor  # (S,) uint8: the state of the generator that shuffles the epoch under way
+    shuffle: Tensor  # (S,) uint8: the state of the generator that draws the epoch under way
     loss_sum: Tensor  # over the steps of that epoch, as in StepDone
     correct: Tensor
     epoch: int = 0  # finished epochs
@@ -74,26 +80,36 @@ class TrainState:
     history: list[EpochDone] = field(default_factory=list)
     best: Best | None = None
 
+    @property
+    def best_epoch(self) -> int | None:
+        """Give the best epoch's number, where there is one."""
+        return self.best.epoch if self.best else None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """Give the network that is worth evaluating."""
+        return self.model if self.average is None else self.average
+
+
+def is_finished(config: TrainConfig, epoch: int, best_epoch: int | None) -> bool:
+    """Tell whether a run has all its epochs, or has seen no better one for as many as its patience is."""
+    is_stuck = config.patience > 0 and best_epoch is not None and epoch - best_epoch >= config.patience
+    return epoch >= config.epochs or is_stuck
+
 
 def start(config: TrainConfig, model: nn.Module, train_size: int) -> TrainState:
     """Give the state before the first step.
 
     Args:
-        config: the optimizer, the schedule and the seed of the shuffling are taken from it.
+        config: the optimizer, the averaging and the seed of the shuffling are taken from it.
         model: the network, on the device it is to be trained on.
-        train_size: number of training images; the schedule's length follows from it.
+        train_size: number of training images.
     """
-    optimizer: Optimizer
-    if config.optimizer == "sgd":
-        optimizer = SGD(model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)
-    else:
-        optimizer = AdamW(model.parameters(), config.lr, weight_decay=config.weight_decay, fused=True)
-    total_steps = config.epochs * math.ceil(train_size / config.batch_size)
     device = next(model.parameters()).device
     return TrainState(
         model,
-        optimizer,
-        _scheduler(config, optimizer, total_steps),
+        copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
+        make_optimizer(config, model.parameters()),
         train_size,
         shuffle=torch.Generator().manual_seed(config.seed).get_state(),
         loss_sum=torch.zeros((), device=device),
@@ -101,24 +117,23 @@ def start(config: TrainConfig, model: nn.Module, train_size: int) -> TrainState:
     )
 
 
-def _scheduler(config: TrainConfig, optimizer: Optimizer, total_steps: int) -> LRScheduler | None:
-    if config.schedule == "onecycle":
-        return OneCycleLR(optimizer, max_lr=config.lr, total_steps=total_steps, cycle_momentum=False)
-    if config.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=total_steps)
-    return None
-
-
 def fit(
     state: TrainState,
     train: Samples,
     val: Samples | None,
     normalization: Normalization,
-    *,
-    epochs: int,
-    batch_size: int,
+    config: TrainConfig,
+    ranks: Ranks = ALONE,
 ) -> Iterator[StepDone | EpochDone]:
-    """Train until `epochs` epochs are finished, from wherever `state` stands, and change `state` as it goes.
+    """Train until the configuration's epochs are finished, from wherever `state` stands, and change `state`.
+
+    Args:
+        state: where training stands; the same in all ranks.
+        train: all training images, in every rank, on the device that the network is on.
+        val: what to validate on after each epoch, if anything.
+        normalization: what the network sees of a pixel.
+        config: the recipe.
+        ranks: the processes that do this together, each its share of every batch.
 
     Yields:
         StepDone after every step, EpochDone after every epoch.
@@ -126,37 +141,145 @@ def fit(
     Raises:
         DivergedError: the loss or a weight is no longer finite; `state` is then of no use.
     """
-    steps = math.ceil(len(train) / batch_size)
-    while state.epoch < epochs:
-        shuffle = torch.Generator()
-        shuffle.set_state(state.shuffle)
-        order = torch.randperm(len(train), generator=shuffle).to(train.labels.device)
+    run = _Fit(state, ranks.replicate(state.model), train, val, normalization, config, ranks)
+    while not is_finished(config, state.epoch, state.best_epoch):
+        yield from run.epoch()
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What stays the same while `fit` goes on."""
+
+    state: TrainState
+    network: nn.Module  # the state's, which several ranks replicate
+    train: Samples
+    val: Samples | None
+    normalization: Normalization
+    config: TrainConfig
+    ranks: Ranks
+
+    def epoch(self) -> Iterator[StepDone | EpochDone]:
+        state, batch_size = self.state, self.config.batch_size
+        generator = torch.Generator()
+        generator.set_state(state.shuffle)
+        batches = self.draw_batches(generator)
+        steps = math.ceil(len(self.train) / batch_size)
         state.model.train()
         started = time.perf_counter() - state.seconds
-        for first in range(state.step * batch_size, len(train), batch_size):
-            _step(state, train.take(order[first : first + batch_size]), normalization)
+        while state.step < steps:
+            positions = slice(state.step * batch_size, min((state.step + 1) * batch_size, len(self.train)))
+            self.step(batches, positions, steps)
             state.seconds = time.perf_counter() - started
             if state.step % FINITE_CHECK_STEPS == 0:
                 check_finite(state)
-            images = min(state.step * batch_size, len(train))
-            yield StepDone(state.epoch + 1, state.step, steps, images, state.loss_sum, state.correct)
+            yield StepDone(state.epoch + 1, state.step, steps, positions.stop, state.loss_sum, state.correct)
         check_finite(state)
-        state.shuffle = shuffle.get_state()
-        yield _finish_epoch(state, len(train), val, normalization, epochs)
+        state.shuffle = generator.get_state()
+        yield self.finish_epoch()
+
+    def draw_batches(self, generator: torch.Generator) -> "_Batches":
+        """Draw an epoch on the CPU, for all ranks alike, and move it at once, so that no step waits for it."""
+        order = torch.randperm(len(self.train), generator=generator).to(self.train.labels.device)
+        distortions = draw_distortions(self.config, len(self.train), generator)
+        if distortions is not None:
+            distortions = distortions.to(order.device)
+        return _Batches(self.train, order, distortions, self.normalization)
+
+    def step(self, batches: "_Batches", positions: slice, steps_per_epoch: int) -> None:
+        state, config = self.state, self.config
+        number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
+        mine, count = self.ranks.share(positions)
+        images, labels = batches.take(mine)
+        with _precision(config, images.device):
+            logits = self.network(images)  # (B, 10)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+        _backward(loss, self.ranks, share=count / (positions.stop - positions.start))
+        state.optimizer.step(learning_rate(config, number, steps_per_epoch))
+        state.step += 1
+        if state.average is not None:
+            _move_average(state.average, state.model, config.ema_decay, number)
+        # Sums on the device, read when somebody wants to see them: `.item()` each step would make it wait.
+        loss_sum, correct = loss.detach() * count, (logits.argmax(1) == labels).sum() * min(count, 1)
+        if self.ranks.size > 1:
+            loss_sum, correct = self.ranks.sum(torch.stack([loss_sum, correct])).unbind()
+        state.loss_sum += loss_sum
+        state.correct += correct.long()
+
+    def finish_epoch(self) -> EpochDone:
+        state, images = self.state, len(self.train)
+        refresh_average(state, self.train, self.normalization)
+        validation = self.validate(self.val) if self.val else None
+        done = EpochDone(
+            epoch=state.epoch + 1,
+            epochs=self.config.epochs,
+            loss=float(state.loss_sum) / images,
+            accuracy=int(state.correct) / images,
+            seconds=state.seconds,
+            images_per_second=images / state.seconds,
+            val_loss=validation.loss if validation else None,
+            val_accuracy=validation.accuracy if validation else None,
+        )
+        if validation and (state.best is None or validation.accuracy > state.best.val_accuracy):
+            weights = {name: tensor.clone() for name, tensor in state.evaluated.state_dict().items()}
+            state.best = Best(done.epoch, validation.accuracy, weights)
+        state.history.append(done)
+        state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
+        # New tensors, not zeroed ones: events that were yielded keep their sums.
+        state.loss_sum, state.correct = torch.zeros_like(state.loss_sum), torch.zeros_like(state.correct)
+        return done
+
+    def validate(self, val: Samples) -> Evaluation:
+        """Score each rank's share, and all of them together."""
+        ranks = self.ranks
+        mine = val.take(torch.arange(ranks.rank, len(val), ranks.size, device=val.labels.device))
+        return score(infer(self.state.evaluated, mine.images, self.normalization), mine.labels, ranks)
 
 
-def _step(state: TrainState, batch: Samples, normalization: Normalization) -> None:
-    logits = state.model(normalization(batch.images))  # (B, 10)
-    loss = F.cross_entropy(logits, batch.labels)
-    state.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    state.optimizer.step()
-    if state.scheduler is not None:
-        state.scheduler.step()
-    # Sums on the device, read when somebody wants to see them: `.item()` each step would make it wait.
-    state.loss_sum += loss.detach() * len(batch)
-    state.correct += (logits.argmax(1) == batch.labels).sum()
-    state.step += 1
+class _Batches(NamedTuple):
+    """An epoch as it was drawn: the order of the images, and the distortion of each."""
+
+    train: Samples
+    order: Tensor  # (N,) int64
+    distortions: Distortions | None
+    normalization: Normalization
+
+    def take(self, positions: slice) -> tuple[Tensor, Tensor]:
+        """Give (B, 1, 28, 28) float32 images, distorted and normalised, and (B,) int64 labels."""
+        batch = self.train.take(self.order[positions])
+        images = batch.images if self.distortions is None else self.distortions[positions](batch.images)
+        return self.normalization(images), batch.labels
+
+
+def _precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Compute in bfloat16 what stands it, or all in float32; the weights are float32 in either case."""
+    return torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
+
+
+def _backward(loss: Tensor, ranks: Ranks, share: float) -> None:
+    # Gradients are averaged over ranks; a rank's mean has to count as its share of the batch does.
+    weighted = loss if ranks.size == 1 else loss * (share * ranks.size)
+    weighted.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+
+
+@torch.no_grad()
+def _move_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Take a step's weights into the exponential moving average; `step` is counted from 0 over all epochs.
+
+    The first steps weigh more, as in TensorFlow's ExponentialMovingAverage, so that the untrained weights are
+    soon forgotten.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+
+
+def refresh_average(state: TrainState, train: Samples, normalization: Normalization) -> None:
+    """Take the averaged network's batch-norm statistics anew, from undistorted images; weights are not enough.
+
+    Statistics belong to the weights that they were taken with, and averaging both would fit neither.
+    """
+    if state.average is not None:
+        images = train.images[:STATISTICS_IMAGES].split(1000)  # type: ignore[no-untyped-call]
+        update_bn((normalization(part) for part in images), state.average)
 
 
 def check_finite(state: TrainState) -> None:
@@ -171,103 +294,3 @@ def check_finite(state: TrainState) -> None:
             f"the loss is no longer a finite number (epoch {state.epoch + 1}, step {state.step}): "
             "the learning rate is probably too high; try a smaller --lr"
         )
-
-
-def _finish_epoch(
-    state: TrainState, train_size: int, val: Samples | None, normalization: Normalization, epochs: int
-) -> EpochDone:
-    validation = None
-    if val is not None:
-        validation = score(infer(state.model, val.images, normalization), val.labels)
-    done = EpochDone(
-        epoch=state.epoch + 1,
-        epochs=epochs,
-        loss=float(state.loss_sum) / train_size,
-        accuracy=int(state.correct) / train_size,
-        seconds=state.seconds,
-        images_per_second=train_size / state.seconds,
-        val_loss=validation.loss if validation else None,
-        val_accuracy=validation.accuracy if validation else None,
-    )
-    if validation and (state.best is None or validation.accuracy > state.best.val_accuracy):
-        weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
-        state.best = Best(done.epoch, validation.accuracy, weights)
-    state.history.append(done)
-    state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
-    # New tensors, not zeroed ones: events that were yielded keep their sums.
-    state.loss_sum, state.correct = torch.zeros_like(state.loss_sum), torch.zeros_like(state.correct)
-    return done
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well logits agree with labels."""
-
-    total: int  # images
-    correct: int
-    loss: float  # mean cross-entropy over all images, nats
-    confusion: Tensor  # (10, 10) int64 on the CPU, counts; row = true digit, column = answer
-
-    @property
-    def accuracy(self) -> float:
-        """Give the share of right answers, 0..1."""
-        return self.correct / self.total
-
-    @property
-    def per_digit(self) -> list["DigitScore"]:
-        """Score each digit by itself, 0 to 9."""
-        hits = self.confusion.diagonal().tolist()
-        answers, counts = self.confusion.sum(0).tolist(), self.confusion.sum(1).tolist()
-        return [
-            DigitScore(digit, _share(hits[digit], answers[digit]), _share(hits[digit], counts[digit]), counts[digit])
-            for digit in range(CLASSES)
-        ]
-
-
-@dataclass(frozen=True)
-class DigitScore:
-    """The scores of one digit; None where nothing is there to divide by."""
-
-    digit: int
-    precision: float | None  # 0..1, of the answers that were this digit, how many were right
-    recall: float | None  # 0..1, of the images of this digit, how many were found
-    count: int  # images of this digit
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-@torch.inference_mode()
-def infer(model: nn.Module, images: Tensor, normalization: Normalization, batch_size: int = 1000) -> Tensor:
-    """Run the network over images, in evaluation mode and without gradients.
-
-    Args:
-        model: the network; its mode is left at evaluation.
-        images: (N, 1, 28, 28) uint8, on the network's device.
-        normalization: what the network was trained with.
-        batch_size: images at a time; it limits memory and does not change the answers.
-
-    Returns:
-        (N, 10) float32 logits, on the same device.
-    """
-    model.eval()
-    firsts = range(0, len(images), batch_size)
-    return torch.cat([model(normalization(images[first : first + batch_size])) for first in firsts])
-
-
-def score(logits: Tensor, labels: Tensor) -> Evaluation:
-    """Score (N, 10) float32 logits against (N,) int64 labels.
-
-    The loss is summed over all images and divided once: a mean of batch means would weigh a short last batch
-    like a full one.
-    """
-    logits, labels = logits.cpu(), labels.cpu()
-    answers = logits.argmax(1)
-    pairs = labels * CLASSES + answers  # each pair of true digit and answer has its own number
-    return Evaluation(
-        total=len(labels),
-        correct=int((answers == labels).sum()),
-        loss=float(F.cross_entropy(logits.double(), labels, reduction="sum")) / len(labels),
-        confusion=pairs.bincount(minlength=CLASSES**2).view(CLASSES, CLASSES),
-    )

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mnistcli import download
     from mnistcli.api import Prediction
     from mnistcli.data import Samples
-    from mnistcli.loop import Evaluation
     from mnistcli.run import TrainEvent
+    from mnistcli.scoring import Evaluation
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
@@ -62,11 +62,14 @@ class Report:
         as_json: answers are JSON objects.
         quiet: nothing on standard error but failures, stops and a missed --fail-under.
         progress: bars where there is a terminal.
+        muted: nothing at all, but what goes to a `Report` of its own.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False, progress: bool = True) -> None:
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, progress: bool = True, muted: bool = False
+    ) -> None:
         self.as_json = as_json
-        out, err = _usable(sys.stdout), _usable(sys.stderr)
+        out, err = _usable(None if muted else sys.stdout), _usable(None if muted else sys.stderr)
         self.out, self.err = _console(out), _console(err)
         self.err.quiet = quiet
         self.to_person = is_terminal(out)
@@ -177,9 +180,18 @@ class Report:
         from mnistcli.run import Finished, Stopped
 
         match last:
-            case Finished(checkpoint, data_dir, history, advice):
+            case Finished(checkpoint, data_dir, history, best_epoch, is_early, advice):
+                if is_early:
+                    self.say(f"stopped early: no epoch was better than epoch {best_epoch} (--weights best takes it)")
                 if self.as_json:
-                    self.document(event="end", checkpoint=str(checkpoint), epochs=len(history), advice=advice)
+                    self.document(
+                        event="end",
+                        checkpoint=str(checkpoint),
+                        epochs=len(history),
+                        best_epoch=best_epoch,
+                        is_early=is_early,
+                        advice=advice,
+                    )
                 else:
                     self.answer(str(checkpoint))
                 if advice:

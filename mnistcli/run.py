@@ -14,13 +14,13 @@ from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import DivergedError
 from mnistcli.files import check_writable
-from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, start
+from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, refresh_average, start
 from mnistcli.model import build_model, pick_device
-
-MODEL = "lenet"
+from mnistcli.ranks import ALONE, Ranks
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
 FEW_STEPS = 100  # no network learns much in fewer
+AGREEMENT_STEPS = 10  # several ranks ask each other whether to stop, which makes them wait, only so often
 USUAL_LR = {"sgd": 0.1, "adamw": 0.001}  # within a factor of ten, what trains small networks
 
 
@@ -52,11 +52,13 @@ class Stopped(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """All epochs are done and saved."""
+    """All epochs are done and saved, or as many as brought something within the run's patience."""
 
     checkpoint: Path
     data_dir: Path
     history: Sequence[EpochDone]
+    best_epoch: int | None  # with validation
+    is_early: bool  # before all epochs, for want of a better one
     advice: str | None  # where the result is no better than guessing, the likely cause
 
 
@@ -89,11 +91,16 @@ def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
     """Tell whether the checkpoint has all epochs already and lies where it is wanted."""
     if checkpoint is None or checkpoint.path is None:
         return False
-    return checkpoint.epoch >= config.epochs and checkpoint.path.resolve() == config.output.resolve()
+    is_done = is_finished(config, checkpoint.epoch, checkpoint.best_epoch)
+    return is_done and checkpoint.path.resolve() == config.output.resolve()
 
 
 def train_events(
-    config: TrainConfig, *, resume: str | Path | None = None, should_stop: Callable[[], bool] = lambda: False
+    config: TrainConfig,
+    *,
+    resume: str | Path | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    ranks: Ranks = ALONE,
 ) -> Iterator[TrainEvent]:
     """Train as `api.train` does, and tell each thing as it happens.
 
@@ -101,6 +108,7 @@ def train_events(
         config: what to train and how.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
         should_stop: asked after every step; once true, the run is saved as it stands, and ends.
+        ranks: the processes that train together, from `joined`; the first one saves.
 
     Yields:
         Started; StepDone and EpochDone as in `fit`; BackedUp where other training was in the output's place; at the
@@ -110,7 +118,7 @@ def train_events(
         MnistCliError: as in `api.train`.
     """
     config, checkpoint = open_run(config, resume)
-    run, train, val = _begin(config, checkpoint)
+    run, train, val = _begin(config, checkpoint, ranks)
     state = run.state
     yield Started(
         train_size=len(train),
@@ -122,12 +130,14 @@ def train_events(
         images=min(state.step * config.batch_size, len(train)),
     )
     try:
-        for event in fit(state, train, val, run.normalization, epochs=config.epochs, batch_size=config.batch_size):
+        for event in fit(state, train, val, run.normalization, config, ranks):
             if isinstance(event, EpochDone):  # saved first, so that whoever hears of it can rely on it
                 yield from run.save()
             yield event
-            if should_stop() and state.epoch < config.epochs:
+            is_asked = ranks.size == 1 or state.step % AGREEMENT_STEPS == 0
+            if is_asked and ranks.any(should_stop()) and not is_finished(config, state.epoch, state.best_epoch):
                 check_finite(state)
+                refresh_average(state, train, run.normalization)
                 yield from run.save()
                 yield Stopped(config.output, state.epoch, state.step)
                 return
@@ -136,7 +146,14 @@ def train_events(
     if not run.is_saved and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
         yield from run.save()
     steps = config.epochs * math.ceil(len(train) / config.batch_size)
-    yield Finished(config.output, config.data_dir, state.history, _advice(config, state.history[-1], steps))
+    yield Finished(
+        config.output,
+        config.data_dir,
+        state.history,
+        state.best_epoch,
+        is_early=state.epoch < config.epochs,
+        advice=_advice(config, state.history[-1], steps),
+    )
 
 
 @dataclass
@@ -147,28 +164,32 @@ class _Run:
     config: TrainConfig
     state: TrainState
     normalization: Normalization
+    is_saver: bool  # one of all ranks
     is_saved: bool = False
 
     def save(self) -> Iterator[BackedUp]:
-        snapshot = Checkpoint.of(self.run_id, MODEL, self.state, self.normalization, self.config)
-        backup = save(snapshot, self.config.output)
         self.is_saved = True
+        if not self.is_saver:
+            return
+        snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config)
+        backup = save(snapshot, self.config.output)
         if backup:
             yield BackedUp(self.config.output, backup)
 
 
-def _begin(config: TrainConfig, checkpoint: Checkpoint | None) -> tuple[_Run, Samples, Samples | None]:
+def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:
     """Load the data, and put a new run at its start or a continued one where it stood."""
-    device = pick_device(config.device)
+    device = ranks.device if ranks.size > 1 else pick_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     train, val = hold_out(load_split(config.data_dir, "train"), config.val_size, config.seed)
     state = _initial_state(config, device, len(train))
     if checkpoint is None:
-        run = _Run(uuid.uuid4().hex, config, state, Normalization())
+        run = _Run(uuid.uuid4().hex, config, state, Normalization(), is_saver=ranks.rank == 0)
     else:
         checkpoint.restore(state)
-        run = _Run(checkpoint.run_id, config, state, checkpoint.pixel_normalization())
+        normalization = checkpoint.pixel_normalization()
+        run = _Run(checkpoint.run_id, config, state, normalization, is_saver=ranks.rank == 0)
     return run, train.to(device), val.to(device) if val else None
 
 
@@ -182,7 +203,7 @@ def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -
     # The seed decides the weights without touching the generator that the caller's own program draws from.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
-        model = build_model(MODEL, {})
+        model = build_model(config.model, {})
     return start(config, model.to(device), train_size)
 
 

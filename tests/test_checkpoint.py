@@ -20,7 +20,7 @@ from mnistcli.model import LeNet
 
 def make_checkpoint(run_id: str = "run") -> Checkpoint:
     config = TrainConfig(lr=0.1, momentum=0.9, schedule="onecycle")
-    return Checkpoint.of(run_id, "lenet", start(config, LeNet(), 64), Normalization(), config)
+    return Checkpoint.of(run_id, start(config, LeNet(), 64), Normalization(), config)
 
 
 REMOVED = object()
@@ -52,7 +52,7 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
 def test_a_rebuilt_network_gives_the_same_logits(tmp_path: Path) -> None:
     net, images = LeNet().eval(), torch.randn(5, 1, 28, 28)
     config = TrainConfig()
-    save(Checkpoint.of("run", "lenet", start(config, net, 64), Normalization(), config), tmp_path / "a.pt")
+    save(Checkpoint.of("run", start(config, net, 64), Normalization(), config), tmp_path / "a.pt")
     assert torch.equal(load(tmp_path / "a.pt").build_model().eval()(images), net(images))
 
 
@@ -194,4 +194,4 @@ def test_the_file_holds_tensors_and_plain_values_only(saved: Path) -> None:
             assert isinstance(value, (torch.Tensor, str, int, float, bool, type(None))), value
 
     check(torch.load(saved, weights_only=True))
-    assert checkpoint_module.FORMAT_VERSION == 1
+    assert checkpoint_module.FORMAT_VERSION == 2

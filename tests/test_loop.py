@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
-from mnistcli.loop import EpochDone, StepDone, TrainState, fit, infer, score, start
+from mnistcli.loop import EpochDone, StepDone, TrainState, fit, start
 from mnistcli.model import LeNet
 
 NORMALIZATION = Normalization()
@@ -29,7 +29,7 @@ def make_state(config: TrainConfig, train_size: int) -> TrainState:
 def run(
     state: TrainState, train: Samples, config: TrainConfig, val: Samples | None = None
 ) -> list[StepDone | EpochDone]:
-    return list(fit(state, train, val, NORMALIZATION, epochs=config.epochs, batch_size=config.batch_size))
+    return list(fit(state, train, val, NORMALIZATION, config))
 
 
 def test_one_batch_can_be_learned_by_heart() -> None:
@@ -77,28 +77,12 @@ def test_an_epoch_is_the_plain_loop() -> None:
         torch.testing.assert_close(mine, plain, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_every_optimizer_runs_under_every_schedule(optimizer: str, schedule: str) -> None:
-    config = TrainConfig.model_validate({"epochs": 2, "batch_size": 16, "optimizer": optimizer, "schedule": schedule})
-    train = make_samples(40)
-    state = make_state(config, len(train))
-    rates = [state.optimizer.param_groups[0]["lr"]]
-    for event in fit(state, train, None, NORMALIZATION, epochs=2, batch_size=16):
-        if isinstance(event, StepDone):
-            rates.append(state.optimizer.param_groups[0]["lr"])
-    *used, _after_the_last = rates
-    assert len(used) == 6
-    assert max(used) == pytest.approx(config.lr, rel=0.02)
-    assert used[-1] == config.lr if schedule == "constant" else used[-1] < config.lr / 10
-
-
 def test_the_best_epoch_is_kept_beside_the_last() -> None:
     config = TrainConfig(epochs=4, batch_size=16, lr=0.1)
     train, val = make_samples(64), make_samples(30, seed=1)
     state = make_state(config, len(train))
     weights = []
-    for event in fit(state, train, val, NORMALIZATION, epochs=4, batch_size=16):
+    for event in fit(state, train, val, NORMALIZATION, config):
         if isinstance(event, EpochDone):
             weights.append({name: tensor.clone() for name, tensor in state.model.state_dict().items()})
     accuracies = [done.val_accuracy for done in state.history]
@@ -136,37 +120,8 @@ def test_weights_that_are_not_finite_count_though_the_loss_is() -> None:
     config = TrainConfig(batch_size=16)
     train = make_samples(16)
     state = make_state(config, len(train))
-    events = fit(state, train, None, NORMALIZATION, epochs=1, batch_size=16)
+    events = fit(state, train, None, NORMALIZATION, config)
     next(events)  # the one step; its loss was taken before its update
     next(state.model.parameters()).data[0] = math.inf
     with pytest.raises(DivergedError):
         next(events)
-
-
-def test_inference_is_in_evaluation_mode() -> None:
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(LeNet(), torch.nn.Dropout(0.5)).train()
-    images = make_samples(5).images
-    assert torch.equal(infer(net, images, NORMALIZATION), infer(net[0], images, NORMALIZATION))
-
-
-def test_inference_does_not_depend_on_the_batch_size() -> None:
-    torch.manual_seed(0)
-    net, images = LeNet(), make_samples(25).images
-    whole = infer(net, images, NORMALIZATION)
-    assert (whole.shape, whole.dtype, whole.requires_grad) == ((25, 10), torch.float32, False)
-    torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=7), whole)
-
-
-def test_scores_agree_with_counting_by_hand() -> None:
-    answers = torch.tensor([0, 1, 1, 2, 2, 2])
-    labels = torch.tensor([0, 1, 2, 2, 2, 0])
-    logits = F.one_hot(answers, 10).float() * 5
-    result = score(logits, labels)
-    assert (result.correct, result.total, result.accuracy) == (4, 6, 4 / 6)
-    assert result.loss == pytest.approx(F.cross_entropy(logits, labels).item())
-    assert result.confusion[0].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-    two = result.per_digit[2]
-    assert (two.precision, two.recall, two.count) == (2 / 3, 2 / 3, 3)
-    nine = result.per_digit[9]
-    assert (nine.precision, nine.recall, nine.count) == (None, None, 0)

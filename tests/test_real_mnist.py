@@ -122,7 +122,7 @@ def test_predict_reads_exported_test_digits_as_eval_does(
     real_data_dir: Path, good_checkpoint: Path, tmp_path: Path
 ) -> None:
     from mnistcli.checkpoint import load
-    from mnistcli.loop import infer
+    from mnistcli.scoring import infer
 
     test = load_split(real_data_dir, "test")
     paths = [tmp_path / f"{index}.png" for index in range(1000)]

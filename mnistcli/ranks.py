@@ -1,0 +1,86 @@
+"""Several processes that train one network together, as torchrun starts them; or one process, that pays nothing."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mnistcli.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which of how many processes this one is."""
+
+    device: torch.device  # where it computes, and its messages lie
+    rank: int = 0
+    size: int = 1
+    is_first_here: bool = True  # of the ranks on this machine
+
+    def share(self, batch: slice) -> tuple[slice, int]:
+        """Give this rank's part of a batch, and how many of its images count.
+
+        A batch may have fewer images than there are ranks: one that is left without takes an image that does not
+        count, so that all ranks go through the same motions.
+        """
+        count = len(range(batch.start + self.rank, batch.stop, self.size))
+        if count == 0:
+            return slice(batch.start, batch.start + 1), 0
+        return slice(batch.start + self.rank, batch.stop, self.size), count
+
+    def sum(self, numbers: Tensor) -> Tensor:
+        """Add up a tensor over all ranks."""
+        if self.size == 1:
+            return numbers
+        total = numbers.to(self.device)
+        dist.all_reduce(total)
+        return total.to(numbers.device)
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether any rank says so."""
+        return bool(self.sum(torch.tensor(float(flag)))) if self.size > 1 else flag
+
+    def replicate(self, model: nn.Module) -> nn.Module:
+        """Give the network such that a rank's gradients become the mean of all ranks' when it has taken them."""
+        return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
+
+    def wait(self) -> None:
+        """Go on when all ranks have come here."""
+        self.sum(torch.zeros(1))
+
+
+ALONE = Ranks(torch.device("cpu"))
+
+
+def are_many() -> bool:
+    """Tell whether torchrun started this process as one of several."""
+    return dist.is_available() and dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Ranks]:
+    """Join the other processes that torchrun started, for the length of the block; without torchrun, be alone.
+
+    Args:
+        device: where to compute; of several CUDA devices each rank takes the one of its local number.
+
+    Raises:
+        ConfigError: several ranks cannot work together on this device.
+    """
+    if not are_many():
+        yield Ranks(device)
+        return
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"several processes cannot train together on {device}; use --device cpu")
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(device, dist.get_rank(), dist.get_world_size(), is_first_here=os.environ["LOCAL_RANK"] == "0")
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,45 @@
+"""Inference and scoring."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mnistcli.data import Normalization
+from mnistcli.model import LeNet
+from mnistcli.scoring import infer, score
+
+NORMALIZATION = Normalization()
+
+
+def make_images(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=generator)
+
+
+def test_inference_is_in_evaluation_mode() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(LeNet(), torch.nn.Dropout(0.5)).train()
+    images = make_images(5)
+    assert torch.equal(infer(net, images, NORMALIZATION), infer(net[0], images, NORMALIZATION))
+
+
+def test_inference_does_not_depend_on_the_batch_size() -> None:
+    torch.manual_seed(0)
+    net, images = LeNet(), make_images(25)
+    whole = infer(net, images, NORMALIZATION)
+    assert (whole.shape, whole.dtype, whole.requires_grad) == ((25, 10), torch.float32, False)
+    torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=7), whole)
+
+
+def test_scores_agree_with_counting_by_hand() -> None:
+    answers = torch.tensor([0, 1, 1, 2, 2, 2])
+    labels = torch.tensor([0, 1, 2, 2, 2, 0])
+    logits = F.one_hot(answers, 10).float() * 5
+    result = score(logits, labels)
+    assert (result.correct, result.total, result.accuracy) == (4, 6, 4 / 6)
+    assert result.loss == pytest.approx(F.cross_entropy(logits, labels).item())
+    assert result.confusion[0].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    two = result.per_digit[2]
+    assert (two.precision, two.recall, two.count) == (2 / 3, 2 / 3, 3)
+    nine = result.per_digit[9]
+    assert (nine.precision, nine.recall, nine.count) == (None, None, 0)
