@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mnistcli.config import Device, ModelName
 from mnistcli.errors import CheckpointError, ConfigError
-from mnistcli.pooling import max_pool_relu
+from mnistcli.kernels import Conv2d, max_pool_relu
 
 
 class LeNet(nn.Module):
@@ -21,8 +21,8 @@ class LeNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 6, kernel_size=5)
-        self.conv2 = nn.Conv2d(6, 16, kernel_size=5)
+        self.conv1 = Conv2d(1, 6, kernel_size=5)
+        self.conv2 = Conv2d(6, 16, kernel_size=5)
         self.fc1 = nn.Linear(256, 120)
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, 10)

@@ -1,10 +1,11 @@
-"""Pooling and ReLU in one are torch's pooling and ReLU."""
+"""The fast layers are torch's."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from mnistcli.pooling import max_pool_relu
+from mnistcli.kernels import Conv2d, max_pool_relu
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -30,3 +31,24 @@ def test_no_gradient_is_no_trouble() -> None:
     x = torch.randn(2, 3, 4, 4)
     with torch.inference_mode():
         assert torch.equal(max_pool_relu(x), F.relu(F.max_pool2d(x, 2)))
+
+
+@pytest.mark.parametrize("is_first_layer", [True, False])
+def test_a_convolution_has_torchs_values_and_gradients(is_first_layer: bool) -> None:
+    torch.manual_seed(0)
+    ours = Conv2d(3, 7, kernel_size=5)
+    theirs = nn.Conv2d(3, 7, kernel_size=5)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 3, 12, 9, requires_grad=not is_first_layer)
+    inputs = [[*layer.parameters(), *([] if is_first_layer else [x])] for layer in (ours, theirs)]
+    outputs = [layer(x) for layer in (ours, theirs)]
+    assert torch.equal(*outputs)
+    upstream = torch.randn_like(outputs[0])
+    mine, plain = (torch.autograd.grad(out, wrt, upstream) for out, wrt in zip(outputs, inputs, strict=True))
+    for one, other in zip(mine, plain, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_convolution_goes_by_autocast() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Conv2d(1, 2, kernel_size=3)(torch.randn(1, 1, 5, 5)).dtype == torch.bfloat16
