@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -33,21 +34,47 @@ class Distortions:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Distort (N, 1, 28, 28) uint8 or float images, 0 = paper; give float32 ones in the same range."""
-        images = images.float()
         if self.thickness is not None:
             images = _thicken(images, self.thickness)
-        places = F.affine_grid(self.affine, list(images.shape), align_corners=False)  # (N, 28, 28, 2)
+        places = _affine_places(self.affine)  # (N, 2, 28, 28)
         if self.bends is not None:
-            smooth = F.interpolate(self.bends, size=(SIDE, SIDE), mode="bicubic", align_corners=True)
-            places = places + smooth.permute(0, 2, 3, 1)
-        return F.grid_sample(images, places, align_corners=False)  # paper, 0, where the image ends
+            smooth = _interpolation(self.bends.device)  # (28, 6)
+            places = places + smooth @ self.bends @ smooth.T
+        # Where the image ends there is paper, 0.
+        return F.grid_sample(images.float(), places.permute(0, 2, 3, 1), align_corners=False)
+
+
+def _affine_places(affine: Tensor) -> Tensor:
+    """Give the x and y, (N, 2, 28, 28), that each pixel of the result comes from.
+
+    They are those of `F.affine_grid` with `align_corners=False`, as the sum of a row and a column: a tenth of its time.
+    """
+    centres = (torch.arange(SIDE, device=affine.device) + 0.5) / (SIDE / 2) - 1  # (28,)
+    by_column = affine[..., :1] * centres + affine[..., 2:]  # (N, 2, 28)
+    by_row = affine[..., 1:2] * centres
+    return by_column.unsqueeze(2) + by_row.unsqueeze(3)
+
+
+@cache
+def _interpolation(device: torch.device) -> Tensor:
+    """Give the (28, 6) matrix that interpolates six points bicubically: each column is what a point adds."""
+    points = torch.eye(BEND_POINTS, device=device).view(1, BEND_POINTS, BEND_POINTS, 1)
+    columns = F.interpolate(points, size=(SIDE, 1), mode="bicubic", align_corners=True)  # (1, 6, 28, 1)
+    return columns[0, :, :, 0].T
 
 
 def _thicken(images: Tensor, thickness: Tensor) -> Tensor:
     """Blend images with the strokes' dilation where `thickness` is above 0, with their erosion where below."""
-    dilated = F.max_pool2d(images, 3, stride=1, padding=1)
-    eroded = -F.max_pool2d(-images, 3, stride=1, padding=1)
-    return images + thickness.clamp(min=0) * (dilated - images) - thickness.clamp(max=0) * (eroded - images)
+    dilated, eroded = _dilate(images), 255 - _dilate(255 - images)
+    changed = torch.where(thickness > 0, dilated, eroded)
+    return torch.lerp(images.float(), changed.float(), thickness.abs())
+
+
+def _dilate(images: Tensor) -> Tensor:
+    """Give the maximum of each pixel's 3 x 3 neighbourhood; one side after the other is faster than pooling."""
+    padded = F.pad(images, (1, 1, 1, 1))
+    rows = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
+    return torch.maximum(torch.maximum(rows[..., :-2, :], rows[..., 1:-1, :]), rows[..., 2:, :])
 
 
 def draw_distortions(config: TrainConfig, count: int, generator: torch.Generator) -> Distortions | None:
