@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import mnistcli
-from mnistcli.config import Device, TrainConfig, choices, option_name, resolve
+from mnistcli.config import Device, TrainConfig, choices, option_name, origins, resolve
 from mnistcli.edge import EdgeGroup
 from mnistcli.errors import DataError, ExitCode
 
@@ -218,6 +218,10 @@ def train(
         Path | None,
         typer.Option("--resume", metavar="CKPT", readable=False, help="Continue the run of this checkpoint."),
     ] = None,
+    print_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Show every key, its value and what decided it, as TOML; train nothing."),
+    ] = False,
     no_download: NoDownload = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -230,6 +234,11 @@ def train(
     """
     flags = {key: ctx.params[key] for key in TrainConfig.model_fields}
     resolved = resolve(flags, os.environ, config)
+    if print_config:
+        from mnistcli.report import Report
+
+        _print_config(Report(as_json=as_json), resolved, origins(flags, os.environ, config), resume)
+        return
 
     from mnistcli.interrupt import StopRequest
     from mnistcli.model import pick_device
@@ -251,6 +260,16 @@ def train(
     report.trained(event)
     if stop.signal and isinstance(event, Stopped):
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
+
+
+def _print_config(report: "Report", config: TrainConfig, places: dict[str, str], resume: Path | None) -> None:
+    if resume is not None:
+        from mnistcli.run import complete
+
+        completed, _ = complete(config, resume)
+        places = {key: places[key] if key in config.model_fields_set else f"--resume {resume}" for key in places}
+        config = completed
+    report.configuration(config, places)
 
 
 @app.command(name="eval")

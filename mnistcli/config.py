@@ -191,6 +191,24 @@ def resolve(
     raise ConfigError("\n".join(faults))
 
 
+def origins(
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    name_or_file: str | None = None,
+) -> dict[str, str]:
+    """Tell, in words, which place decided each key; the arguments are those of a `resolve` that found no fault.
+
+    Args:
+        flags: as in `resolve`.
+        environment: as in `resolve`.
+        name_or_file: as in `resolve`.
+    """
+    places = dict.fromkeys(TrainConfig.model_fields, "default")
+    places |= dict.fromkeys(read_config(name_or_file) if name_or_file else {}, f"--config {name_or_file}")
+    places |= {key: variable_name(key) for key in _from_environment(environment)}
+    return places | {key: option_name(key) for key, text in flags.items() if text is not None}
+
+
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): text

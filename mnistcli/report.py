@@ -126,6 +126,19 @@ class Report:
         # NaN and infinity are no JSON; the core gives None where there is no number.
         self.answer(json.dumps({"schema": SCHEMA, **content}, allow_nan=False))
 
+    def configuration(self, config: TrainConfig, origins: dict[str, str]) -> None:
+        """Answer with a configuration as TOML that `--config` takes, each key with what decided it."""
+        values = config.model_dump(mode="json")
+        if self.as_json:
+            self.document(config=values, origins=origins)
+            return
+        # What JSON writes of text, numbers and truth is TOML too, but for one character.
+        texts = [json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f") for value in values.values()]
+        assignments = [f"{key} = {text}" for key, text in zip(values, texts, strict=True)]
+        width = max(map(len, assignments))
+        lines = zip(assignments, origins.values(), strict=True)
+        self.answer("\n".join(f"{assignment:<{width}}  # {printable(origin)}" for assignment, origin in lines))
+
     def downloading(self, events: Iterable["download.Event"]) -> None:
         """Follow a download to its end."""
         from mnistcli.download import Placed, Received, Retrying, SourceFailed, Trying, Wanted

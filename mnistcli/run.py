@@ -65,8 +65,23 @@ class Finished(NamedTuple):
 TrainEvent = Started | StepDone | EpochDone | BackedUp | Stopped | Finished
 
 
+def complete(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
+    """Complete a configuration by the checkpoint whose run it continues, if any.
+
+    Raises:
+        ConfigError: `config` would make it another run.
+        CheckpointError: `resume` cannot be read.
+    """
+    if resume is None:
+        return config, None
+    checkpoint = load(Path(resume))
+    config = config.continuing(checkpoint.train_config(), Path(resume))
+    # Epochs that are done stay done, and the new file must not claim fewer.
+    return config.model_copy(update={"epochs": max(config.epochs, checkpoint.epoch)}), checkpoint
+
+
 def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
-    """Complete a configuration by the checkpoint whose run it continues, if any, and check all but the data.
+    """Complete a configuration as `complete` does, and check all but the data.
 
     Folders that the output needs are made.
 
@@ -75,12 +90,7 @@ def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
         CheckpointError: `resume` cannot be read.
         MnistCliError: the output cannot be written.
     """
-    checkpoint = None
-    if resume is not None:
-        checkpoint = load(Path(resume))
-        config = config.continuing(checkpoint.train_config(), Path(resume))
-        # Epochs that are done stay done, and the new file must not claim fewer.
-        config = config.model_copy(update={"epochs": max(config.epochs, checkpoint.epoch)})
+    config, checkpoint = complete(config, resume)
     if not _is_settled(config, checkpoint):
         check_writable(config.output)
     pick_device(config.device)

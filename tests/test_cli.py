@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import Result
 
 from conftest import RunCli, draw_digits, plain
+from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
 from mnistcli.sources import Source, find_sources
@@ -340,3 +341,30 @@ def test_files_without_permission_are_unreadable_not_wrong_usage(cli: RunCli, ck
     assert "Permission denied" in result.stderr
     ckpt.chmod(0)
     assert_fails(cli("eval", ckpt), 5, "cannot read", "Permission denied")
+
+
+def test_print_config_is_toml_that_gives_the_same_configuration(
+    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text('lr = 1e-5\nmomentum = 0.5\noutput = "a \\"b\\" \u00e9\\u007f.pt"\n')
+    monkeypatch.setenv("MNISTCLI_SEED", "3")
+    shown = cli("train", "--print-config", "--config", "mine.toml", "--epochs", "4", "--momentum", "0.25")
+    assert shown.exit_code == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.toml"]
+    origin = {line.split(" = ")[0]: line.split("  # ")[1] for line in shown.stdout.splitlines()}
+    assert (origin["epochs"], origin["momentum"], origin["seed"]) == ("--epochs", "--momentum", "MNISTCLI_SEED")
+    assert (origin["lr"], origin["batch_size"]) == ("--config mine.toml", "default")
+
+    (tmp_path / "printed.toml").write_text(shown.stdout, encoding="utf-8")
+    flags = {"epochs": "4", "momentum": "0.25", "seed": "3"}
+    assert resolve({}, {}, str(tmp_path / "printed.toml")) == resolve(flags, {}, str(tmp_path / "mine.toml"))
+
+
+def test_print_config_tells_what_a_run_decided(cli: RunCli, data_dir: Path) -> None:
+    cli("train", "--data-dir", data_dir, "--lr", "0.2")
+    shown = json.loads(cli("train", "--resume", "ckpt.pt", "--epochs", "3", "--print-config", "--json").stdout)
+    assert (shown["config"]["lr"], shown["origins"]["lr"]) == (0.2, "--resume ckpt.pt")
+    assert (shown["config"]["epochs"], shown["origins"]["epochs"]) == (3, "--epochs")
+    refused = cli("train", "--resume", "ckpt.pt", "--lr", "0.3", "--print-config")
+    assert refused.exit_code == 2
+    assert "lr is 0.3 here and 0.2 in the run" in refused.stderr
