@@ -39,20 +39,22 @@ class LeNet(nn.Module):
 
 
 class Strided(nn.Module):
-    """Two strided 5x5 convolutions and a linear layer: 18,426 parameters.
+    """A 7x7 convolution that moves by 3 pixels, a 3x3 one and two linear layers: 79,930 parameters.
 
-    Strides take the place of pooling (Springenberg et al., "Striving for simplicity: the all convolutional net",
-    2015), which makes it the fastest of the networks; batch normalisation (Ioffe and Szegedy, 2015) lets it learn in
-    few steps.
+    The stride takes the place of pooling (Springenberg et al., "Striving for simplicity: the all convolutional net",
+    2015) and leaves 64 places of 784, which makes it the fastest of the networks; batch normalisation (Ioffe and
+    Szegedy, 2015) lets it learn in few steps.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *_conv(1, 16, kernel_size=5, stride=2),  # (B, 16, 12, 12)
-            *_conv(16, 32, kernel_size=5, stride=2),  # (B, 32, 4, 4)
-            nn.Flatten(),  # (B, 512)
-            nn.Linear(512, 10),  # (B, 10)
+            *_conv(1, 16, kernel_size=7, stride=3),  # (B, 16, 8, 8)
+            *_conv(16, 32, kernel_size=3),  # (B, 32, 6, 6)
+            nn.Flatten(),  # (B, 1152)
+            nn.Linear(1152, 64),  # (B, 64)
+            nn.ReLU(),
+            nn.Linear(64, 10),  # (B, 10)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,145 @@
+"""Several processes train as one does: real ones, started by torchrun, over gloo."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import write_split
+from mnistcli.checkpoint import Checkpoint, load
+from mnistcli.idx import raw_folder
+from mnistcli.ranks import Ranks
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mnistcli"]
+ALONE = [sys.executable, "-m", "mnistcli"]
+
+
+def train(program: list[str], folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `train` as one program or two ranks, a thread each."""
+    return subprocess.run(
+        [*program, "train", "--threads", "1", *map(str, arguments)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def farthest(one: Checkpoint, other: Checkpoint) -> float:
+    """Give the largest difference between two checkpoints' weights."""
+    pairs = zip(one.weights.values(), other.weights.values(), strict=True)
+    return max(float((mine - theirs).abs().max()) for mine, theirs in pairs)
+
+
+@pytest.fixture(scope="module")
+def fifty_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data folder with 3,195 training digits: 50 steps of the default recipe, the last of 59 images."""
+    root = tmp_path_factory.mktemp("fifty")
+    write_split(raw_folder(root), "train", 3195 + 101, seed=1)
+    return root
+
+
+def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
+    fifty_batches: Path, tmp_path: Path
+) -> None:
+    options = ["--data-dir", fifty_batches, "--val-size", 101, "--json"]
+    one = train(ALONE, tmp_path, *options, "--output", "one.pt")
+    two = train(TORCHRUN, tmp_path, *options, "--output", "two.pt")
+    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+    alone, together = (load(tmp_path / name) for name in ("one.pt", "two.pt"))
+    assert farthest(alone, together) < 1e-5
+    # The first rank alone answers, and its counts are of all images.
+    epochs = [[json.loads(line) for line in done.stdout.splitlines()] for done in (one, two)]
+    assert [event["event"] for event in epochs[1]] == ["epoch", "end"]
+    for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert epochs[0][0][key] == pytest.approx(epochs[1][0][key], abs=1e-5)
+
+    shutil.copy(tmp_path / "one.pt", tmp_path / "one-then-two.pt")
+    continued = train(TORCHRUN, tmp_path, "--resume", "one-then-two.pt", "--epochs", 2)
+    train(ALONE, tmp_path, "--resume", "two.pt", "--epochs", 2)
+    train(ALONE, tmp_path, "--resume", "one.pt", "--epochs", 2)
+    assert continued.returncode == 0, continued.stderr
+    whole = load(tmp_path / "one.pt")
+    for name in ("one-then-two.pt", "two.pt"):
+        other = load(tmp_path / name)
+        assert other.epoch == 2
+        assert farthest(whole, other) < 1e-4
+
+
+def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
+    recipe = ["--model", "strided", "--ema-decay", 0.9, "--rotation-degrees", 10, "--optimizer", "adamw"]
+    options = ["--data-dir", data_dir, "--epochs", 3, "--lr", 0.01, "--batch-size", 50, "--val-size", 51]
+    done = train(TORCHRUN, tmp_path, *options, *recipe)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ckpt.pt\n"
+    assert done.stderr.count("epoch 3/3") == 1
+    assert load(tmp_path / "ckpt.pt").history[-1]["val_accuracy"] > 0.5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks for the ranks with pgrep")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_dies_ends_the_run_and_leaves_the_last_checkpoint(
+    data_dir: Path, tmp_path: Path, rank: int
+) -> None:
+    command = [*TORCHRUN, "train", "--data-dir", str(data_dir), "--epochs", "100000", "--threads", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            wait_for(tmp_path / "ckpt.pt")
+            found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+            ranks = sorted(map(int, found.stdout.split()))
+            assert len(ranks) == 2
+            os.kill(ranks[rank], signal.SIGKILL)
+            assert process.wait(timeout=60) != 0
+        finally:
+            process.kill()
+    checkpoint = load(tmp_path / "ckpt.pt")
+    assert checkpoint.epoch == len(checkpoint.history) >= 1
+    checkpoint.build_model()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_a_stop_is_agreed_upon_and_saved(data_dir: Path, tmp_path: Path) -> None:
+    command = [*TORCHRUN, "train", "--data-dir", str(data_dir), "--epochs", "100000", "--threads", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(tmp_path / "ckpt.pt")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode != 0
+    assert errors.count("continue with: mnistcli train --resume ckpt.pt") == 1
+    load(tmp_path / "ckpt.pt").build_model()
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_is_wrong_in_all_ranks_is_told_once(tmp_path: Path) -> None:
+    done = train(TORCHRUN, tmp_path, "--lr", "fast")
+    assert done.returncode != 0
+    assert done.stderr.count("error: --lr = fast") == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+def test_shares_are_the_batch(size: int, count: int) -> None:
+    batch = slice(10, 10 + count)
+    shares = [Ranks(torch.device("cpu"), rank, size).share(batch) for rank in range(size)]
+    positions = [range(part.start, part.stop, part.step or 1) for part, _ in shares]
+    taken = [place for part, (_, counted) in zip(positions, shares, strict=True) for place in part[:counted]]
+    assert sorted(taken) == list(range(10, 10 + count))
+    assert all(positions)  # nobody stands idle
