@@ -66,6 +66,7 @@ def evaluate(
     batch_size: int = 1000,
     device: Device = "auto",
     weights: Weights = "last",
+    tta: bool = False,
 ) -> Evaluation:
     """Score a checkpoint on a split of MNIST.
 
@@ -76,6 +77,7 @@ def evaluate(
         batch_size: images at a time; it does not change the answers.
         device: where to compute.
         weights: those after the last step, or the best epoch's.
+        tta: whether to look at each image five times, as `infer` describes.
 
     Returns:
         The counts and the mean loss over all images of the split.
@@ -87,7 +89,7 @@ def evaluate(
     """
     network = _open_network(checkpoint, weights, device)
     samples = load_split(Path(data_dir), split)
-    return score(network.logits(samples.images, batch_size), samples.labels)
+    return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ class _Network:
     normalization: Normalization
     device: torch.device
 
-    def logits(self, images: Tensor, batch_size: int = 1000) -> Tensor:
+    def logits(self, images: Tensor, batch_size: int = 1000, *, tta: bool = False) -> Tensor:
         """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
-        return infer(self.model, images.to(self.device), self.normalization, batch_size).cpu()
+        return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
 
 
 def _open_network(path: str | Path, weights: Weights, device: Device) -> _Network:

@@ -282,6 +282,9 @@ def evaluate(
         typer.Option("--fail-under", min=0, max=1, help="Exit with 3 below this accuracy, 0 to 1."),
     ] = None,
     weights: WhichWeights = "last",
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Look at each image five times, shifted by a pixel (test-time augmentation).")
+    ] = False,
     device: DeviceName = "auto",
     data_dir: DataDir = Path("data"),
     no_download: NoDownload = False,
@@ -301,7 +304,7 @@ def evaluate(
     _provide_data(report, data_dir, split, no_download)
     started = time.perf_counter()
     result = api.evaluate(
-        checkpoint, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights
+        checkpoint, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights, tta=tta
     )
     report.evaluation(result, checkpoint, seconds=time.perf_counter() - started)
     if fail_under is not None and result.accuracy < fail_under:

@@ -1,5 +1,6 @@
 """Inference and scoring: logits from images, and how well they agree with labels."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,9 @@ from mnistcli.data import Normalization
 from mnistcli.ranks import ALONE, Ranks
 
 CLASSES = 10
+
+# Where the image and its four shifted views begin in the image with a rim of a pixel around it.
+TTA_CORNERS = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ def _share(part: int, whole: int) -> float | None:
 
 
 @torch.inference_mode()
-def infer(model: nn.Module, images: Tensor, normalization: Normalization, batch_size: int = 1000) -> Tensor:
+def infer(
+    model: nn.Module, images: Tensor, normalization: Normalization, batch_size: int = 1000, *, tta: bool = False
+) -> Tensor:
     """Run the network over images, in evaluation mode and without gradients.
 
     Args:
@@ -60,13 +66,25 @@ def infer(model: nn.Module, images: Tensor, normalization: Normalization, batch_
         images: (N, 1, 28, 28) uint8, on the network's device.
         normalization: what the network was trained with.
         batch_size: images at a time; it limits memory and does not change the answers.
+        tta: whether to look at each image five times, as it is and shifted by a pixel to each side (test-time
+            augmentation), and to give the logarithm of the mean probabilities.
 
     Returns:
         (N, 10) float32 logits, on the same device.
     """
     model.eval()
-    firsts = range(0, len(images), batch_size)
-    return torch.cat([model(normalization(images[first : first + batch_size])) for first in firsts])
+    batches = (images[first : first + batch_size] for first in range(0, len(images), batch_size))
+    if not tta:
+        return torch.cat([model(normalization(batch)) for batch in batches])
+    return torch.cat([_mean_of_views(model, batch, normalization) for batch in batches])
+
+
+def _mean_of_views(model: nn.Module, images: Tensor, normalization: Normalization) -> Tensor:
+    side = images.shape[-1]
+    padded = F.pad(images, (1, 1, 1, 1))  # with paper
+    views = [padded[..., y : y + side, x : x + side] for x, y in TTA_CORNERS]
+    shares = torch.stack([model(normalization(view)).log_softmax(1) for view in views])  # (5, B, 10)
+    return shares.logsumexp(0) - math.log(len(views))
 
 
 def score(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> Evaluation:

@@ -31,6 +31,16 @@ def test_inference_does_not_depend_on_the_batch_size() -> None:
     torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=7), whole)
 
 
+def test_views_are_the_image_shifted_by_a_pixel_to_each_side() -> None:
+    torch.manual_seed(0)
+    net, images = LeNet(), make_images(12)
+    images[..., [0, -1], :] = images[..., [0, -1]] = 0  # paper, so that rolling is shifting
+    shifts = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
+    views = [infer(net, images.roll(shift, (2, 3)), NORMALIZATION).softmax(1) for shift in shifts]
+    mean = torch.stack(views).mean(0)
+    torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=5, tta=True).exp(), mean)
+
+
 def test_scores_agree_with_counting_by_hand() -> None:
     answers = torch.tensor([0, 1, 1, 2, 2, 2])
     labels = torch.tensor([0, 1, 2, 2, 2, 0])
