@@ -99,7 +99,8 @@ class TrainConfig(BaseModel):
         written back to where it came from unless `output` is set.
 
         Raises:
-            ConfigError: a key is set to another value than the run's, and that would make it a different run.
+            ConfigError: a key is set to another value than the run's, and that would make it a different run, or one
+            that does not fit it.
         """
         asked = {name: getattr(self, name) for name in TrainConfig.model_fields if name in self.model_fields_set}
         run = saved.model_dump()
@@ -113,7 +114,10 @@ class TrainConfig(BaseModel):
                 f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
                 "drop the change (an option, a MNISTCLI_ variable or --config), or train anew without --resume"
             )
-        return TrainConfig(**{**run, "output": checkpoint, **asked})
+        try:
+            return TrainConfig(**{**run, "output": checkpoint, **asked})
+        except ValidationError as error:
+            raise ConfigError("\n".join(_reason(detail) for detail in error.errors())) from None
 
 
 def option_name(key: str) -> str:
@@ -160,7 +164,11 @@ def read_config(name_or_file: str) -> dict[str, Any]:
 
 
 def resolve(
-    flags: Mapping[str, str | None], environment: Mapping[str, str], name_or_file: str | None = None
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    name_or_file: str | None = None,
+    *,
+    is_partial: bool = False,
 ) -> TrainConfig:
     """Decide every key: flag > environment > configuration file > default.
 
@@ -171,6 +179,7 @@ def resolve(
         flags: the text of each option by its key, None where it was not given.
         environment: all variables; those that start with `MNISTCLI_` count.
         name_or_file: a shipped configuration or a file, as in `read_config`.
+        is_partial: a run that is continued has further keys, so what they do to each other is not checked yet.
 
     Raises:
         ConfigError: naming every fault of every place, a line each.
@@ -184,8 +193,9 @@ def resolve(
     ]
     faults = [fault for _, faults in layers for fault in faults]
     if not faults:
+        values = {key: value for values, _ in layers for key, value in values.items()}
         try:
-            return TrainConfig(**{key: value for values, _ in layers for key, value in values.items()})
+            return TrainConfig.model_validate(values, context=PARTIAL if is_partial else None)
         except ValidationError as error:  # what no single place got wrong, but all of them together
             faults = [_reason(detail) for detail in error.errors()]
     raise ConfigError("\n".join(faults))

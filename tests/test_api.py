@@ -12,7 +12,7 @@ from PIL import Image
 import mnistcli
 from conftest import draw_digits, write_split
 from mnistcli.checkpoint import Checkpoint, load
-from mnistcli.config import TrainConfig
+from mnistcli.config import TrainConfig, read_config
 from mnistcli.data import Samples, hold_out
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
 from mnistcli.idx import raw_folder
@@ -108,6 +108,51 @@ def test_a_run_stopped_at_any_step_continues_bit_for_bit(
     assert load(split).partial["step"] == events[-1].step == stop_after % 10
     mnistcli.train(resume=split)
     assert_same_run(load(whole), load(split))
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 8, 12])
+@pytest.mark.parametrize("recipe", ["fast", "best"])
+def test_shipped_recipes_continue_bit_for_bit(
+    make_config: MakeConfig, tmp_path: Path, recipe: str, stop_after: int
+) -> None:
+    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
+    keys = read_config(recipe) | {"epochs": 3, "batch_size": 100, "val_size": 100}  # 5 steps and one event an epoch
+    mnistcli.train(make_config(**keys, output=whole))
+
+    asked = iter(range(1, 100))
+    events = list(train_events(make_config(**keys, output=split), should_stop=lambda: next(asked) >= stop_after))
+    assert isinstance(events[-1], Stopped)
+    assert mnistcli.evaluate(split, data_dir=load(split).config["data_dir"]).total == 200
+    mnistcli.train(resume=split)
+    assert_same_run(load(whole), load(split))
+
+
+def test_patience_ends_a_run_that_gets_no_better(make_config: MakeConfig, tmp_path: Path) -> None:
+    keys = {"lr": 1e-12, "epochs": 9, "patience": 2, "val_size": 100}  # nothing changes: the first epoch is the best
+    *_, last = train_events(make_config(**keys))
+    assert isinstance(last, Finished)
+    assert (len(last.history), last.best_epoch, last.is_early) == (3, 1, True)
+    again = list(train_events(TrainConfig(), resume=last.checkpoint))
+    assert [type(event) for event in again] == [Started, Finished]
+
+    split = tmp_path / "split.pt"
+    asked = iter(range(1, 100))
+    list(train_events(make_config(**keys, output=split), should_stop=lambda: next(asked) >= 12))
+    assert len(mnistcli.train(resume=split).history) == 3
+    assert_same_run(load(last.checkpoint), load(split))
+    everything = TrainConfig.model_validate({"patience": 0, "output": tmp_path / "all.pt"})
+    *_, end = train_events(everything, resume=split)
+    assert isinstance(end, Finished)
+    assert (len(end.history), end.is_early) == (9, False)
+
+
+def test_the_average_answers_in_place_of_the_last_weights(make_config: MakeConfig, data_dir: Path) -> None:
+    path = mnistcli.train(make_config(model="strided", ema_decay=0.99, lr=0.05, epochs=2)).checkpoint
+    checkpoint = load(path)
+    assert checkpoint.average is not None
+    answering = checkpoint.build_model().state_dict()
+    assert_equal(dict(answering), checkpoint.average)
+    assert not torch.equal(answering["layers.0.weight"], checkpoint.weights["layers.0.weight"])
 
 
 def test_a_finished_run_has_nothing_to_do(make_config: MakeConfig) -> None:

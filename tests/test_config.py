@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistcli.config import TrainConfig, read_config, resolve, shipped_configs
+from mnistcli.config import PARTIAL, RESUMABLE_KEYS, TrainConfig, choices, read_config, resolve, shipped_configs
 from mnistcli.errors import ConfigError
 
 
@@ -115,3 +115,38 @@ def test_a_schedule_cannot_be_stretched() -> None:
     assert TrainConfig(epochs=2).continuing(saved, Path("ckpt.pt")).epochs == 2
     with pytest.raises(ConfigError, match="epochs is 3 here and 2 in the run"):
         TrainConfig(epochs=3).continuing(saved, Path("ckpt.pt"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({"schedule": "onecycle", "warmup_epochs": "1", "epochs": "3"}, "onecycle warms up by itself"),
+        ({"schedule": "linear", "warmup_epochs": "2", "epochs": "2"}, "warmup_epochs 2 must be below epochs 2"),
+        ({"patience": "3"}, "hold images out with val_size"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        resolve(keys, {})
+
+
+def test_a_continued_run_may_lack_what_the_run_has() -> None:
+    asked = resolve({"patience": "3"}, {}, is_partial=True)
+    assert asked.continuing(TrainConfig(val_size=10), Path("ckpt.pt")).patience == 3
+    with pytest.raises(ConfigError, match="hold images out with val_size"):
+        asked.continuing(TrainConfig(), Path("ckpt.pt"))
+
+
+def test_every_network_has_a_name_and_every_name_a_network() -> None:
+    from mnistcli.model import MODELS
+
+    assert list(MODELS) == choices("model")
+
+
+@pytest.mark.parametrize("key", sorted(set(TrainConfig.model_fields) - RESUMABLE_KEYS))
+def test_each_key_that_would_make_another_run_is_refused_by_name(key: str) -> None:
+    saved = TrainConfig(val_size=10, epochs=9)
+    run = saved.model_dump()
+    other = {int: 7, float: 0.25}.get(type(run[key])) or choices(key)[-1]
+    with pytest.raises(ConfigError, match=f"cannot be continued as another run: {key} is "):
+        TrainConfig.model_validate({key: other}, context=PARTIAL).continuing(saved, Path("ckpt.pt"))

@@ -10,7 +10,7 @@ from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.loop import EpochDone, StepDone, TrainState, fit, start
-from mnistcli.model import LeNet
+from mnistcli.model import LeNet, Strided
 
 NORMALIZATION = Normalization()
 
@@ -125,3 +125,49 @@ def test_weights_that_are_not_finite_count_though_the_loss_is() -> None:
     next(state.model.parameters()).data[0] = math.inf
     with pytest.raises(DivergedError):
         next(events)
+
+
+def test_the_average_is_the_moving_one_with_statistics_of_its_own() -> None:
+    config = TrainConfig(batch_size=16, lr=0.05, ema_decay=0.3)
+    train = make_samples(48)
+    torch.manual_seed(0)
+    state = start(config, Strided(), len(train))
+    expected = [parameter.detach().clone() for parameter in state.model.parameters()]
+    step = 0
+    for event in fit(state, train, None, NORMALIZATION, config):
+        if isinstance(event, StepDone):
+            decay = min(0.3, (1 + step) / (10 + step))
+            step += 1
+            pairs = zip(expected, state.model.parameters(), strict=True)
+            expected = [decay * old + (1 - decay) * new.detach() for old, new in pairs]
+    assert state.average is not None
+    for mine, theirs in zip(state.average.parameters(), expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    # The statistics of the first layer are those of its outputs over the undistorted images.
+    convolution, normalised, *_ = state.average.layers  # type: ignore[misc]
+    outputs = convolution(NORMALIZATION(train.images))
+    torch.testing.assert_close(normalised.running_mean, outputs.mean((0, 2, 3)))
+    torch.testing.assert_close(normalised.running_var, outputs.var((0, 2, 3)))
+
+
+def test_label_smoothing_and_bfloat16_are_torchs() -> None:
+    config = TrainConfig(batch_size=16, label_smoothing=0.2, precision="bf16", lr=1e-12)
+    train = make_samples(16)
+    state = make_state(config, len(train))
+    run(state, train, config)
+    torch.manual_seed(config.seed)
+    net = LeNet()
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(NORMALIZATION(train.images[order]))
+    loss = F.cross_entropy(logits.float(), train.labels[order], label_smoothing=0.2)
+    assert state.history[0].loss == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_each_epoch_is_distorted_anew() -> None:
+    config = TrainConfig(epochs=2, batch_size=16, lr=1e-12, shift_px=3)
+    train = make_samples(16)
+    state = make_state(config, len(train))
+    run(state, train, config)
+    first, second = (done.loss for done in state.history)
+    assert first != second

@@ -14,6 +14,17 @@ def test_lenet_has_the_tutorials_size() -> None:
     assert sum(parameter.numel() for parameter in LeNet().parameters()) == 44_426
 
 
+@pytest.mark.parametrize(("name", "size"), [("lenet", 44_426), ("strided", 79_930), ("allconv", 454_890)])
+def test_each_network_has_the_size_that_it_tells_and_guesses_at_first(name: str, size: int) -> None:
+    torch.manual_seed(0)
+    net = build_model(name, {})
+    assert sum(parameter.numel() for parameter in net.parameters()) == size
+    assert f"{size:,} parameters" in (type(net).__doc__ or "")
+    logits = net(torch.randn(64, 1, 28, 28))
+    assert logits.shape == (64, 10)
+    assert abs(F.cross_entropy(logits, torch.randint(10, (64,))).item() - math.log(10)) < 0.5
+
+
 def test_lenet_is_the_plain_network_forward_and_backward() -> None:
     torch.manual_seed(0)
     net = LeNet().double()
@@ -52,7 +63,7 @@ def test_the_fastest_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_network_or_argument_is_named() -> None:
-    with pytest.raises(CheckpointError, match="no network is called 'resnet'; known: lenet"):
+    with pytest.raises(CheckpointError, match="no network is called 'resnet'; known: lenet, strided, allconv"):
         build_model("resnet", {})
     with pytest.raises(CheckpointError, match="'lenet' does not take"):
         build_model("lenet", {"width": 2})
