@@ -43,17 +43,10 @@ class _Convolution(torch.autograd.Function):
 
 
 def _gradients(grad: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
-    unused_bias_size, stride, padding, dilation, is_transposed, output_padding, groups = (
-        None,
-        [1],
-        [0],
-        [1],
-        False,
-        [0],
-        1,
-    )
+    stride, padding, dilation, is_transposed, output_padding, groups = [1], [0], [1], False, [0], 1
+    geometry = stride, padding, dilation, is_transposed, output_padding, groups
     gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        grad, x, weight, unused_bias_size, stride, padding, dilation, is_transposed, output_padding, groups, wanted
+        grad, x, weight, None, *geometry, wanted
     )
     return gradients
 

@@ -207,6 +207,7 @@ class _Fit:
 
     def finish_epoch(self) -> EpochDone:
         state, images = self.state, len(self.train)
+        self.ranks.spread_buffers(state.model)
         refresh_average(state, self.train, self.normalization)
         validation = self.validate(self.val) if self.val else None
         done = EpochDone(

@@ -48,6 +48,12 @@ class Ranks:
         """Give the network such that a rank's gradients become the mean of all ranks' when it has taken them."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
 
+    def spread_buffers(self, model: nn.Module) -> None:
+        """Give all ranks the first one's batch-norm statistics, where each has gone by its own share."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)
+
     def wait(self) -> None:
         """Go on when all ranks have come here."""
         self.sum(torch.zeros(1))

@@ -73,7 +73,7 @@ def infer(
         (N, 10) float32 logits, on the same device.
     """
     model.eval()
-    batches = (images[first : first + batch_size] for first in range(0, len(images), batch_size))
+    batches = images.split(batch_size)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     if not tta:
         return torch.cat([model(normalization(batch)) for batch in batches])
     return torch.cat([_mean_of_views(model, batch, normalization) for batch in batches])

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mnistcli.data import Normalization
-from mnistcli.model import LeNet
+from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.scoring import infer, score
 
 NORMALIZATION = Normalization()
@@ -29,6 +29,11 @@ def test_inference_does_not_depend_on_the_batch_size() -> None:
     whole = infer(net, images, NORMALIZATION)
     assert (whole.shape, whole.dtype, whole.requires_grad) == ((25, 10), torch.float32, False)
     torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=7), whole)
+
+
+def test_no_images_give_no_logits() -> None:
+    for name in MODELS:  # as in a rank that has no share of a tiny validation set
+        assert infer(build_model(name, {}), make_images(0), NORMALIZATION).shape == (0, 10)
 
 
 def test_views_are_the_image_shifted_by_a_pixel_to_each_side() -> None:
