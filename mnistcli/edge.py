@@ -46,8 +46,10 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         message, exit_code = "interrupted", ExitCode.INTERRUPTED
     else:
         return
-    # Of several processes that train together, the first one tells what is wrong in all of them alike.
-    is_heard = os.environ.get("RANK", "0") == "0" or exit_code != ExitCode.USAGE
+    rank = os.environ["RANK"] if "TORCHELASTIC_RUN_ID" in os.environ else "0"  # torchrun's, of several processes
+    if rank != "0":
+        message = f"process {rank}: {message}"
+    is_heard = rank == "0" or exit_code != ExitCode.USAGE  # wrong usage is wrong in all of them alike
     from mnistcli.report import Report
 
     with suppress(MnistCliError):  # standard output cannot be written: standard error has told the person

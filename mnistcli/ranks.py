@@ -9,7 +9,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mnistcli.errors import ConfigError
+from mnistcli.errors import ConfigError, MnistCliError
+
+# What gloo says where another rank is gone; it has no exception of its own for it.
+LOST_CONNECTION = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         device: where to compute; of several CUDA devices each rank takes the one of its local number.
 
     Raises:
-        ConfigError: several ranks cannot work together on this device.
+        ConfigError: several ranks cannot work together on this device, or there are fewer devices than ranks.
+        MnistCliError: another rank has ended before its time.
     """
     if not are_many():
         yield Ranks(device)
@@ -83,10 +87,17 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"several processes cannot train together on {device}; use --device cpu")
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        here, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if here >= devices:
+            raise ConfigError(f"there is no CUDA device for process {here + 1} here, only {devices}; use --device cpu")
+        device = torch.device("cuda", here)
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(device, dist.get_rank(), dist.get_world_size(), is_first_here=os.environ["LOCAL_RANK"] == "0")
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in LOST_CONNECTION):
+            raise
+        raise MnistCliError("another process of this run has ended, and this one with it") from error
     finally:
         dist.destroy_process_group()

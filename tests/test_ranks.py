@@ -134,6 +134,13 @@ def test_what_is_wrong_in_all_ranks_is_told_once(tmp_path: Path) -> None:
     assert done.stderr.count("error: --lr = fast") == 1
 
 
+def test_what_is_wrong_in_the_first_rank_is_a_line_in_each(tmp_path: Path) -> None:
+    done = train(TORCHRUN, tmp_path, "--data-dir", "nowhere", "--no-download")
+    assert done.returncode != 0
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: nowhere/MNIST/raw lacks ")]
+    assert "mnistcli/ranks.py" not in done.stderr  # no traceback of ours
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("count", [1, 2, 7, 64])
 def test_shares_are_the_batch(size: int, count: int) -> None:
