@@ -122,7 +122,9 @@ def test_shipped_recipes_continue_bit_for_bit(
     asked = iter(range(1, 100))
     events = list(train_events(make_config(**keys, output=split), should_stop=lambda: next(asked) >= stop_after))
     assert isinstance(events[-1], Stopped)
-    assert mnistcli.evaluate(split, data_dir=load(split).config["data_dir"]).total == 200
+    average = load(split).average
+    if average is not None:  # its statistics are its own already, and not those of the untrained network
+        assert average["layers.1.running_mean"].abs().min() > 0
     mnistcli.train(resume=split)
     assert_same_run(load(whole), load(split))
 

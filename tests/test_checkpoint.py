@@ -10,7 +10,7 @@ import torch
 
 from conftest import no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
-from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.checkpoint import BUNDLED_PATH, Checkpoint, checkpoint_name, find_checkpoint, load, save
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
@@ -195,3 +195,37 @@ def test_the_file_holds_tensors_and_plain_values_only(saved: Path) -> None:
 
     check(torch.load(saved, weights_only=True))
     assert checkpoint_module.FORMAT_VERSION == 2
+
+
+def test_a_checkpoint_for_use_is_small_and_answers_alike(tmp_path: Path) -> None:
+    config = TrainConfig(optimizer="adamw", ema_decay=0.9, output=tmp_path / "secret" / "ckpt.pt")
+    state = start(config, LeNet(), 64)
+    assert state.average is not None
+    next(state.average.parameters()).data += 1
+    whole = Checkpoint.of("run", state, Normalization(), config)
+    save(whole, tmp_path / "whole.pt")
+    save(whole.for_use(), tmp_path / "small.pt")
+    small, images = load(tmp_path / "small.pt"), torch.randn(5, 1, 28, 28)
+    assert torch.equal(small.build_model()(images), whole.build_model()(images))
+    assert (tmp_path / "small.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size / 3
+    assert b"secret" not in (tmp_path / "small.pt").read_bytes()
+    assert small.train_config().ema_decay == 0.9
+    with pytest.raises(CheckpointError, match="their training cannot be continued"):
+        small.restore(start(config, LeNet(), 64))
+
+
+def test_the_bundled_checkpoint_is_small_and_for_use() -> None:
+    assert BUNDLED_PATH.stat().st_size <= 2_000_000
+    bundled = load(find_checkpoint("bundled"))
+    assert bundled.optimizer is None
+    assert not bundled.config.keys() & {"output", "data_dir"}
+    bundled.build_model()
+
+
+def test_which_checkpoint_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint(None) == BUNDLED_PATH
+    Path("ckpt.pt").touch()
+    assert find_checkpoint(None) == Path("ckpt.pt")
+    assert find_checkpoint("other.pt") == Path("other.pt")
+    assert [checkpoint_name(path) for path in (BUNDLED_PATH, Path("a.pt"))] == ["bundled", "a.pt"]

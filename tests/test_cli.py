@@ -19,6 +19,7 @@ from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
 from mnistcli.sources import Source, find_sources
 
+ROOT = Path(__file__).parent.parent
 COMMANDS = ["download", "show-samples", "train", "eval", "predict"]
 
 
@@ -79,7 +80,6 @@ def test_nothing_asked_is_helped(cli: RunCli) -> None:
         (["train", "--epocs", "3"], ["--epocs", "--epochs", "mnistcli train --help"]),
         (["trian"], ["trian", "Did you mean 'train'"]),
         (["--foo"], ["--foo", "mnistcli --help"]),
-        (["eval"], ["CKPT"]),
         (["predict"], ["IMAGE"]),
         (["train", "--epochs", "0"], ["--epochs = 0: must be greater than or equal to 1"]),
         (["train", "--config", "lenett"], ["no config 'lenett'", "lenet"]),
@@ -329,8 +329,26 @@ def test_a_broken_picture_does_not_stop_the_others(cli: RunCli, ckpt: Path, digi
     assert (good["status"], good["digit"]) == ("ok", 2)
 
 
-def test_predict_without_a_checkpoint_says_how_to_make_one(cli: RunCli, digits: list[Path]) -> None:
-    assert_fails(cli("predict", digits[0]), 5, "no checkpoint at ckpt.pt", "mnistcli train")
+def test_the_bundled_weights_answer_where_nothing_was_trained(cli: RunCli) -> None:
+    picture = ROOT / "docs" / "digit.png"
+    result = cli("predict", picture)
+    assert (result.exit_code, result.stderr) == (0, "weights: bundled\n")
+    assert result.stdout.split("\t")[1] == "7"
+    (answer,) = documents(cli("predict", picture, "--json"))
+    assert (answer["checkpoint"], answer["digit"]) == ("bundled", 7)
+
+
+def test_ones_own_checkpoint_comes_before_the_bundled_one(
+    cli: RunCli, ckpt: Path, data_dir: Path, digits: list[Path]
+) -> None:
+    for arguments, name in [([], "ckpt.pt"), (["./ckpt.pt"], "ckpt.pt"), (["bundled"], "bundled")]:
+        evaluated = cli("eval", "--data-dir", data_dir, *arguments)
+        assert evaluated.stderr == f"weights: {name}\n"
+        predicted = cli("predict", digits[0], *(["--checkpoint", *arguments] if arguments else []))
+        assert predicted.stderr == f"weights: {name}\n"
+    assert_fails(cli("predict", digits[0], "--checkpoint", "none.pt"), 5, "no checkpoint at none.pt", "mnistcli train")
+    shown = documents(cli("eval", "bundled", "--data-dir", data_dir, "--json"))
+    assert shown[0]["checkpoint"] == "bundled"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")

@@ -14,6 +14,7 @@ from mnistcli.checkpoint import Checkpoint
 from mnistcli.cli import app
 from mnistcli.config import TrainConfig, choices, resolve, shipped_configs
 from mnistcli.errors import ExitCode
+from mnistcli.model import build_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +54,7 @@ def test_every_command_and_option_is_in_the_readme() -> None:
 
 def test_every_option_in_the_readme_exists() -> None:
     known = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    known |= {"--standalone", "--nproc-per-node", "--nnodes", "--rdzv-endpoint"}  # torchrun's
     known |= {"--version", "--help", "--install-completion", "--show-completion"}
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert mentioned <= known
@@ -71,6 +73,20 @@ def test_every_shipped_config_is_in_the_readme_and_explains_itself() -> None:
     for name, path in shipped_configs().items():
         assert f"`{name}`" in README
         assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+def test_the_recipes_are_those_that_were_measured() -> None:
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = [line for line in README.splitlines() if line.startswith("| [")]
+    assert [row.split("`")[1] for row in rows] == ["lenet", "fast", "best"]
+    for row in rows:
+        name, model, size, accuracy, seconds, command = (cell.strip() for cell in row.strip("|").split("|"))
+        config = resolve({}, {}, name.split("`")[1])
+        parameters = sum(parameter.numel() for parameter in build_model(config.model, {}).parameters())
+        assert (model, size) == (f"`{config.model}`", f"{parameters:,}")
+        assert command == f"`mnistcli train --config {name.split('`')[1]}`"
+        assert f"| {accuracy} |" in benchmarks
+        assert f"| {seconds} |" in benchmarks
 
 
 def test_the_checkpoint_table_is_the_checkpoint() -> None:

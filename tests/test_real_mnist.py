@@ -1,6 +1,8 @@
 """What needs the real MNIST: the sources end to end, and the accuracy that the README promises."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,10 +13,13 @@ from PIL import Image
 
 import mnistcli
 from conftest import RunCli, RunProcess
+from mnistcli.checkpoint import BUNDLED_PATH, find_checkpoint, load
 from mnistcli.data import load_split
 from mnistcli.download import MNIST_FILES, unsound_files
 from mnistcli.idx import raw_folder
 from mnistcli.sources import Source, find_sources
+
+ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.real_mnist
 
@@ -118,10 +123,35 @@ def test_the_default_recipe_gives_the_tutorials_accuracy(real_data_dir: Path, tm
     assert 0.88 <= mnistcli.evaluate(output, data_dir=real_data_dir).accuracy <= 0.94
 
 
+def test_the_fast_recipe_reaches_99_percent(process: RunProcess, real_data_dir: Path) -> None:
+    data = ["--data-dir", real_data_dir]
+    assert process("train", "--config", "fast", *data).returncode == 0
+    assert process("eval", "ckpt.pt", "--fail-under", "0.99", *data).returncode == 0
+
+
+def test_two_ranks_score_like_one_process(real_data_dir: Path, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "mnistcli", "train", "--data-dir", str(real_data_dir), "--output", "two.pt"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    one = mnistcli.train(mnistcli.TrainConfig(data_dir=real_data_dir, output=tmp_path / "one.pt")).checkpoint
+    alone, together = (mnistcli.evaluate(path, data_dir=real_data_dir) for path in (one, tmp_path / "two.pt"))
+    assert abs(alone.accuracy - together.accuracy) < 0.002
+
+
+def test_the_model_card_tells_what_eval_does(real_data_dir: Path) -> None:
+    card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+    for tta, line in ((False, "`mnistcli eval bundled`"), (True, "`mnistcli eval bundled --tta`")):
+        scores = mnistcli.evaluate("bundled", data_dir=real_data_dir, tta=tta)
+        assert f"| {line} | {scores.accuracy:.2%} ({scores.correct:,} of {scores.total:,}) |" in card
+    checkpoint = load(find_checkpoint("bundled"))
+    size = sum(parameter.numel() for parameter in checkpoint.build_model().parameters())
+    assert f"{size:,} parameters" in card
+    assert f"{BUNDLED_PATH.stat().st_size:,} bytes" in card
+
+
 def test_predict_reads_exported_test_digits_as_eval_does(
     real_data_dir: Path, good_checkpoint: Path, tmp_path: Path
 ) -> None:
-    from mnistcli.checkpoint import load
     from mnistcli.scoring import infer
 
     test = load_split(real_data_dir, "test")

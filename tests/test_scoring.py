@@ -39,6 +39,7 @@ def test_no_images_give_no_logits() -> None:
 def test_views_are_the_image_shifted_by_a_pixel_to_each_side() -> None:
     torch.manual_seed(0)
     net, images = LeNet(), make_images(12)
+    net.fc3.weight.data *= 50  # sure of itself, so that the views differ
     images[..., [0, -1], :] = images[..., [0, -1]] = 0  # paper, so that rolling is shifting
     shifts = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
     views = [infer(net, images.roll(shift, (2, 3)), NORMALIZATION).softmax(1) for shift in shifts]
