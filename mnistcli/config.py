@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
@@ -92,8 +92,10 @@ class TrainConfig(BaseModel):
             raise ValueError("patience goes by the validation accuracy: hold images out with val_size")
         return self
 
-    def continuing(self, saved: "TrainConfig", checkpoint: Path) -> "TrainConfig":
+    def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":
         """Complete this configuration for the continuation of the run that `checkpoint` holds.
+
+        Epochs that are finished stay so: fewer cannot be asked for.
 
         Keys set here, by whatever means, win; the run's own, `saved`, stand for all others. The checkpoint is
         written back to where it came from unless `output` is set.
@@ -114,6 +116,8 @@ class TrainConfig(BaseModel):
                 f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
                 "drop the change (an option, a MNISTCLI_ variable or --config), or train anew without --resume"
             )
+        if "epochs" in asked:
+            asked["epochs"] = max(asked["epochs"], finished_epochs)
         try:
             return TrainConfig(**{**run, "output": checkpoint, **asked})
         except ValidationError as error:
@@ -163,17 +167,24 @@ def read_config(name_or_file: str) -> dict[str, Any]:
         raise ConfigError(f"config {path} is not TOML: {error}") from None
 
 
+class Resolved(NamedTuple):
+    """A configuration, and in words what decided each of its keys."""
+
+    config: TrainConfig
+    origins: dict[str, str]
+
+
 def resolve(
     flags: Mapping[str, str | None],
     environment: Mapping[str, str],
     name_or_file: str | None = None,
     *,
     is_partial: bool = False,
-) -> TrainConfig:
+) -> Resolved:
     """Decide every key: flag > environment > configuration file > default.
 
     Flags and environment variables are text and are parsed; a TOML file has types, and they must be right.
-    The result's `model_fields_set` holds the keys that one of the three decided.
+    The configuration's `model_fields_set` holds the keys that one of the three decided.
 
     Args:
         flags: the text of each option by its key, None where it was not given.
@@ -192,31 +203,21 @@ def resolve(
         _check(given, option_name, is_text=True),
     ]
     faults = [fault for _, faults in layers for fault in faults]
-    if not faults:
-        values = {key: value for values, _ in layers for key, value in values.items()}
-        try:
-            return TrainConfig.model_validate(values, context=PARTIAL if is_partial else None)
-        except ValidationError as error:  # what no single place got wrong, but all of them together
-            faults = [_reason(detail) for detail in error.errors()]
-    raise ConfigError("\n".join(faults))
-
-
-def origins(
-    flags: Mapping[str, str | None],
-    environment: Mapping[str, str],
-    name_or_file: str | None = None,
-) -> dict[str, str]:
-    """Tell, in words, which place decided each key; the arguments are those of a `resolve` that found no fault.
-
-    Args:
-        flags: as in `resolve`.
-        environment: as in `resolve`.
-        name_or_file: as in `resolve`.
-    """
-    places = dict.fromkeys(TrainConfig.model_fields, "default")
-    places |= dict.fromkeys(read_config(name_or_file) if name_or_file else {}, f"--config {name_or_file}")
-    places |= {key: variable_name(key) for key in _from_environment(environment)}
-    return places | {key: option_name(key) for key, text in flags.items() if text is not None}
+    if faults:
+        raise ConfigError("\n".join(faults))
+    in_file, in_environment, in_flags = (values for values, _ in layers)
+    try:
+        values = {**in_file, **in_environment, **in_flags}
+        config = TrainConfig.model_validate(values, context=PARTIAL if is_partial else None)
+    except ValidationError as error:  # what no single place got wrong, but all of them together
+        raise ConfigError("\n".join(_reason(detail) for detail in error.errors())) from None
+    origins = {
+        **dict.fromkeys(TrainConfig.model_fields, "default"),
+        **dict.fromkeys(in_file, f"config {name_or_file}"),
+        **{key: variable_name(key) for key in in_environment},
+        **{key: option_name(key) for key in in_flags},
+    }
+    return Resolved(config, origins)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ class Samples:
 
     def take(self, indices: Tensor) -> "Samples":
         """Give the samples at `indices`, (M,) int64, as a copy."""
-        return Samples(self.images[indices], self.labels[indices])
+        return Samples(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
     def to(self, device: torch.device) -> "Samples":
         """Give the same samples on `device`."""

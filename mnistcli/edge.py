@@ -34,6 +34,16 @@ class EdgeGroup(TyperGroup):
             return super().invoke(ctx)
 
 
+def launched_ranks() -> tuple[int, int]:
+    """Give this process's number in all, and on this machine, if torchrun started it; else 0 and 0.
+
+    Wrong usage is wrong in all processes of a machine alike, so that the first one tells it for all.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 0
+    return int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+
+
 @contextmanager
 def _edge(ctx: typer.Context) -> Iterator[None]:
     try:
@@ -46,14 +56,12 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         message, exit_code = "interrupted", ExitCode.INTERRUPTED
     else:
         return
-    rank = os.environ["RANK"] if "TORCHELASTIC_RUN_ID" in os.environ else "0"  # torchrun's, of several processes
-    if rank != "0":
-        message = f"process {rank}: {message}"
-    is_heard = rank == "0" or exit_code != ExitCode.USAGE  # wrong usage is wrong in all of them alike
     from mnistcli.report import Report
 
+    rank, local_rank = launched_ranks()
+    report = Report(as_json=ctx.meta["as_json"] and rank == 0, muted=local_rank > 0 and exit_code == ExitCode.USAGE)
     with suppress(MnistCliError):  # standard output cannot be written: standard error has told the person
-        Report(as_json=ctx.meta["as_json"], muted=not is_heard).fail(message, exit_code)
+        report.fail(message if rank == 0 else f"process {rank}: {message}", exit_code)
     raise typer.Exit(exit_code)
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from mnistcli.augment import Distortions, draw_distortions
+from mnistcli.average import move_average, refresh_statistics
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
@@ -22,7 +22,6 @@ from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, infer, score
 
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
-STATISTICS_IMAGES = 5000  # enough to tell the means of a network's channels
 
 
 class StepDone(NamedTuple):
@@ -42,7 +41,7 @@ class EpochDone:
 
     epoch: int  # 1-based
     epochs: int  # in total
-    loss: float  # mean cross-entropy over all training images, nats
+    loss: float  # mean over all training images of what is minimised, nats: distorted, and with smoothed labels
     accuracy: float  # 0..1
     seconds: float  # of training, without validation
     images_per_second: float
@@ -63,8 +62,8 @@ class Best:
 class TrainState:
     """Everything that training changes. With the data and the configuration it decides all that follows.
 
-    Between two events of `fit` it is consistent, so that it can be saved and continued at any step, and the same in
-    all ranks.
+    Between two events of `fit` it is consistent, so that it can be saved and continued at any step. It is the same in
+    all ranks but for batch-norm statistics, where the first rank's hold.
     """
 
     model: nn.Module
@@ -162,10 +161,10 @@ class _Fit:
         state, batch_size = self.state, self.config.batch_size
         generator = torch.Generator()
         generator.set_state(state.shuffle)
+        started = time.perf_counter() - state.seconds
         batches = self.draw_batches(generator)
         steps = math.ceil(len(self.train) / batch_size)
         state.model.train()
-        started = time.perf_counter() - state.seconds
         while state.step < steps:
             positions = slice(state.step * batch_size, min((state.step + 1) * batch_size, len(self.train)))
             self.step(batches, positions, steps)
@@ -173,7 +172,8 @@ class _Fit:
             if state.step % FINITE_CHECK_STEPS == 0:
                 check_finite(state)
             yield StepDone(state.epoch + 1, state.step, steps, positions.stop, state.loss_sum, state.correct)
-        check_finite(state)
+        check_finite(state)  # waits for an accelerator, so that the time is all of the epoch's
+        state.seconds = time.perf_counter() - started
         state.shuffle = generator.get_state()
         yield self.finish_epoch()
 
@@ -197,7 +197,7 @@ class _Fit:
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1
         if state.average is not None:
-            _move_average(state.average, state.model, config.ema_decay, number)
+            move_average(state.average, state.model, config.ema_decay, number)
         # Sums on the device, read when somebody wants to see them: `.item()` each step would make it wait.
         loss_sum, correct = loss.detach() * count, (logits.argmax(1) == labels).sum() * min(count, 1)
         if self.ranks.size > 1:
@@ -208,7 +208,8 @@ class _Fit:
     def finish_epoch(self) -> EpochDone:
         state, images = self.state, len(self.train)
         self.ranks.spread_buffers(state.model)
-        refresh_average(state, self.train, self.normalization)
+        if state.average is not None:
+            refresh_statistics(state.average, self.train.images, self.normalization)
         validation = self.validate(self.val) if self.val else None
         done = EpochDone(
             epoch=state.epoch + 1,
@@ -232,8 +233,8 @@ class _Fit:
     def validate(self, val: Samples) -> Evaluation:
         """Score each rank's share, and all of them together."""
         ranks = self.ranks
-        mine = val.take(torch.arange(ranks.rank, len(val), ranks.size, device=val.labels.device))
-        return score(infer(self.state.evaluated, mine.images, self.normalization), mine.labels, ranks)
+        images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
+        return score(infer(self.state.evaluated, images, self.normalization), labels, ranks)
 
 
 class _Batches(NamedTuple):
@@ -262,27 +263,6 @@ def _backward(loss: Tensor, ranks: Ranks, share: float) -> None:
     weighted.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
 
 
-@torch.no_grad()
-def _move_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Take a step's weights into the exponential moving average; `step` is counted from 0 over all epochs.
-
-    The first steps weigh more, as in TensorFlow's ExponentialMovingAverage, so that the untrained weights are
-    soon forgotten.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-
-
-def refresh_average(state: TrainState, train: Samples, normalization: Normalization) -> None:
-    """Take the averaged network's batch-norm statistics anew, from undistorted images; weights are not enough.
-
-    Statistics belong to the weights that they were taken with, and averaging both would fit neither.
-    """
-    if state.average is not None:
-        images = train.images[:STATISTICS_IMAGES].split(1000)  # type: ignore[no-untyped-call]
-        update_bn((normalization(part) for part in images), state.average)
-
-
 def check_finite(state: TrainState) -> None:
     """Make sure that a state is worth keeping.
 
@@ -290,7 +270,7 @@ def check_finite(state: TrainState) -> None:
         DivergedError: the loss or a weight is no longer finite.
     """
     numbers = [state.loss_sum, *(parameter.detach() for parameter in state.model.parameters())]
-    if not all(bool(number.isfinite().all()) for number in numbers):
+    if not torch.stack([number.isfinite().all() for number in numbers]).all():  # one wait for an accelerator
         raise DivergedError(
             f"the loss is no longer a finite number (epoch {state.epoch + 1}, step {state.step}): "
             "the learning rate is probably too high; try a smaller --lr"

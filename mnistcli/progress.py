@@ -62,7 +62,7 @@ class TrainingView:
 
     def _start(self, event: Started) -> None:
         self.pace = _Pace(event.images)
-        if event.epoch >= event.epochs:
+        if event.is_finished:
             self.console.print(f"nothing to do: {counted(event.epoch, 'epoch')} finished already")
             return
         held_out = f", {event.val_size:,} held out to validate" if event.val_size else ""

@@ -1,5 +1,6 @@
 """Several processes that train one network together, as torchrun starts them; or one process, that pays nothing."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,13 +40,18 @@ class Ranks:
         """Add up a tensor over all ranks."""
         if self.size == 1:
             return numbers
-        total = numbers.to(self.device)
+        total = numbers.to(self.device, copy=True)
         dist.all_reduce(total)
         return total.to(numbers.device)
 
     def any(self, flag: bool) -> bool:
         """Tell whether any rank says so."""
         return bool(self.sum(torch.tensor(float(flag)))) if self.size > 1 else flag
+
+    def agree(self, what: str) -> bool:
+        """Tell whether all ranks say the same."""
+        digest = int.from_bytes(hashlib.sha256(what.encode()).digest()[:5])  # exact in float64, and so is their sum
+        return int(self.sum(torch.tensor(float(digest), dtype=torch.float64))) == digest * self.size
 
     def replicate(self, model: nn.Module) -> nn.Module:
         """Give the network such that a rank's gradients become the mean of all ranks' when it has taken them."""
@@ -87,10 +93,10 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"several processes cannot train together on {device}; use --device cpu")
     if device.type == "cuda":
-        here, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if here >= devices:
-            raise ConfigError(f"there is no CUDA device for process {here + 1} here, only {devices}; use --device cpu")
-        device = torch.device("cuda", here)
+        wanted, devices = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if wanted > devices:
+            raise ConfigError(f"{wanted} processes here, and CUDA devices: {devices}; start fewer, or use --device cpu")
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

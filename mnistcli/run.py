@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 import torch
 
-from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.average import refresh_statistics
+from mnistcli.checkpoint import PLACES, Checkpoint, load, save
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
-from mnistcli.errors import DivergedError
+from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import check_writable
-from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, refresh_average, start
+from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
 from mnistcli.model import build_model, pick_device
-from mnistcli.ranks import ALONE, Ranks
+from mnistcli.ranks import ALONE, Ranks, are_many
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
 FEW_STEPS = 100  # no network learns much in fewer
@@ -34,6 +35,7 @@ class Started(NamedTuple):
     epoch: int  # finished before
     step: int  # taken before, in the epoch after those
     images: int  # trained on before, in that epoch
+    is_finished: bool = False  # there is nothing left to do
 
 
 class BackedUp(NamedTuple):
@@ -70,14 +72,13 @@ def complete(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
 
     Raises:
         ConfigError: `config` would make it another run.
-        CheckpointError: `resume` cannot be read.
+        CheckpointError: `resume` cannot be read, or holds weights alone.
     """
     if resume is None:
         return config, None
     checkpoint = load(Path(resume))
-    config = config.continuing(checkpoint.train_config(), Path(resume))
-    # Epochs that are done stay done, and the new file must not claim fewer.
-    return config.model_copy(update={"epochs": max(config.epochs, checkpoint.epoch)}), checkpoint
+    checkpoint.check_resumable()
+    return config.continuing(checkpoint.train_config(), Path(resume), checkpoint.epoch), checkpoint
 
 
 def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
@@ -127,6 +128,8 @@ def train_events(
     Raises:
         MnistCliError: as in `api.train`.
     """
+    if ranks.size == 1 and are_many():
+        raise ConfigError("torchrun started several processes: call mnistcli.train, which lets them work together")
     config, checkpoint = open_run(config, resume)
     run, train, val = _begin(config, checkpoint, ranks)
     state = run.state
@@ -138,6 +141,7 @@ def train_events(
         epoch=state.epoch,
         step=state.step,
         images=min(state.step * config.batch_size, len(train)),
+        is_finished=is_finished(config, state.epoch, state.best_epoch),
     )
     try:
         for event in fit(state, train, val, run.normalization, config, ranks):
@@ -147,7 +151,8 @@ def train_events(
             is_asked = ranks.size == 1 or state.step % AGREEMENT_STEPS == 0
             if is_asked and ranks.any(should_stop()) and not is_finished(config, state.epoch, state.best_epoch):
                 check_finite(state)
-                refresh_average(state, train, run.normalization)
+                if state.average is not None:
+                    refresh_statistics(state.average, train.images, run.normalization)
                 yield from run.save()
                 yield Stopped(config.output, state.epoch, state.step)
                 return
@@ -200,6 +205,9 @@ def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> 
         checkpoint.restore(state)
         normalization = checkpoint.pixel_normalization()
         run = _Run(checkpoint.run_id, config, state, normalization, is_saver=ranks.rank == 0)
+    recipe = config.model_dump_json(exclude=set(PLACES))
+    if not ranks.agree(f"{recipe} {len(train)} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
+        raise ConfigError("the processes of this run differ in data, configuration or in what they continue")
     return run, train.to(device), val.to(device) if val else None
 
 

@@ -9,13 +9,13 @@ from mnistcli.errors import ConfigError
 
 
 def test_without_anything_the_defaults_are_the_tutorials() -> None:
-    config = resolve({}, {})
+    config = resolve({}, {}).config
     assert (config.epochs, config.lr, config.batch_size, config.optimizer) == (1, 0.01, 64, "sgd")
     assert config.model_fields_set == set()
 
 
 def test_lenet_toml_spells_the_defaults_out() -> None:
-    assert resolve({}, {}, "lenet") == TrainConfig()
+    assert resolve({}, {}, "lenet").config == TrainConfig()
     recipe = set(TrainConfig.model_fields) - {"device", "threads", "output", "data_dir"}
     assert set(read_config("lenet")) == recipe
 
@@ -29,7 +29,7 @@ def test_every_shipped_config_is_valid() -> None:
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("epochs = 2\nlr = 0.2\nseed = 2\n")
-    config = resolve({"epochs": "4", "lr": None}, {"MNISTCLI_EPOCHS": "3", "MNISTCLI_LR": "0.3"}, str(file))
+    config = resolve({"epochs": "4", "lr": None}, {"MNISTCLI_EPOCHS": "3", "MNISTCLI_LR": "0.3"}, str(file)).config
     assert (config.epochs, config.lr, config.seed, config.batch_size) == (4, 0.3, 2, 64)
     assert config.model_fields_set == {"epochs", "lr", "seed"}
 
@@ -62,17 +62,17 @@ def test_a_learning_rate_is_a_positive_number(text: str) -> None:
 
 def test_a_flag_repairs_what_another_place_got_wrong() -> None:
     environment = {"MNISTCLI_OPTIMIZER": "adamw", "MNISTCLI_MOMENTUM": "0.9"}
-    assert resolve({"optimizer": "sgd"}, environment).momentum == 0.9
-    assert resolve({"momentum": "0"}, environment).optimizer == "adamw"
+    assert resolve({"optimizer": "sgd"}, environment).config.momentum == 0.9
+    assert resolve({"momentum": "0"}, environment).config.optimizer == "adamw"
 
 
 def test_an_empty_variable_is_not_set() -> None:
-    assert resolve({}, {"MNISTCLI_EPOCHS": "", "MNISTCLI_DATA_DIR": ""}) == TrainConfig()
+    assert resolve({}, {"MNISTCLI_EPOCHS": "", "MNISTCLI_DATA_DIR": ""}).config == TrainConfig()
 
 
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfepochs = 2\n")
-    assert resolve({}, {}, str(tmp_path / "mine.toml")).epochs == 2
+    assert resolve({}, {}, str(tmp_path / "mine.toml")).config.epochs == 2
 
 
 def test_momentum_without_effect_is_refused() -> None:
@@ -81,7 +81,7 @@ def test_momentum_without_effect_is_refused() -> None:
 
 
 def test_other_programs_variables_do_not_count() -> None:
-    assert resolve({}, {"EPOCHS": "7", "MNISTCLI_CONFIG": "x", "MNISTCLI_NO_DOWNLOAD": "1"}) == TrainConfig()
+    assert resolve({}, {"EPOCHS": "7", "MNISTCLI_CONFIG": "x", "MNISTCLI_NO_DOWNLOAD": "1"}).config == TrainConfig()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str)
 
 
 def test_a_continued_run_may_lack_what_the_run_has() -> None:
-    asked = resolve({"patience": "3"}, {}, is_partial=True)
+    asked = resolve({"patience": "3"}, {}, is_partial=True).config
     assert asked.continuing(TrainConfig(val_size=10), Path("ckpt.pt")).patience == 3
     with pytest.raises(ConfigError, match="hold images out with val_size"):
         asked.continuing(TrainConfig(), Path("ckpt.pt"))

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mnistcli.average import refresh_statistics
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
@@ -148,6 +149,18 @@ def test_the_average_is_the_moving_one_with_statistics_of_its_own() -> None:
     outputs = convolution(NORMALIZATION(train.images))
     torch.testing.assert_close(normalised.running_mean, outputs.mean((0, 2, 3)))
     torch.testing.assert_close(normalised.running_var, outputs.var((0, 2, 3)))
+
+
+def test_a_short_rest_of_images_does_not_weigh_like_a_batch_of_them() -> None:
+    images = torch.full((1001, 1, 28, 28), 30, dtype=torch.uint8)
+    images[1000] = 255
+    torch.manual_seed(0)
+    average, usual = Strided(), Strided()
+    usual.load_state_dict(average.state_dict())
+    refresh_statistics(average, images, NORMALIZATION)
+    refresh_statistics(usual, images[:1000], NORMALIZATION)
+    for mine, theirs in zip(average.buffers(), usual.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_label_smoothing_and_bfloat16_are_torchs() -> None:

@@ -18,7 +18,9 @@ def shown(heartbeat_seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[str
     monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", heartbeat_seconds)
     written = io.StringIO()
     with TrainingView(Console(file=written, width=200), bars=False) as view:
-        view.show(Started(train_size=30, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0))
+        view.show(
+            Started(train_size=30, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0, is_finished=False)
+        )
         for step in (1, 2, 3):
             view.show(StepDone(1, step, 3, 10 * step, torch.tensor(20.0 * step), torch.tensor(4 * step)))
         view.show(EpochDone(1, 1, loss=2.0, accuracy=0.4, seconds=1.0, images_per_second=30.0))
@@ -55,7 +57,9 @@ def step(epoch: int, number: int) -> StepDone:
 def test_the_bar_of_a_second_epoch_is_not_finished_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
     with bars(io.StringIO()) as view:
-        view.show(Started(train_size=4000, val_size=0, device="cpu", epochs=2, epoch=0, step=0, images=0))
+        view.show(
+            Started(train_size=4000, val_size=0, device="cpu", epochs=2, epoch=0, step=0, images=0, is_finished=False)
+        )
         for number in range(1, 41):
             view.show(step(1, number))
         view.show(EpochDone(1, 2, loss=2.0, accuracy=0.4, seconds=1.0, images_per_second=30.0))
@@ -70,7 +74,11 @@ def test_a_resumed_epochs_pace_counts_its_own_images_only(monkeypatch: pytest.Mo
     monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
     written = io.StringIO()
     with bars(written) as view:
-        view.show(Started(train_size=4000, val_size=0, device="cpu", epochs=1, epoch=0, step=35, images=3500))
+        view.show(
+            Started(
+                train_size=4000, val_size=0, device="cpu", epochs=1, epoch=0, step=35, images=3500, is_finished=False
+            )
+        )
         for number in range(36, 40):
             time.sleep(0.02)
             view.show(step(1, number))

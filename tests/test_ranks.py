@@ -14,8 +14,10 @@ import torch
 
 from conftest import write_split
 from mnistcli.checkpoint import Checkpoint, load
+from mnistcli.data import hold_out, load_split
 from mnistcli.idx import raw_folder
 from mnistcli.ranks import Ranks
+from mnistcli.scoring import infer, score
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mnistcli"]
 ALONE = [sys.executable, "-m", "mnistcli"]
@@ -76,13 +78,17 @@ def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
 
 
 def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
-    recipe = ["--model", "strided", "--ema-decay", 0.9, "--rotation-degrees", 10, "--optimizer", "adamw"]
+    recipe = ["--model", "strided", "--rotation-degrees", 10, "--optimizer", "adamw"]
     options = ["--data-dir", data_dir, "--epochs", 3, "--lr", 0.01, "--batch-size", 50, "--val-size", 51]
     done = train(TORCHRUN, tmp_path, *options, *recipe)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ckpt.pt\n"
     assert done.stderr.count("epoch 3/3") == 1
-    assert load(tmp_path / "ckpt.pt").history[-1]["val_accuracy"] > 0.5
+    val = hold_out(load_split(data_dir, "train"), 51, seed=0)[1]
+    assert val is not None
+    checkpoint = load(tmp_path / "ckpt.pt")
+    logits = infer(checkpoint.build_model(), val.images, checkpoint.pixel_normalization())
+    assert checkpoint.history[-1]["val_loss"] == pytest.approx(score(logits, val.labels).loss, rel=1e-4)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="looks for the ranks with pgrep")
@@ -118,7 +124,10 @@ def test_a_stop_is_agreed_upon_and_saved(data_dir: Path, tmp_path: Path) -> None
             process.kill()
     assert process.returncode != 0
     assert errors.count("continue with: mnistcli train --resume ckpt.pt") == 1
-    load(tmp_path / "ckpt.pt").build_model()
+    stopped = load(tmp_path / "ckpt.pt")
+    done = train(ALONE, tmp_path, "--resume", "ckpt.pt", "--epochs", stopped.epoch + 1)
+    assert done.returncode == 0
+    assert load(tmp_path / "ckpt.pt").epoch == stopped.epoch + 1
 
 
 def wait_for(path: Path) -> None:
@@ -126,6 +135,16 @@ def wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_ranks_that_would_train_different_runs_are_refused(data_dir: Path, tmp_path: Path) -> None:
+    differ = "import os\nos.environ['MNISTCLI_SEED'] = os.environ['RANK']\n"
+    (tmp_path / "differ.py").write_text(f"{differ}from mnistcli.__main__ import main\nmain()\n")
+    program = [*TORCHRUN[:-2], "differ.py"]
+    done = train(program, tmp_path, "--data-dir", data_dir)
+    assert done.returncode != 0
+    assert "error: the processes of this run differ in data, configuration or" in done.stderr
+    assert not (tmp_path / "ckpt.pt").exists()
 
 
 def test_what_is_wrong_in_all_ranks_is_told_once(tmp_path: Path) -> None:
