@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mnistcli.checkpoint import Weights, load
+from mnistcli.checkpoint import Weights, find_checkpoint, load
 from mnistcli.config import Device, TrainConfig
 from mnistcli.data import Normalization, Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
@@ -59,7 +59,7 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
 
 
 def evaluate(
-    checkpoint: str | Path,
+    checkpoint: str | Path | None = None,
     *,
     split: Split = "test",
     data_dir: str | Path = "data",
@@ -71,7 +71,7 @@ def evaluate(
     """Score a checkpoint on a split of MNIST.
 
     Args:
-        checkpoint: the network to score.
+        checkpoint: the network to score, a file or `bundled`; None is `ckpt.pt` where that exists, else the bundled.
         split: on which images.
         data_dir: the folder that holds MNIST/raw.
         batch_size: images at a time; it does not change the answers.
@@ -105,8 +105,8 @@ class _Network:
         return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
 
 
-def _open_network(path: str | Path, weights: Weights, device: Device) -> _Network:
-    checkpoint, target = load(Path(path)), pick_device(device)
+def _open_network(name: str | Path | None, weights: Weights, device: Device) -> _Network:
+    checkpoint, target = load(find_checkpoint(name)), pick_device(device)
     return _Network(checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization(), target)
 
 
@@ -142,7 +142,7 @@ class Prediction:
 def predict(
     images: Iterable[str | Path],
     *,
-    checkpoint: str | Path = "ckpt.pt",
+    checkpoint: str | Path | None = None,
     invert: Invert = "auto",
     device: Device = "auto",
     weights: Weights = "last",
@@ -151,7 +151,7 @@ def predict(
 
     Args:
         images: picture files, of any format that Pillow reads.
-        checkpoint: the network to ask.
+        checkpoint: the network to ask, as in `evaluate`.
         invert: whether the pictures are dark on light; auto judges each by its border.
         device: where to compute.
         weights: those after the last step, or the best epoch's.

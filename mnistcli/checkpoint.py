@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 import mnistcli
-from mnistcli.config import TrainConfig
+from mnistcli.config import PACKAGE, TrainConfig
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.files import atomic_write, cannot_write
@@ -25,7 +25,13 @@ from mnistcli.model import build_model
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
 
+PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys of the configuration that name where
+
 Weights = Literal["last", "best"]
+
+USUAL = Path("ckpt.pt")  # where `train` saves, and what is used where none is named
+BUNDLED = "bundled"  # the name of the checkpoint that comes with the package
+BUNDLED_PATH = PACKAGE / "weights" / "bundled.pt"
 
 
 class Checkpoint(BaseModel):
@@ -37,7 +43,8 @@ class Checkpoint(BaseModel):
         weights: the network's state dict after the last step taken.
         average: that of the averaged network, which answers in its place; None where none is kept.
         best: `epoch`, `val_accuracy` and `weights` of the best epoch; None without validation.
-        optimizer: the optimizer's state: a name, and a tensor for each parameter of the network.
+        optimizer: the optimizer's state: a name, and a tensor for each parameter of the network; None where the
+            checkpoint is for use alone.
         generators: `shuffle`, the state of the generator that draws the epoch under way, uint8.
         normalization: `mean` and `std` of the pixels scaled to 0..1.
         epoch: finished epochs.
@@ -57,7 +64,7 @@ class Checkpoint(BaseModel):
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
     best: dict[str, Any] | None
-    optimizer: dict[str, list[Tensor]]
+    optimizer: dict[str, list[Tensor]] | None
     generators: dict[str, Tensor]
     normalization: dict[str, float]
     epoch: int = Field(ge=0)
@@ -150,20 +157,38 @@ class Checkpoint(BaseModel):
             raise self._unusable("its weights are not finite numbers")
         return model
 
+    def for_use(self) -> Self:
+        """Give the same network without what only its training needs, and without the places it was trained in."""
+        config = {key: value for key, value in self.config.items() if key not in PLACES}
+        last = self.weights if self.average is None else self.average
+        changes = {"weights": last, "average": None, "best": None, "optimizer": None, "config": config}
+        return self.model_copy(update=changes)
+
+    def check_resumable(self) -> dict[str, list[Tensor]]:
+        """Give the optimizer's state.
+
+        Raises:
+            CheckpointError: the checkpoint is for use alone.
+        """
+        if self.optimizer is None:
+            raise self._unusable("it holds weights alone: they can be used, but their training cannot be continued")
+        return self.optimizer
+
     def restore(self, state: TrainState) -> None:
         """Put a fresh state of the same configuration where this checkpoint's run stood.
 
         Raises:
             CheckpointError: the run was on another number of images, or a part does not fit the state.
         """
+        optimizer = self.check_resumable()
         if self.train_size != state.train_size:
             raise self._unusable(f"its run is on {self.train_size:,} images, and here are {state.train_size:,}")
         device = state.loss_sum.device
         try:
             state.model.load_state_dict(self.weights)
-            if state.average is not None and self.average is not None:
-                state.average.load_state_dict(self.average)
-            _copy_into(state.optimizer.state, self.optimizer)
+            if state.average is not None:
+                state.average.load_state_dict(self.average or {})
+            _copy_into(state.optimizer.state, optimizer)
             state.shuffle = self.generators["shuffle"]
             torch.Generator().set_state(state.shuffle)
             state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
@@ -200,6 +225,22 @@ def _summary(error: Exception) -> str:
 
 def _places(error: ValidationError) -> str:
     return ", ".join(sorted({str(detail["loc"][0]) if detail["loc"] else detail["msg"] for detail in error.errors()}))
+
+
+def find_checkpoint(name: str | Path | None) -> Path:
+    """Give the file of the checkpoint that is meant.
+
+    Args:
+        name: a file, or `bundled`; None is `ckpt.pt` where that exists, else the one that comes with the package.
+    """
+    if name is None:
+        return USUAL if USUAL.exists() else BUNDLED_PATH
+    return BUNDLED_PATH if str(name) == BUNDLED else Path(name)
+
+
+def checkpoint_name(path: Path) -> str:
+    """Give the name that `find_checkpoint` finds a file by."""
+    return BUNDLED if path == BUNDLED_PATH else str(path)
 
 
 def load(path: Path) -> Checkpoint:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import mnistcli
-from mnistcli.config import Device, TrainConfig, choices, option_name, origins, resolve
-from mnistcli.edge import EdgeGroup
+from mnistcli.config import Device, Resolved, TrainConfig, choices, option_name, resolve
+from mnistcli.edge import EdgeGroup, launched_ranks
 from mnistcli.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def _key(name: str) -> Any:
 
 
 # Paths are `readable=False`: what cannot be read is the core's to tell, each with its own exit code.
+WHICH_CHECKPOINT = "A file, or bundled: the one that comes along, which is also taken where there is no ckpt.pt."
 DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", readable=False, help="Folder that holds MNIST/raw.")
 DEVICE = typer.Option("--device", envvar="MNISTCLI_DEVICE", help="Where to compute; auto takes the fastest there is.")
 
@@ -233,11 +234,9 @@ def train(
     Precedence of each configuration key: its option, the variable MNISTCLI_<KEY>, --config, its default.
     """
     flags = {key: ctx.params[key] for key in TrainConfig.model_fields}
-    resolved = resolve(flags, os.environ, config)
+    asked = resolve(flags, os.environ, config, is_partial=resume is not None)
     if print_config:
-        from mnistcli.report import Report
-
-        _print_config(Report(as_json=as_json), resolved, origins(flags, os.environ, config), resume)
+        _print_config(asked, resume, as_json)
         return
 
     from mnistcli.interrupt import StopRequest
@@ -247,7 +246,7 @@ def train(
     from mnistcli.report import Report
     from mnistcli.run import Stopped, open_run, train_events
 
-    resolved, _ = open_run(resolved, resume)  # tells what is wrong before a download, and where the data belong
+    resolved, _ = open_run(asked.config, resume)  # tells what is wrong before a download, and where the data belong
     with joined(pick_device(resolved.device)) as ranks:
         report = Report(as_json=as_json, quiet=quiet, progress=not no_progress, muted=ranks.rank > 0)
         if ranks.is_first_here:
@@ -262,19 +261,27 @@ def train(
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
 
 
-def _print_config(report: "Report", config: TrainConfig, places: dict[str, str], resume: Path | None) -> None:
+def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
+    from mnistcli.report import Report
+
+    config, origins = asked
     if resume is not None:
         from mnistcli.run import complete
 
-        completed, _ = complete(config, resume)
-        places = {key: places[key] if key in config.model_fields_set else f"--resume {resume}" for key in places}
-        config = completed
-    report.configuration(config, places)
+        config, _ = complete(config, resume)
+        kept = {key for key in config.model_fields_set if getattr(config, key) != getattr(asked.config, key)}
+        unasked = origins.keys() - asked.config.model_fields_set
+        origins = {key: f"--resume {resume}" if key in kept | unasked else origin for key, origin in origins.items()}
+    rank, _ = launched_ranks()
+    Report(as_json=as_json, muted=rank > 0).configuration(config, origins)
 
 
 @app.command(name="eval")
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", readable=False, help="The checkpoint to evaluate.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CKPT]", readable=False, help=f"The checkpoint to evaluate. {WHICH_CHECKPOINT}"),
+    ] = None,
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="On which images.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = 1000,
     fail_under: Annotated[
@@ -294,19 +301,21 @@ def evaluate(
 ) -> None:
     """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
     from mnistcli import api
-    from mnistcli.checkpoint import load
+    from mnistcli.checkpoint import checkpoint_name, find_checkpoint, load
     from mnistcli.model import pick_device
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
-    load(checkpoint).build_model(weights)  # what is wrong is told now, not after a download
+    path = find_checkpoint(checkpoint)
+    load(path).build_model(weights)  # what is wrong is told now, not after a download
     pick_device(device)
     _provide_data(report, data_dir, split, no_download)
+    report.weights(checkpoint_name(path), weights)
     started = time.perf_counter()
     result = api.evaluate(
-        checkpoint, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights, tta=tta
+        path, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights, tta=tta
     )
-    report.evaluation(result, checkpoint, seconds=time.perf_counter() - started)
+    report.evaluation(result, checkpoint_name(path), weights, seconds=time.perf_counter() - started)
     if fail_under is not None and result.accuracy < fail_under:
         report.insist(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under:.2%}")
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
@@ -317,9 +326,10 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", readable=False, help="Pictures of one digit each.")
     ],
-    checkpoint: Annotated[Path, typer.Option("--checkpoint", readable=False, help="The network to ask.")] = Path(
-        "ckpt.pt"
-    ),
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The network to ask. {WHICH_CHECKPOINT}"),
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Candidates to show on a terminal.")] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],
@@ -333,12 +343,16 @@ def predict(
 ) -> None:
     """Read pictures of digits: which one each shows, how sure that is, and the runners-up."""
     from mnistcli import api
+    from mnistcli.checkpoint import checkpoint_name, find_checkpoint
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
+    path = find_checkpoint(checkpoint)
+    answers = api.predict(images, checkpoint=path, invert=invert, device=device, weights=weights)
+    report.weights(checkpoint_name(path), weights)
     failed = 0
-    for answer in api.predict(images, checkpoint=checkpoint, invert=invert, device=device, weights=weights):
-        report.prediction(answer, checkpoint, top_k)
+    for answer in answers:
+        report.prediction(answer, checkpoint_name(path), weights, top_k)
         failed += answer.status == "error"
     if failed:
         raise typer.Exit(ExitCode.UNREADABLE)

@@ -221,11 +221,16 @@ class Report:
                     f"continue with: {resume}"
                 )
 
-    def evaluation(self, result: "Evaluation", checkpoint: Path, seconds: float) -> None:
+    def weights(self, checkpoint: str, weights: str) -> None:
+        """Tell which weights answer; JSON objects carry the same."""
+        self.say(f"weights: {checkpoint}{', of its best epoch' if weights == 'best' else ''}")
+
+    def evaluation(self, result: "Evaluation", checkpoint: str, weights: str, seconds: float) -> None:
         """Answer with the scores, in tables."""
         if self.as_json:
             self.document(
-                checkpoint=str(checkpoint),
+                checkpoint=checkpoint,
+                weights=weights,
                 accuracy=result.accuracy,
                 loss=result.loss,
                 correct=result.correct,
@@ -251,7 +256,7 @@ class Report:
         self.out.width = max(self.out.width, TABLE_WIDTH)
         self.draw(scores, confusion)
 
-    def prediction(self, answer: "Prediction", checkpoint: Path, top_k: int) -> None:
+    def prediction(self, answer: "Prediction", checkpoint: str, weights: str, top_k: int) -> None:
         """Answer what one picture is taken for: bars to a person, a line of three fields to a program."""
         if answer.error:
             self.insist(f"error: {answer.error}")
@@ -262,7 +267,8 @@ class Report:
                 digit=answer.digit,
                 confidence=answer.confidence,
                 probabilities=answer.probabilities,
-                checkpoint=str(checkpoint),
+                checkpoint=checkpoint,
+                weights=weights,
                 **({"error": answer.error} if answer.error else {}),
             )
         elif self.to_person and not answer.error:

@@ -11,7 +11,7 @@ import torch
 from conftest import no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.checkpoint import BUNDLED_PATH, Checkpoint, checkpoint_name, find_checkpoint, load, save
-from mnistcli.config import TrainConfig
+from mnistcli.config import TrainConfig, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
@@ -216,10 +216,13 @@ def test_a_checkpoint_for_use_is_small_and_answers_alike(tmp_path: Path) -> None
 
 def test_the_bundled_checkpoint_is_small_and_for_use() -> None:
     assert BUNDLED_PATH.stat().st_size <= 2_000_000
+    assert list(BUNDLED_PATH.parent.iterdir()) == [BUNDLED_PATH]
     bundled = load(find_checkpoint("bundled"))
     assert bundled.optimizer is None
     assert not bundled.config.keys() & {"output", "data_dir"}
     bundled.build_model()
+    recipe = bundled.train_config().model_dump()
+    assert {key: recipe[key] for key in read_config("robust")} == read_config("robust")
 
 
 def test_which_checkpoint_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

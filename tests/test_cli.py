@@ -351,6 +351,12 @@ def test_ones_own_checkpoint_comes_before_the_bundled_one(
     assert shown[0]["checkpoint"] == "bundled"
 
 
+def test_eval_may_look_five_times(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+    plain, views = (documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", *tta))[0] for tta in ([], ["--tta"]))
+    assert views["total"] == plain["total"]
+    assert views["loss"] != plain["loss"]
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
 def test_files_without_permission_are_unreadable_not_wrong_usage(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
     digits[0].chmod(0)
@@ -371,11 +377,12 @@ def test_print_config_is_toml_that_gives_the_same_configuration(
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.toml"]
     origin = {line.split(" = ")[0]: line.split("  # ")[1] for line in shown.stdout.splitlines()}
     assert (origin["epochs"], origin["momentum"], origin["seed"]) == ("--epochs", "--momentum", "MNISTCLI_SEED")
-    assert (origin["lr"], origin["batch_size"]) == ("--config mine.toml", "default")
+    assert (origin["lr"], origin["batch_size"]) == ("config mine.toml", "default")
 
     (tmp_path / "printed.toml").write_text(shown.stdout, encoding="utf-8")
     flags = {"epochs": "4", "momentum": "0.25", "seed": "3"}
-    assert resolve({}, {}, str(tmp_path / "printed.toml")) == resolve(flags, {}, str(tmp_path / "mine.toml"))
+    printed = resolve({}, {}, str(tmp_path / "printed.toml"))
+    assert printed.config == resolve(flags, {}, str(tmp_path / "mine.toml")).config
 
 
 def test_print_config_tells_what_a_run_decided(cli: RunCli, data_dir: Path) -> None:
@@ -383,6 +390,9 @@ def test_print_config_tells_what_a_run_decided(cli: RunCli, data_dir: Path) -> N
     shown = json.loads(cli("train", "--resume", "ckpt.pt", "--epochs", "3", "--print-config", "--json").stdout)
     assert (shown["config"]["lr"], shown["origins"]["lr"]) == (0.2, "--resume ckpt.pt")
     assert (shown["config"]["epochs"], shown["origins"]["epochs"]) == (3, "--epochs")
+    cli("train", "--resume", "ckpt.pt", "--epochs", "3")
+    shown = json.loads(cli("train", "--resume", "ckpt.pt", "--epochs", "2", "--print-config", "--json").stdout)
+    assert (shown["config"]["epochs"], shown["origins"]["epochs"]) == (3, "--resume ckpt.pt")  # it has them already
     refused = cli("train", "--resume", "ckpt.pt", "--lr", "0.3", "--print-config")
     assert refused.exit_code == 2
     assert "lr is 0.3 here and 0.2 in the run" in refused.stderr

@@ -168,7 +168,7 @@ def trained(process: RunProcess, data_dir: Path, tmp_path: Path) -> Path:
 
 @posix
 def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: Path) -> None:
-    evaluate = f"mnistcli eval ckpt.pt --data-dir {data_dir}"
+    evaluate = f"mnistcli eval ckpt.pt --quiet --data-dir {data_dir}"
     for closed in (">&-", "2>&-", "<&-"):
         done = shell(trained, f"{evaluate} {closed}")
         assert (done.returncode, done.stderr) == (0, "")
@@ -215,3 +215,15 @@ def test_the_console_script_is_installed() -> None:
     script = Path(sys.executable).with_name("mnistcli")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("mnistcli ")
+
+
+def test_the_bundled_weights_need_no_network(tmp_path: Path) -> None:
+    picture = Path(__file__).parent.parent / "docs" / "digit.png"
+    script = (
+        "import socket, sys; socket.socket = socket.create_connection = None; sys.argv[0] = 'mnistcli'; "
+        "from mnistcli.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", script, "predict", str(picture)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "weights: bundled\n")
+    assert done.stdout.split("\t")[1] == "7"

@@ -1,9 +1,9 @@
-"""How accurate a recipe is: train it with several seeds, and score each checkpoint once on the test images.
+"""How accurate a recipe is: train it with several seeds, and score each checkpoint on the test images.
 
     python tests/benchmarks/accuracy.py RECIPE [DATA_DIR] [--seeds N] [--first-seed S] [--keep FOLDER] [-- OPTION...]
 
-What is scored is the network after the last epoch (its averaged weights, where the recipe keeps an average), never the
-best of several evaluations. Options after `--` go to `train`.
+What is scored, plainly and with `--tta`, is the network after the last epoch (its averaged weights, where the recipe
+keeps an average), never the best of several evaluations. Options after `--` go to `train`.
 """
 
 import argparse

@@ -117,9 +117,10 @@ def table(title: str, steps: dict[str, Step], rounds: int) -> None:
                 step()
                 seconds[name].append(time.perf_counter() - started)
     first = statistics.median(next(iter(seconds.values())))
-    print(f"| {title} | median, ms | of the first |\n|---|---|---|")
+    print(f"| {title} | median, ms | quartiles | of the first |\n|---|---|---|---|")
     for name, values in seconds.items():
-        print(f"| {name} | {statistics.median(values) * 1000:.2f} | {statistics.median(values) / first:.0%} |")
+        low, median, high = statistics.quantiles(values)
+        print(f"| {name} | {median * 1000:.2f} | {low * 1000:.2f} to {high * 1000:.2f} | {median / first:.0%} |")
     print()
 
 

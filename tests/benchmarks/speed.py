@@ -30,7 +30,7 @@ import sys, time
 from mnistcli.config import resolve
 from mnistcli.run import Started, train_events
 started = None
-for event in train_events(resolve({"data_dir": sys.argv[1]}, {}, sys.argv[2])):
+for event in train_events(resolve({"data_dir": sys.argv[1]}, {}, sys.argv[2]).config):
     if isinstance(event, Started):
         started = time.perf_counter()
 print(time.perf_counter() - started)
@@ -88,7 +88,8 @@ def run(*arguments: str) -> Run:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise SystemExit(f"{arguments} failed")
-    return Run(output, seconds, usage.ru_maxrss / 1024)  # Linux counts in KiB
+    unit = 1024**2 if sys.platform == "darwin" else 1024  # macOS counts in bytes, Linux in KiB
+    return Run(output, seconds, usage.ru_maxrss / unit)
 
 
 def epoch_seconds(output: str) -> float:
@@ -110,8 +111,9 @@ def spread(values: list[float]) -> str:
 
 def machine() -> str:
     """Name the processor and the versions that matter."""
-    model = next((line.split(":")[1].strip() for line in CPU_INFO.read_text().splitlines() if "model name" in line), "")
-    return f"{model or platform.machine()}, Python {platform.python_version()}, torch {version('torch')}"
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine())
+    return f"{model}, Python {platform.python_version()}, torch {version('torch')}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,25 @@
+"""Make the checkpoint that comes with the package out of one that `train` saved.
+
+    python tests/benchmarks/bundle.py CKPT
+
+What is kept is what `predict` and `eval` need: the answering weights, the normalisation, the recipe and its figures.
+"""
+
+import argparse
+from pathlib import Path
+
+from mnistcli.checkpoint import BUNDLED_PATH, load, save
+
+
+def main() -> None:
+    """Write the package's checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint that `train` saved")
+    new = load(parser.parse_args().checkpoint).for_use()
+    BUNDLED_PATH.unlink(missing_ok=True)  # or it would be kept beside the new one, as another run's
+    save(new, BUNDLED_PATH)
+    print(f"{BUNDLED_PATH}: {BUNDLED_PATH.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
