@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import mnistcli
-from mnistcli.config import Device, Resolved, TrainConfig, choices, option_name, resolve
+from mnistcli.config import Device, Resolved, TrainConfig, choices, option_name, resolve, shipped_configs
 from mnistcli.edge import EdgeGroup, launched_ranks
 from mnistcli.errors import DataError, ExitCode
 
@@ -46,8 +46,10 @@ def _key(name: str) -> Any:
     )
 
 
-# Paths are `readable=False`: what cannot be read is the core's to tell, each with its own exit code.
+SHIPPED = list(shipped_configs())
 WHICH_CHECKPOINT = "A file, or bundled: the one that comes along, which is also taken where there is no ckpt.pt."
+
+# Paths are `readable=False`: what cannot be read is the core's to tell, each with its own exit code.
 DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", readable=False, help="Folder that holds MNIST/raw.")
 DEVICE = typer.Option("--device", envvar="MNISTCLI_DEVICE", help="Where to compute; auto takes the fastest there is.")
 
@@ -187,7 +189,8 @@ def train(
             "--config",
             metavar="NAME|FILE",
             envvar="MNISTCLI_CONFIG",
-            help="A shipped configuration or a TOML file.",
+            help=f"A shipped configuration ({', '.join(SHIPPED)}) or a TOML file.",
+            autocompletion=lambda: SHIPPED,
         ),
     ] = None,
     model: Annotated[str | None, _key("model")] = None,

@@ -75,6 +75,12 @@ def test_every_shipped_config_is_in_the_readme_and_explains_itself() -> None:
         assert path.read_text(encoding="utf-8").startswith("# ")
 
 
+def test_help_lists_the_recipes_and_the_networks(cli: RunCli) -> None:
+    shown = cli("train", "--help").stdout
+    assert "(best, fast, lenet, robust)" in shown
+    assert "|".join(choices("model")) in shown
+
+
 def test_the_recipes_are_those_that_were_measured() -> None:
     benchmarks = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     rows = [line for line in README.splitlines() if line.startswith("| [")]
