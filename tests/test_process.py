@@ -173,7 +173,7 @@ def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: 
         done = shell(trained, f"{evaluate} {closed}")
         assert (done.returncode, done.stderr) == (0, "")
     if Path("/dev/full").is_char_device():
-        for command in (evaluate, f"{evaluate} --json", "mnistcli --version", "mnistcli predict *.png"):
+        for command in (evaluate, f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png"):
             done = shell(trained, f"{command} > /dev/full")
             assert done.returncode == 1
             assert done.stderr == "error: cannot write the answer to standard output: No space left on device\n"
@@ -220,7 +220,7 @@ def test_the_console_script_is_installed() -> None:
 def test_the_bundled_weights_need_no_network(tmp_path: Path) -> None:
     picture = Path(__file__).parent.parent / "docs" / "digit.png"
     script = (
-        "import socket, sys; socket.socket = socket.create_connection = None; sys.argv[0] = 'mnistcli'; "
+        "import socket, sys; socket.socket.connect = socket.getaddrinfo = None; sys.argv[0] = 'mnistcli'; "
         "from mnistcli.__main__ import main; main()"
     )
     command = [sys.executable, "-c", script, "predict", str(picture)]
