@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 import mnistcli
-from mnistcli.config import PACKAGE, TrainConfig
+from mnistcli.config import PACKAGE, PLACES, TrainConfig
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.files import atomic_write, cannot_write
@@ -25,11 +25,9 @@ from mnistcli.model import build_model
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
 
-PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys of the configuration that name where
-
 Weights = Literal["last", "best"]
 
-USUAL = Path("ckpt.pt")  # where `train` saves, and what is used where none is named
+USUAL: Path = TrainConfig.model_fields["output"].default  # where `train` saves; used where none is named
 BUNDLED = "bundled"  # the name of the checkpoint that comes with the package
 BUNDLED_PATH = PACKAGE / "weights" / "bundled.pt"
 
@@ -117,6 +115,11 @@ class Checkpoint(BaseModel):
         """Give the best epoch's number, where there is one."""
         return self.best["epoch"] if self.best else None
 
+    @property
+    def _last(self) -> dict[str, Tensor]:
+        """Give the weights that answer for the last step: averaged, where an average is kept."""
+        return self.weights if self.average is None else self.average
+
     def train_config(self) -> TrainConfig:
         """Give the run's configuration.
 
@@ -149,8 +152,7 @@ class Checkpoint(BaseModel):
             raise self._unusable("it has no best epoch; train with --val-size to keep one")
         try:
             model = build_model(self.model["name"], self.model["arguments"])
-            last = self.weights if self.average is None else self.average
-            model.load_state_dict(self.best["weights"] if weights == "best" and self.best else last)
+            model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
         except _MISFITS as error:
             raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
@@ -160,8 +162,7 @@ class Checkpoint(BaseModel):
     def for_use(self) -> Self:
         """Give the same network without what only its training needs, and without the places it was trained in."""
         config = {key: value for key, value in self.config.items() if key not in PLACES}
-        last = self.weights if self.average is None else self.average
-        changes = {"weights": last, "average": None, "best": None, "optimizer": None, "config": config}
+        changes = {"weights": self._last, "average": None, "best": None, "optimizer": None, "config": config}
         return self.model_copy(update=changes)
 
     def check_resumable(self) -> dict[str, list[Tensor]]:

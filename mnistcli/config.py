@@ -17,8 +17,10 @@ ENVIRONMENT_PREFIX = "MNISTCLI_"
 # Variables of the same prefix that the commands read as options of their own, not as keys of the configuration.
 COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
 
+PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys that say where, and no part of a recipe
+
 # What may differ when a run is continued; any other change would make it another run.
-RESUMABLE_KEYS = frozenset({"epochs", "patience", "device", "threads", "output", "data_dir"})
+RESUMABLE_KEYS = PLACES | {"epochs", "patience"}
 
 PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 
 from mnistcli.average import refresh_statistics
-from mnistcli.checkpoint import PLACES, Checkpoint, load, save
-from mnistcli.config import TrainConfig
+from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import check_writable
