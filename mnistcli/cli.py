@@ -293,7 +293,7 @@ def evaluate(
     ] = None,
     weights: WhichWeights = "last",
     tta: Annotated[
-        bool, typer.Option("--tta", help="Look at each image five times, shifted by a pixel (test-time augmentation).")
+        bool, typer.Option("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
     ] = False,
     device: DeviceName = "auto",
     data_dir: DataDir = Path("data"),

@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mnistcli.augment import SIDE, Distortions
 from mnistcli.data import Normalization
 from mnistcli.ranks import ALONE, Ranks
 
 CLASSES = 10
 
-# Where the image and its four shifted views begin in the image with a rim of a pixel around it.
-TTA_CORNERS = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+# Besides the image itself: pixels to the right and down, and degrees. Chosen by 10,000 held-out images.
+TTA_VIEWS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8))
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def infer(
         images: (N, 1, 28, 28) uint8, on the network's device.
         normalization: what the network was trained with.
         batch_size: images at a time; it limits memory and does not change the answers.
-        tta: whether to look at each image five times, as it is and shifted by a pixel to each side (test-time
-            augmentation), and to give the logarithm of the mean probabilities.
+        tta: whether to look at each image seven times, as it is, shifted by a pixel to each side and turned by 8
+            degrees either way (test-time augmentation), and to give the logarithm of the mean probabilities.
 
     Returns:
         (N, 10) float32 logits, on the same device.
@@ -80,11 +81,17 @@ def infer(
 
 
 def _mean_of_views(model: nn.Module, images: Tensor, normalization: Normalization) -> Tensor:
-    side = images.shape[-1]
-    padded = F.pad(images, (1, 1, 1, 1))  # with paper
-    views = [padded[..., y : y + side, x : x + side] for x, y in TTA_CORNERS]
-    shares = torch.stack([model(normalization(view)).log_softmax(1) for view in views])  # (5, B, 10)
+    views = [images] + [_see(images, *view) for view in TTA_VIEWS]
+    shares = torch.stack([model(normalization(view)).log_softmax(1) for view in views])  # (7, B, 10)
     return shares.logsumexp(0) - math.log(len(views))
+
+
+def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Tensor:
+    """Give (B, 1, 28, 28) float32 images, moved and turned clockwise about their centre; paper comes in at the rim."""
+    half, angle = SIDE / 2, math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    affine = torch.tensor([[cos, sin, -right_px / half], [-sin, cos, -down_px / half]], device=images.device)
+    return Distortions(affine.expand(len(images), 2, 3), bends=None, thickness=None)(images)
 
 
 def score(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> Evaluation:

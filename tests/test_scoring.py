@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import affine
 
 from mnistcli.data import Normalization
 from mnistcli.model import MODELS, LeNet, build_model
@@ -36,14 +38,16 @@ def test_no_images_give_no_logits() -> None:
         assert infer(build_model(name, {}), make_images(0), NORMALIZATION).shape == (0, 10)
 
 
-def test_views_are_the_image_shifted_by_a_pixel_to_each_side() -> None:
+def test_views_are_the_image_shifted_to_each_side_and_turned_both_ways() -> None:
     torch.manual_seed(0)
     net, images = LeNet(), make_images(12)
     net.fc3.weight.data *= 50  # sure of itself, so that the views differ
-    images[..., [0, -1], :] = images[..., [0, -1]] = 0  # paper, so that rolling is shifting
-    shifts = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
-    views = [infer(net, images.roll(shift, (2, 3)), NORMALIZATION).softmax(1) for shift in shifts]
-    mean = torch.stack(views).mean(0)
+    bilinear = InterpolationMode.BILINEAR
+    views = [
+        affine(images.float(), angle, [right, down], scale=1, shear=[0.0], interpolation=bilinear)
+        for right, down, angle in [(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8)]
+    ]
+    mean = torch.stack([infer(net, view, NORMALIZATION).softmax(1) for view in views]).mean(0)
     torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=5, tta=True).exp(), mean)
 
 
