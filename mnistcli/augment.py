@@ -22,7 +22,7 @@ class Distortions:
     bends: Tensor | None  # (N, 2, 6, 6) float32, displacements of a grid of points, in the same unit
     thickness: Tensor | None  # (N, 1, 1, 1) float32, -1..1
 
-    def __getitem__(self, which: slice) -> "Distortions":
+    def __getitem__(self, which: slice | list[int]) -> "Distortions":
         """Give those of some of the images."""
         parts = (self.affine, self.bends, self.thickness)
         return Distortions(*(None if part is None else part[which] for part in parts))  # type: ignore[arg-type]
@@ -34,6 +34,8 @@ class Distortions:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Distort (N, 1, 28, 28) uint8 or float images, 0 = paper; give float32 ones in the same range."""
+        if len(images) == 0:
+            return images.float()  # torch cannot sample nothing
         if self.thickness is not None:
             images = _thicken(images, self.thickness)
         places = _affine_places(self.affine)  # (N, 2, 28, 28)

@@ -20,7 +20,9 @@ from mnistcli.errors import DivergedError
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, infer, score
+from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
 
+OUTLIER_WEIGHT = 0.15  # of a shape that is no digit, in the loss; a digit's is 1
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 
@@ -140,7 +142,8 @@ def fit(
     Raises:
         DivergedError: the loss or a weight is no longer finite; `state` is then of no use.
     """
-    run = _Fit(state, ranks.replicate(state.model), train, val, normalization, config, ranks)
+    strokes = Strokes.of(train) if config.styles or config.outliers else None
+    run = _Fit(state, ranks.replicate(state.model), train, strokes, val, normalization, config, ranks)
     while not is_finished(config, state.epoch, state.best_epoch):
         yield from run.epoch()
 
@@ -152,6 +155,7 @@ class _Fit:
     state: TrainState
     network: nn.Module  # the state's, which several ranks replicate
     train: Samples
+    strokes: Strokes | None
     val: Samples | None
     normalization: Normalization
     config: TrainConfig
@@ -180,10 +184,9 @@ class _Fit:
     def draw_batches(self, generator: torch.Generator) -> "_Batches":
         """Draw an epoch on the CPU, for all ranks alike, and move it at once, so that no step waits for it."""
         order = torch.randperm(len(self.train), generator=generator).to(self.train.labels.device)
-        distortions = draw_distortions(self.config, len(self.train), generator)
-        if distortions is not None:
-            distortions = distortions.to(order.device)
-        return _Batches(self.train, order, distortions, self.normalization)
+        distortions = _distortions(self.config, len(self.train), generator, order.device)
+        extras = _draw_extras(self.config, self.strokes, len(self.train), generator)
+        return _Batches(self.train, order, distortions, extras, self.normalization)
 
     def step(self, batches: "_Batches", positions: slice, steps_per_epoch: int) -> None:
         state, config = self.state, self.config
@@ -191,8 +194,11 @@ class _Fit:
         mine, count = self.ranks.share(positions)
         images, labels = batches.take(mine)
         with _precision(config, images.device):
-            logits = self.network(images)  # (B, 10)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+            answers = self.network(images).float()  # (B + M, 10)
+        logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
+        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+        if len(of_outliers):
+            loss = loss + OUTLIER_WEIGHT * _unsureness_loss(of_outliers).sum() / len(labels)
         _backward(loss, self.ranks, share=count / (positions.stop - positions.start))
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1
@@ -238,18 +244,75 @@ class _Fit:
 
 
 class _Batches(NamedTuple):
-    """An epoch as it was drawn: the order of the images, and the distortion of each."""
+    """An epoch as it was drawn: the order of the images, the distortion of each, and what is added to them."""
 
     train: Samples
     order: Tensor  # (N,) int64
     distortions: Distortions | None
+    extras: "_Extras | None"
     normalization: Normalization
 
     def take(self, positions: slice) -> tuple[Tensor, Tensor]:
-        """Give (B, 1, 28, 28) float32 images, distorted and normalised, and (B,) int64 labels."""
+        """Give B + M images that are normalised float32 (1, 28, 28), M of no digits at the end, and (B,) int64 labels.
+
+        M is 0 where the recipe has no outliers.
+        """
         batch = self.train.take(self.order[positions])
-        images = batch.images if self.distortions is None else self.distortions[positions](batch.images)
+        images = batch.images
+        if self.extras is not None:
+            images = self.extras.add_styles(batch, positions)
+        if self.distortions is not None:
+            images = self.distortions[positions](images)
+        if self.extras is not None:
+            images = torch.cat([images, self.extras.make_outliers(positions)])
         return self.normalization(images), batch.labels
+
+
+class _Extras(NamedTuple):
+    """An epoch's dice for styles and for what is no digit."""
+
+    strokes: Strokes
+    config: TrainConfig
+    styles: Tensor  # (N, 12)
+    outliers: Tensor  # (M, 32)
+    distortions: Distortions | None  # of the outliers
+
+    def add_styles(self, batch: Samples, positions: slice) -> Tensor:
+        return self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
+
+    def make_outliers(self, positions: slice) -> Tensor:
+        """Make those that belong to these images, so that ranks that share a batch share its outliers too."""
+        share, taken = self.config.outliers, range(positions.start, positions.stop, positions.step or 1)
+        rows = [int(position * share) for position in taken if int((position + 1) * share) > int(position * share)]
+        outliers = self.strokes.make_outliers(self.outliers[rows])
+        return outliers if self.distortions is None else self.distortions[rows](outliers)
+
+
+def _distortions(
+    config: TrainConfig, count: int, generator: torch.Generator, device: torch.device
+) -> Distortions | None:
+    distortions = draw_distortions(config, count, generator)
+    return None if distortions is None else distortions.to(device)
+
+
+def _draw_extras(
+    config: TrainConfig, strokes: Strokes | None, count: int, generator: torch.Generator
+) -> _Extras | None:
+    if strokes is None:
+        return None
+    device, outliers = strokes.ones.device, int(count * config.outliers)
+    for_styles = torch.rand(count, STYLE_DICE, generator=generator).to(device)
+    for_outliers = torch.rand(outliers, OUTLIER_DICE, generator=generator).to(device)
+    distortions = _distortions(config, outliers, generator, device)
+    return _Extras(strokes, config, for_styles, for_outliers, distortions)
+
+
+def _unsureness_loss(logits: Tensor) -> Tensor:
+    """Give the cross-entropy, (M,), of (M, 10) logits against all digits alike.
+
+    After Hendrycks, Mazeika and Dietterich, "Deep anomaly detection with outlier exposure", 2019.
+    """
+    return -logits.log_softmax(1).mean(1)
 
 
 def _precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:

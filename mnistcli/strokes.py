@@ -1,0 +1,203 @@
+"""What is put together from strokes: styles of digits that the data set hardly has, and shapes that are no digits.
+
+Each stroke is an upright one of the training images, laid along a segment, so that it looks like the data set's pen.
+All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, one row for each image.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnistcli.augment import SIDE
+from mnistcli.data import Samples
+
+STYLE_DICE, OUTLIER_DICE = 12, 32  # numbers in a row
+ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this length, and no wider
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """The training images that strokes and other shapes are made of."""
+
+    ones: Tensor  # (K, 1, 28, 28) uint8, upright
+    digits: Samples  # all
+
+    @classmethod
+    def of(cls, samples: Samples) -> "Strokes":
+        """Pick the upright ones out of training images; where there is none, any image stands for one."""
+        ones = samples.images[samples.labels == 1]
+        upright = ones[(ones > 60).any(2).sum((1, 2)) <= WIDEST_ONE_PX]  # columns that are inked
+        return cls(upright if len(upright) else samples.images[:1], samples)
+
+    def lay(self, segments: Tensor, dice: Tensor) -> Tensor:
+        """Lay a stroke along each segment.
+
+        Args:
+            segments: (N, K, 2, 2) float32, both ends, x and y in pixels from the image's centre.
+            dice: (N, 2), which one is the stroke, and how wide it comes out.
+
+        Returns:
+            (N, 1, 28, 28) float32, 0..255, all strokes of a row in one image.
+        """
+        count, strokes = segments.shape[:2]
+        if count == 0:
+            return self.ones.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
+        ones = self.ones[(dice[:, 0] * len(self.ones)).long()].float().repeat_interleave(strokes, 0)
+        wide = (0.8 + 0.45 * dice[:, 1]).repeat_interleave(strokes)
+        start, end = segments.flatten(0, 1).unbind(1)  # (N * K, 2)
+        span = end - start + torch.tensor([0, 1e-3], device=start.device)  # a point is drawn as a dot
+        distance = span.norm(dim=1)
+        cos, sin = (span / distance[:, None]).flip(1).unbind(1)  # of the turn from upright
+        middle_x, middle_y = ((start + end) / SIDE).unbind(1)  # half of it, in halves of a side
+        long = distance.clamp(min=2) / ONE_LENGTH_PX
+        across = torch.stack([cos, -sin, sin * middle_y - cos * middle_x], 1) / wide[:, None]
+        along = torch.stack([sin, cos, -sin * middle_x - cos * middle_y], 1) / long[:, None]
+        places = F.affine_grid(torch.stack([across, along], 1), [len(ones), 1, SIDE, SIDE], align_corners=False)
+        laid = F.grid_sample(ones, places, align_corners=False)
+        return laid.view(count, strokes, SIDE, SIDE).amax(1, keepdim=True)
+
+    def add_styles(self, images: Tensor, labels: Tensor, share: float, dice: Tensor) -> Tensor:
+        """Give some ones a flag and a foot, and some sevens a bar.
+
+        Args:
+            images: (N, 1, 28, 28) uint8 or float.
+            labels: (N,) int64.
+            share: of the ones and of the sevens, how many are changed, 0..1.
+            dice: (N, 12).
+
+        Returns:
+            (N, 1, 28, 28) float32, 0..255.
+        """
+        styled = images.float()
+        for digit, add in ((1, _flag_and_foot), (7, _bar)):
+            chosen = ((labels == digit) & (dice[:, 0] < share)).nonzero()[:, 0]
+            segments = add(styled[chosen, 0], dice[chosen])
+            styled[chosen] = torch.maximum(styled[chosen], self.lay(segments, dice[chosen, 1:3]))
+        return styled
+
+    def make_outliers(self, dice: Tensor) -> Tensor:
+        """Make images that show no digit, one for each row of (N, 32) dice: (N, 1, 28, 28) float32, 0..255."""
+        kind = dice[:, 0].view(-1, 1, 1, 1)
+        chosen = (dice[:, 1] * len(self.digits)).long()
+        digit, label = self.digits.images[chosen].float(), self.digits.labels[chosen]
+        other = self.digits.images[(dice[:, 2] * len(self.digits)).long()].float()
+        both = torch.maximum(digit, other)
+        looks_alike = ((label == 0) | (label == 1) | (label == 8)).view(-1, 1, 1, 1)  # however it is turned
+        turned = torch.where(looks_alike, both, _turn(digit, dice[:, 3]))
+        blob = F.max_pool2d(digit, 7, stride=1, padding=3)
+        halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
+        made = self.lay(_shapes(dice), dice[:, 4:6])
+        for highest, outlier in ((0.96, halves), (0.9, blob), (0.8, turned), (0.6, made)):
+            both = torch.where(kind < highest, outlier, both)
+        return both
+
+
+def _between(low: float, high: float, dice: Tensor) -> Tensor:
+    return low + (high - low) * dice
+
+
+def _turn(digit: Tensor, dice: Tensor) -> Tensor:
+    """Mirror a digit, or turn it a quarter either way."""
+    choice = dice.view(-1, 1, 1, 1)
+    quarter = torch.where(choice < 0.25, digit.transpose(2, 3).flip(2), digit.transpose(2, 3).flip(3))
+    return torch.where(choice < 0.5, quarter, digit.flip(3))
+
+
+def _flag_and_foot(ones: Tensor, dice: Tensor) -> Tensor:
+    """Give the segments, (N, 3, 2, 2), of a flag that may be bent and of a foot for (N, 28, 28) ones."""
+    top, bottom = _ends(ones)  # (N, 2)
+    stem = bottom - top
+    length = stem.norm(dim=1, keepdim=True).clamp(min=4)
+    angle = _between(math.radians(18), math.radians(52), dice[:, 3])
+    cos, sin = angle.cos(), angle.sin()
+    x, y = (stem / length).unbind(1)
+    down_left = torch.stack([x * cos - y * sin, x * sin + y * cos], 1)
+    bend = top + torch.stack([-_between(0, 3.5, dice[:, 4]), _between(0, 1, dice[:, 5])], 1) * (dice[:, 6:7] < 0.5)
+    tip = bend + down_left * length * _between(0.2, 0.75, dice[:, 7:8])
+    reach = _between(3, 7, dice[:, 8]) * (dice[:, 9] < 0.3)
+    side = torch.stack([reach, torch.zeros_like(reach)], 1)
+    ends = [(top, bend), (bend, tip), (bottom - side, bottom + side)]
+    return torch.stack([torch.stack(pair, 1) for pair in ends], 1)
+
+
+def _ends(ones: Tensor) -> tuple[Tensor, Tensor]:
+    """Find where the ink of (N, 28, 28) images begins and ends, (N, 2) each, x and y in pixels from the centre."""
+    is_inked = (ones > 100).any(2).float()
+    first, last = is_inked.argmax(1), SIDE - 1 - is_inked.flip(1).argmax(1)
+    return tuple(torch.stack([_middle_of_row(ones, row), row + 0.5 - SIDE / 2], 1) for row in (first, last))  # type: ignore[return-value]
+
+
+def _middle_of_row(images: Tensor, row: Tensor) -> Tensor:
+    """Give where the ink of one row of each of (N, 28, 28) images has its centre, in pixels from the image's."""
+    ink = images[torch.arange(len(images), device=images.device), row]  # (N, 28)
+    places = torch.arange(SIDE, device=images.device) + 0.5 - SIDE / 2
+    return (ink * places).sum(1) / ink.sum(1).clamp(min=1)
+
+
+def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
+    """Give the segment, (N, 1, 2, 2), of a bar across the stem of (N, 28, 28) sevens."""
+    row = _between(13, 17, dice[:, 3]).long()
+    middle = torch.stack([_middle_of_row(sevens, row), row + 0.5 - SIDE / 2], 1)
+    reach = _between(3, 6.5, dice[:, 4])
+    side = torch.stack([reach, reach * _between(-0.3, 0.2, dice[:, 5])], 1)
+    return torch.stack([middle - side, middle + side], 1)[:, None]
+
+
+def _shapes(dice: Tensor) -> Tensor:
+    """Give the segments, (N, 4, 2, 2), of letters' strokes and of scribbles."""
+    jitter = (dice[:, 16:32].view(-1, 4, 2, 2) - 0.5) * 4
+    families = torch.stack([_zigzag(dice, jitter), _cross(dice), _fork(dice, jitter), _scribble(dice)], 1)
+    # Zigzags lie (as w and n) or stand (as z), forks are y and v: most of what is written beside digits is letters.
+    family = torch.tensor([0, 0, 0, 1, 2, 2, 2, 3], device=dice.device)[(dice[:, 6] * 8).long()]
+    return families[torch.arange(len(dice), device=dice.device), family]
+
+
+def _zigzag(dice: Tensor, jitter: Tensor) -> Tensor:
+    strokes = 2 + (dice[:, 7] * 3).long()  # 2 to 4
+    is_standing = dice[:, 8] < 0.6
+    strokes = torch.where(is_standing, 3, strokes)
+    along, aside = _between(7, 10, dice[:, 9]), _between(5, 9, dice[:, 10])
+    side = torch.where((dice[:, 11] < 0.5) & ~is_standing, 1.0, -1.0)
+    corners = []
+    for number in range(5):
+        step = torch.full_like(strokes, number).minimum(strokes)  # what is too many stays at the last corner
+        swing = aside * side * (1 - 2 * (step % 2))
+        lying = torch.stack([along * (2 * step / strokes - 1), swing], 1)
+        standing = torch.stack([swing, along * torch.where(step < 2, -1.0, 1.0)], 1)
+        corners.append(torch.where(is_standing[:, None], standing, lying))
+    moved = torch.stack(corners, 1)  # (N, 5, 2)
+    moved[:, :4] += jitter[:, :, 0]
+    return torch.stack([moved[:, :-1], moved[:, 1:]], 2)
+
+
+def _cross(dice: Tensor) -> Tensor:
+    angle = math.pi / 2 * dice[:, 7]
+    centre = (dice[:, 8:10] - 0.5) * 6
+    arms = []
+    for number in range(2):
+        turned = angle + number * math.pi / 2 + _between(-0.35, 0.35, dice[:, 10 + number])
+        reach = _between(6, 10, dice[:, 12 + number])[:, None]
+        arm = torch.stack([turned.cos(), turned.sin()], 1) * reach
+        arms.append(torch.stack([centre - arm, centre + arm], 1))
+    return torch.stack(arms * 2, 1)
+
+
+def _fork(dice: Tensor, jitter: Tensor) -> Tensor:
+    centre = (dice[:, 7:9] - 0.5) * 5
+    upright = torch.where(dice[:, 9] < 0.75, 1.0, -1.0)
+    arms = []
+    for number, angle in enumerate((-2.2, -0.95, 1.9, 1.9)):  # two arms up and a tail, in radians from the right
+        turned = angle + _between(-0.5, 0.5, dice[:, 10]) + 0.1 * jitter[:, number, 1, 0]
+        reach = _between(6, 11, dice[:, 11 + number % 3])
+        arms.append(centre + torch.stack([turned.cos() * reach, turned.sin() * reach * upright], 1))
+    return torch.stack([torch.stack([centre, arm], 1) for arm in arms], 1)
+
+
+def _scribble(dice: Tensor) -> Tensor:
+    corners = (dice[:, 16:32].view(-1, 4, 2, 2) - 0.5) * 18
+    is_line = (dice[:, 7] < 0.5).view(-1, 1, 1)  # one line of four strokes, or four of their own
+    begin = torch.where(is_line, corners[:, :, 1].roll(1, 1), corners[:, :, 0])
+    return torch.stack([begin, corners[:, :, 1]], 2)

@@ -1,0 +1,74 @@
+"""Styles and shapes that are put together from strokes."""
+
+import pytest
+import torch
+
+from mnistcli.config import TrainConfig
+from mnistcli.data import Samples
+from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
+
+
+def make_stem() -> torch.Tensor:
+    stem = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    stem[..., 4:24, 13:15] = 255
+    return stem
+
+
+def make_strokes(label: int = 1) -> Strokes:
+    return Strokes.of(Samples(make_stem(), torch.tensor([label])))
+
+
+def dice(count: int, width: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_stroke_lies_along_its_segment() -> None:
+    laid = make_strokes().lay(torch.tensor([[[[-10.0, -2.0], [8.0, -2.0]]]]), torch.tensor([[0.0, 0.5]]))
+    rows, columns = (laid[0, 0] > 127).nonzero().unbind(1)
+    assert (columns.min() - 13.5, columns.max() - 13.5) == pytest.approx((-10, 8), abs=1)
+    assert rows.float().mean() - 13.5 == pytest.approx(-2, abs=0.6)
+    assert len(set(rows.tolist())) <= 3
+
+
+def test_strokes_of_one_image_do_not_reach_the_next() -> None:
+    segments = torch.tensor([[[[-8.0, 0.0], [8.0, 0.0]]], [[[0.0, -8.0], [0.0, 8.0]]]])
+    both, rolls = make_strokes().lay(segments, torch.full((2, 2), 0.5)), torch.full((1, 2), 0.5)
+    for row in range(2):
+        torch.testing.assert_close(both[row : row + 1], make_strokes().lay(segments[row : row + 1], rolls))
+
+
+def test_ones_get_their_flag_on_the_left_of_the_top_and_other_digits_stay() -> None:
+    images, labels = make_stem().repeat(3, 1, 1, 1), torch.tensor([1, 4, 1])
+    rolls = dice(3, STYLE_DICE)
+    rolls[:, 0] = torch.tensor([0.1, 0.1, 0.9])  # the last is not among the share
+    styled = make_strokes().add_styles(images, labels, 0.5, rolls)
+    assert torch.equal(styled[1:], images[1:].float())
+    added = ((styled[0, 0] > 127) & (images[0, 0] == 0)).nonzero()
+    assert len(added) > 5
+    assert (added[added[:, 0] < 20][:, 1] < 14).all()
+
+
+def test_sevens_get_a_bar_across_the_stem() -> None:
+    styled = make_strokes().add_styles(make_stem(), torch.tensor([7]), 1.0, dice(1, STYLE_DICE))
+    row = styled[0, 0, 10:21].amax(0) > 127
+    assert row[:13].any()
+    assert row[15:].any()
+
+
+def test_outliers_are_inked_and_all_different() -> None:
+    outliers = make_strokes().make_outliers(dice(300, OUTLIER_DICE))
+    assert outliers.shape == (300, 1, 28, 28)
+    assert 0 <= outliers.min() < outliers.max() < 255.01
+    inked = (outliers > 127).flatten(1).sum(1)
+    assert (inked > 8).all()
+    assert (inked < 600).all()
+    assert len({outlier.numpy().tobytes() for outlier in outliers}) > 150
+
+
+def test_an_image_stands_in_where_there_is_no_one() -> None:
+    assert make_strokes(label=5).make_outliers(dice(4, OUTLIER_DICE)).isfinite().all()
+
+
+def test_none_are_made_of_no_dice() -> None:
+    assert make_strokes().make_outliers(dice(0, OUTLIER_DICE)).shape == (0, 1, 28, 28)
+    assert TrainConfig().outliers == TrainConfig().styles == 0
