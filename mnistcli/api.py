@@ -1,21 +1,25 @@
 """What the commands do, as functions: the core modules put together, without printing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mnistcli.checkpoint import Weights, find_checkpoint, load
-from mnistcli.config import Device, TrainConfig
+from mnistcli.config import MIN_CONFIDENCE, Device, TrainConfig
 from mnistcli.data import Normalization, Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.errors import ImageError
+from mnistcli.glyphs import Grey
 from mnistcli.idx import raw_folder
-from mnistcli.images import Invert, load_image
+from mnistcli.images import Glyph, find_digit, read_picture
+from mnistcli.ink import Invert
 from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device
 from mnistcli.ranks import joined
@@ -23,7 +27,11 @@ from mnistcli.run import Finished, train_events
 from mnistcli.scoring import Evaluation, infer, score
 from mnistcli.sources import find_sources
 
-PICTURES_AT_ONCE = 64
+PICTURES_AT_ONCE = 256
+READERS = 4  # threads that read pictures: Pillow and OpenCV let others run while they work
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class TrainResult(NamedTuple):
@@ -104,6 +112,14 @@ class _Network:
         """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
         return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
 
+    def probabilities(self, images: Sequence[Grey], *, tta: bool) -> list[tuple[float, ...]]:
+        """Give those of the digits 0..9 for each of some (28, 28) images."""
+        if not images:
+            return []
+        # MPS has no float64, so probabilities are taken on the CPU.
+        logits = self.logits(torch.from_numpy(np.stack(images))[:, None], tta=tta).double()
+        return [tuple(row) for row in logits.softmax(1).tolist()]
+
 
 def _open_network(name: str | Path | None, weights: Weights, device: Device) -> _Network:
     checkpoint, target = load(find_checkpoint(name)), pick_device(device)
@@ -115,23 +131,29 @@ class Prediction:
     """What the network says of one picture, or why it could not be asked."""
 
     path: str
-    probabilities: tuple[float, ...] = ()  # of the digits 0..9, summing to 1; empty after an error
+    probabilities: tuple[float, ...] = ()  # of the digits 0..9, summing to 1; empty where there is no glyph
+    glyph: Glyph | None = None  # what the network saw, and where in the picture
+    min_confidence: float = 0.0  # below it, no digit is named
     error: str | None = None
 
     @property
-    def status(self) -> Literal["ok", "error"]:
-        """Tell whether there is an answer."""
-        return "error" if self.error else "ok"
+    def status(self) -> Literal["ok", "unsure", "blank", "error"]:
+        """Tell whether there is an answer, and if not, why."""
+        if self.error:
+            return "error"
+        if not self.probabilities:
+            return "blank"
+        return "ok" if max(self.probabilities) >= self.min_confidence else "unsure"
 
     @property
     def digit(self) -> int | None:
-        """Give the most probable digit."""
-        return None if self.error else self.top(1)[0][0]
+        """Give the most probable digit, if the network is sure enough of it."""
+        return self.top(1)[0][0] if self.status == "ok" else None
 
     @property
     def confidence(self) -> float | None:
-        """Give that digit's probability, 0..1."""
-        return None if self.error else self.top(1)[0][1]
+        """Give the most probable digit's probability, 0..1, sure or not."""
+        return max(self.probabilities, default=None)
 
     def top(self, count: int) -> list[tuple[int, float]]:
         """Give the most probable digits with their probabilities, in falling order."""
@@ -144,15 +166,19 @@ def predict(
     *,
     checkpoint: str | Path | None = None,
     invert: Invert = "auto",
+    min_confidence: float = MIN_CONFIDENCE,
+    tta: bool = False,
     device: Device = "auto",
     weights: Weights = "last",
 ) -> Iterator[Prediction]:
-    """Read pictures of one digit each, in order, a few dozen at a time.
+    """Read pictures of one digit each, in order, some hundreds at a time.
 
     Args:
         images: picture files, of any format that Pillow reads.
         checkpoint: the network to ask, as in `evaluate`.
-        invert: whether the pictures are dark on light; auto judges each by its border.
+        invert: whether the digits are darker than their paper; auto judges each by the picture.
+        min_confidence: below this probability no digit is named, 0..1.
+        tta: whether to look at each digit seven times, as `infer` describes.
         device: where to compute.
         weights: those after the last step, or the best epoch's.
 
@@ -164,26 +190,45 @@ def predict(
         ConfigError: the device is missing.
     """
     # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
-    return _predictions(_open_network(checkpoint, weights, device), iter(images), invert)
+    network = _open_network(checkpoint, weights, device)
+    return _predictions(network, iter(images), invert, min_confidence, tta)
 
 
-def _predictions(network: _Network, paths: Iterator[str | Path], invert: Invert) -> Iterator[Prediction]:
-    while group := list(islice(paths, PICTURES_AT_ONCE)):
-        loaded = [_load_or_error(Path(path), invert) for path in group]
-        images = [image for image in loaded if isinstance(image, Tensor)]
-        # MPS has no float64, so probabilities are taken on the CPU.
-        rows = network.logits(torch.stack(images)).double().softmax(1).tolist() if images else []
-        answers = iter(rows)
-        for path, image in zip(group, loaded, strict=True):
-            if isinstance(image, Tensor):
-                yield Prediction(str(path), tuple(next(answers)))
-            else:
-                yield Prediction(str(path), error=str(image))
+def _predictions(
+    network: _Network, paths: Iterator[str | Path], invert: Invert, min_confidence: float, tta: bool
+) -> Iterator[Prediction]:
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+
+        def read(group: Sequence[str | Path]) -> list[Future[Glyph | ImageError | None]]:
+            return [readers.submit(_find_or_error, Path(path), invert) for path in group]
+
+        groups = iter(lambda: list(islice(paths, PICTURES_AT_ONCE)), [])
+        for group, reading in _one_ahead(groups, read):
+            found = [future.result() for future in reading]
+            glyphs = [glyph for glyph in found if isinstance(glyph, Glyph)]
+            answers = iter(network.probabilities([glyph.image for glyph in glyphs], tta=tta))
+            for path, glyph in zip(group, found, strict=True):
+                if isinstance(glyph, Glyph):
+                    yield Prediction(str(path), next(answers), glyph, min_confidence)
+                else:
+                    yield Prediction(str(path), error=str(glyph) if glyph else None)
 
 
-def _load_or_error(path: Path, invert: Invert) -> Tensor | ImageError:
+def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tuple[_T, _R]]:
+    """Begin with each group while the one before it is still in use, so that reading overlaps the network."""
+    before = None
+    for group in groups:
+        begun = group, begin(group)
+        if before:
+            yield before
+        before = begun
+    if before:
+        yield before
+
+
+def _find_or_error(path: Path, invert: Invert) -> Glyph | ImageError | None:
     try:
-        return load_image(path, invert)
+        return find_digit(read_picture(path), invert)
     except ImageError as error:
         return error
 

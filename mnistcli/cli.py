@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import mnistcli
-from mnistcli.config import Device, Resolved, TrainConfig, choices, option_name, resolve, shipped_configs
+from mnistcli.config import (
+    MIN_CONFIDENCE,
+    Device,
+    Resolved,
+    TrainConfig,
+    choices,
+    option_name,
+    resolve,
+    shipped_configs,
+)
 from mnistcli.edge import EdgeGroup, launched_ranks
 from mnistcli.errors import DataError, ExitCode
 
@@ -63,6 +72,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+Tta = Annotated[
+    bool, typer.Option("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
+]
 WhichWeights = Annotated[
     Literal["last", "best"],
     typer.Option("--weights", help="The last weights, or those of the best epoch of a run with --val-size."),
@@ -211,6 +223,8 @@ def train(
     shear: Annotated[str | None, _key("shear")] = None,
     elastic_px: Annotated[str | None, _key("elastic_px")] = None,
     thickness: Annotated[str | None, _key("thickness")] = None,
+    styles: Annotated[str | None, _key("styles")] = None,
+    outliers: Annotated[str | None, _key("outliers")] = None,
     val_size: Annotated[str | None, _key("val_size")] = None,
     patience: Annotated[str | None, _key("patience")] = None,
     seed: Annotated[str | None, _key("seed")] = None,
@@ -292,9 +306,7 @@ def evaluate(
         typer.Option("--fail-under", min=0, max=1, help="Exit with 3 below this accuracy, 0 to 1."),
     ] = None,
     weights: WhichWeights = "last",
-    tta: Annotated[
-        bool, typer.Option("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
-    ] = False,
+    tta: Tta = False,
     device: DeviceName = "auto",
     data_dir: DataDir = Path("data"),
     no_download: NoDownload = False,
@@ -336,8 +348,12 @@ def predict(
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Candidates to show on a terminal.")] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],
-        typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the border."),
+        typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the picture."),
     ] = "auto",
+    min_confidence: Annotated[
+        float, typer.Option("--min-confidence", min=0, max=1, help="Name no digit that is less probable, 0 to 1.")
+    ] = MIN_CONFIDENCE,
+    tta: Tta = False,
     weights: WhichWeights = "last",
     device: DeviceName = "auto",
     as_json: AsJson = False,
@@ -351,7 +367,15 @@ def predict(
 
     report = Report(as_json=as_json, quiet=quiet)
     path = find_checkpoint(checkpoint)
-    answers = api.predict(images, checkpoint=path, invert=invert, device=device, weights=weights)
+    answers = api.predict(
+        images,
+        checkpoint=path,
+        invert=invert,
+        min_confidence=min_confidence,
+        tta=tta,
+        device=device,
+        weights=weights,
+    )
     report.weights(checkpoint_name(path), weights)
     failed = 0
     for answer in answers:

@@ -24,6 +24,8 @@ RESUMABLE_KEYS = PLACES | {"epochs", "patience"}
 
 PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
 
+MIN_CONFIDENCE = 0.5  # the probability from which on `predict` names a digit
+
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -64,6 +66,12 @@ class TrainConfig(BaseModel):
     elastic_px: float = Field(default=0.0, ge=0, le=28, description="Deviation of random elastic bends, pixels.")
     thickness: float = Field(
         default=0.0, ge=0, le=1, description="Largest random thickening and thinning of strokes; 1 is by a pixel."
+    )
+    styles: float = Field(
+        default=0.0, ge=0, le=1, description="Share of ones that get a flag or a foot, and of sevens that get a bar."
+    )
+    outliers: float = Field(
+        default=0.0, ge=0, le=1, description="Shapes that are no digits, for each image, to learn to be unsure of."
     )
     val_size: int = Field(default=0, ge=0, description="Training images held out to validate each epoch.")
     patience: int = Field(default=0, ge=0, description="Epochs without a better one to stop after; 0 never stops.")

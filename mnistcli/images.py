@@ -1,150 +1,146 @@
 """From a picture that a person has to the image that the network was trained on."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO
 
+import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from mnistcli.errors import ImageError
+from mnistcli.glyphs import SIZE_PX, Grey, draw, find_marks, pick_digit
+from mnistcli.ink import Ink, Invert, Pixels, find_ink, rim
 
-Invert = Literal["auto", "yes", "no"]
-Grey = NDArray[np.uint8]  # (height, width), 0..255
+WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 
-SIZE_PX = 28
-INK_SIZE_PX = 20  # the digit's longer side; LeCun et al. 1998 made the data set so, and centred it by its mass
-INK_THRESHOLD = 64  # of 255: fainter pixels are paper texture when the ink's extent is measured
-BLANK_CONTRAST = 16  # of 255: less between the darkest and the lightest pixel, and nothing is drawn
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 
 
-def load_image(path: Path, invert: Invert = "auto") -> Tensor:
-    """Read a picture of one digit as the data set would show it.
+@dataclass(frozen=True)
+class Picture:
+    """A picture, upright and opaque."""
 
-    A picture that is one of the data set's own making already, 28 x 28 and light on dark, passes bit for bit.
+    pixels: Pixels  # (H, W, 1) or (H, W, 3), at most 1,024 pixels a side
+    size: tuple[int, int]  # width and height that it had, in pixels
+    name: str  # for messages
+
+    def box(self, left: int, top: int, width: int, height: int) -> Box:
+        """Give a box in the pixels that the picture had."""
+        scale = max(self.size) / max(self.pixels.shape[:2])
+        return round(left * scale), round(top * scale), round(width * scale), round(height * scale)
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """A digit that was found in a picture."""
+
+    image: Grey  # (28, 28), 0 = paper, 255 = ink: what the network sees
+    box: Box
+
+
+def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
+    """Read a picture: its first frame, upright, laid on a background that contrasts with its ink, and not too large.
 
     Args:
-        path: any format that Pillow reads.
-        invert: whether the picture is dark on light and has to be inverted; auto judges by its border.
-
-    Returns:
-        (1, 28, 28) uint8, 0 = paper, 255 = ink.
-
-    Raises:
-        ImageError: the file is missing, is no picture, or shows nothing.
-    """
-    return torch.from_numpy(prepare(read_grey(path), invert, path))[None]
-
-
-def read_grey(path: Path) -> Grey:
-    """Read a picture upright, laid on white where it is transparent, in grey.
+        source: a file of any format that Pillow reads.
+        name: what messages call it; the path if None.
 
     Raises:
         ImageError: the file is missing or is no picture.
     """
+    name = name or str(source)
     try:
         # Pillow warns of what it can read all the same; what it cannot, it raises.
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
+            size = picture.size
+            if picture.mode in ("L", "RGB"):
+                picture.draft(picture.mode, (WORKING_PX, WORKING_PX))  # a JPEG file is decoded no larger than needed
             upright = ImageOps.exif_transpose(picture)
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                white = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(white, upright)
-            return _eight_bit(upright)
+            is_turned = upright.size != picture.size and upright.size == picture.size[::-1]
+            return Picture(_shrink(_opaque(upright)), size[::-1] if is_turned else size, name)
     except FileNotFoundError:
-        raise ImageError(f"no picture at {path}") from None
+        raise ImageError(f"no picture at {name}") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not a picture that can be read") from None
+        raise ImageError(f"{name} is not a picture that can be read") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{path} is too large a picture") from None
+        raise ImageError(f"{name} is too large a picture") from None
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror or error}") from None
+        raise ImageError(f"cannot read {name}: {error.strerror or error}") from None
     except Exception as error:  # its decoders trip over damaged bytes in ways of their own
-        raise ImageError(f"cannot read {path}: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise ImageError(f"cannot read {name}: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
-def _eight_bit(picture: Image.Image) -> Grey:
-    """Turn any kind of pixel into grey levels of 8 bits; Pillow would cut off the deeper kinds at 255."""
-    white = {"I": 65535.0, "F": 1.0}.get(picture.mode[0])  # 16-bit whole numbers and floats, by their usual ranges
-    if white is None:
-        return np.array(picture.convert("L"))
-    levels = np.clip(np.asarray(picture, np.float64) * (255 / white), 0, 255).round()
-    return levels.astype(np.uint8)
+def _opaque(picture: Image.Image) -> Pixels:
+    """Turn any kind of pixel into grey or RGB levels of 8 bits."""
+    if picture.has_transparency_data:
+        return _on_contrast(np.asarray(picture.convert("RGBA"), np.float32))
+    if picture.mode[0] in "IF":
+        return _eight_bit(np.asarray(picture, np.float64))[..., None]
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"))[..., None]
+    return np.asarray(picture.convert("RGB"))
 
 
-def prepare(grey: Grey, invert: Invert, path: Path) -> Grey:
-    """Turn a grey picture of any size into (28, 28) uint8, light ink on black paper.
+def _on_contrast(pixels: np.ndarray) -> Pixels:
+    """Lay (H, W, 4) RGBA on white where its ink is dark or nothing is quite transparent, on black where it is light."""
+    colours, cover = pixels[..., :3], pixels[..., 3:] / 255
+    ink = float((colours.mean(2, keepdims=True) * cover).sum() / max(float(cover.sum()), 1))  # 0..255
+    background = 0.0 if ink > 127 and float(cover.min()) < 0.5 else 255.0
+    opaque: Pixels = (colours * cover + background * (1 - cover)).round().astype(np.uint8)
+    return opaque
 
-    Raises:
-        ImageError: the picture shows nothing; `path` is only for its text.
+
+def _eight_bit(levels: np.ndarray) -> Grey:
+    """Scale whole numbers of more than 8 bits, and floats, by what they usually reach; Pillow would cut them off."""
+    highest = float(levels.max())
+    white = next((white for white in (1.0, 255.0, 65535.0) if highest <= white), highest)
+    scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
+    return scaled
+
+
+def _shrink(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    scale = WORKING_PX / max(height, width)
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1).astype(np.uint8)
+    is_grey = pixels.shape[2] == 3 and bool((pixels == pixels[..., :1]).all())
+    return pixels[..., :1] if is_grey else pixels
+
+
+def sample_of(pixels: Pixels) -> Grey | None:
+    """Give a picture that is one of the data set's own making already, bit for bit, or its negative; else None."""
+    if pixels.shape != (SIZE_PX, SIZE_PX, 1):
+        return None
+    for grey in (pixels[..., 0], 255 - pixels[..., 0]):
+        rows, columns = np.flatnonzero(grey.any(1)), np.flatnonzero(grey.any(0))
+        # All 70,000 have a longer side of 20 pixels, but for 16 of 19, and a rim that is black but for some pixels.
+        if np.median(rim(grey[..., None])) == 0 and rows.size and max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20):
+            return grey
+    return None
+
+
+def find_digit(picture: Picture, invert: Invert = "auto") -> Glyph | None:
+    """Find the digit in a picture of one, as the data set would show it; None where nothing stands out.
+
+    Args:
+        picture: of any size, ink and paper.
+        invert: whether the digit is darker than its paper; auto judges by the picture.
     """
-    if invert == "yes" or (invert == "auto" and is_dark_on_light(grey)):
-        grey = 255 - grey
-    if int(grey.max()) - int(grey.min()) < BLANK_CONTRAST:
-        raise ImageError(f"{path} is blank: nothing on it stands out")
-    if is_mnist_like(grey):
-        return grey
-    ink = fit(crop_to_ink(stretch(grey)))
-    if not ink.any():  # a few lone pixels, far apart, average out to nothing
-        raise ImageError(f"{path} is blank: nothing on it is left at {INK_SIZE_PX} pixels")
-    return centre_by_mass(ink)
+    sample = sample_of(picture.pixels)
+    if sample is not None:
+        return Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
+    ink = find_ink(picture.pixels, invert)
+    return None if ink is None else _one_glyph(picture, ink)
 
 
-def border(grey: Grey) -> Grey:
-    """Give the outermost pixels, (M,) uint8."""
-    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-
-
-def is_dark_on_light(grey: Grey) -> bool:
-    """Judge by the border, which is paper nearly everywhere in a picture of one digit."""
-    return float(np.median(border(grey))) > 127
-
-
-def is_mnist_like(grey: Grey) -> bool:
-    """Tell whether a picture has the data set's size and black rim."""
-    return grey.shape == (SIZE_PX, SIZE_PX) and float(np.median(border(grey))) == 0
-
-
-def stretch(grey: Grey) -> Grey:
-    """Spread the greys between paper, the border's median, and the lightest ink over 0..255."""
-    paper, ink = float(np.median(border(grey))), float(grey.max())
-    if ink <= paper:
-        paper = float(grey.min())
-    stretched: Grey = np.clip((grey - paper) * (255 / (ink - paper)), 0, 255).round().astype(np.uint8)
-    return stretched
-
-
-def crop_to_ink(grey: Grey) -> Grey:
-    """Cut away the rows and columns around the ink."""
-    rows, columns = np.nonzero(grey >= INK_THRESHOLD)
-    return grey[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-
-
-def fit(ink: Grey) -> Grey:
-    """Scale the ink so that its longer side is 20 pixels, its shape kept, with area averaging."""
-    height, width = ink.shape
-    scale = INK_SIZE_PX / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    resample = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return np.array(Image.fromarray(ink).resize(size, resample))
-
-
-def centre_by_mass(ink: Grey) -> Grey:
-    """Place the ink in 28 x 28 so that its centre of mass is at the centre, as near as whole pixels allow."""
-    canvas: Grey = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
-    top = _offset(ink.sum(1, dtype=np.float64))
-    left = _offset(ink.sum(0, dtype=np.float64))
-    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
-    return canvas
-
-
-def _offset(mass: NDArray[np.float64]) -> int:
-    """Say where a profile of at most 20 values begins when its centre of mass lies at pixel 14 of 28.
-
-    Pixel 14, counted from 0, is where the data set has it: 14.00 +- 0.29 over the training images, down and across.
-    """
-    centre = float(mass @ np.arange(len(mass)) / mass.sum())
-    return int(np.clip(round(SIZE_PX / 2 - centre), 0, SIZE_PX - len(mass)))
+def _one_glyph(picture: Picture, ink: Ink) -> Glyph | None:
+    marks = find_marks(ink)
+    if not marks.area.any():
+        return None
+    mask = np.isin(marks.labels, pick_digit(marks))
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    box = picture.box(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    return Glyph(draw(ink, mask), box)

@@ -271,15 +271,22 @@ class Report:
                 weights=weights,
                 **({"error": answer.error} if answer.error else {}),
             )
-        elif self.to_person and not answer.error:
-            self.draw(printable(answer.path), *self._candidates(answer.top(top_k)))
-        elif not answer.error:
-            self.answer(f"{printable(answer.path)}\t{answer.digit}\t{answer.confidence:.4f}")
+        elif answer.error:
+            return
+        elif not self.to_person:
+            digit = "?" if answer.digit is None else answer.digit
+            self.answer(f"{printable(answer.path)}\t{digit}\t{answer.confidence or 0:.4f}")
+        elif answer.status == "blank":
+            self.draw(printable(answer.path), Text("  ?  blank: nothing stands out"))
+        else:
+            self.draw(printable(answer.path), *self._candidates(answer.top(top_k), is_sure=answer.status == "ok"))
 
-    def _candidates(self, ranked: list[tuple[int, float]]) -> list[Text]:
+    def _candidates(self, ranked: list[tuple[int, float]], *, is_sure: bool) -> list[Text]:
         block = "█" if self.out.encoding.startswith("utf") else "#"
         bars = [(digit, block * round(share * BAR_WIDTH), share) for digit, share in ranked]
         lines = [Text(f"  {digit}  {bar:<{BAR_WIDTH}}  {share:7.2%}") for digit, bar, share in bars]
+        if not is_sure:
+            return [Text("  ?  unsure: this may be no digit"), *lines]
         lines[0].stylize("bold")
         return lines
 

@@ -80,6 +80,7 @@ def test_training_leaves_the_callers_generator_alone(make_config: MakeConfig) ->
         {"model": "strided", "ema_decay": 0.9, "val_size": 50},
         {"precision": "bf16", "label_smoothing": 0.1},
         {"shift_px": 2, "rotation_degrees": 10, "scale": 0.1, "shear": 0.1, "elastic_px": 1, "thickness": 0.5},
+        {"styles": 0.5, "outliers": 0.3, "shift_px": 1},
     ],
 )
 def test_two_epochs_are_one_and_a_resumed_one(make_config: MakeConfig, tmp_path: Path, keys: dict[str, object]) -> None:
@@ -328,7 +329,7 @@ def test_a_diverged_run_is_not_saved_when_it_is_stopped(make_config: MakeConfig)
 
 
 @pytest.mark.parametrize(
-    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try --lr 0.1"), (3.0, "too high; try --lr 0.01")]
+    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try --lr 0.1"), (1.0, "too high; try --lr 0.01")]
 )
 def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, lr: float, cause: str) -> None:
     *_, last = train_events(make_config(lr=lr, batch_size=4))

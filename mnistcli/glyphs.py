@@ -1,0 +1,145 @@
+"""From ink to an image as the data set would show it: the digit's marks, their stroke's weight, their place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.ink import Boxes, Ink, Mask, Plane, touches_rim
+
+Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
+
+SIZE_PX = 28
+INK_SIZE_PX = 20  # the digit's longer side; LeCun et al. 1998 made the data set so, and centred it by its mass
+# Strokes of the training images are 2 to 4 pixels wide; thinner ones are thickened, wider ones thinned.
+THINNEST_PX, WIDEST_PX = 1.9, 5.0
+DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
+
+FAINT_SHARE = 0.35  # of the threshold: as faint ink still belongs to a mark that has full ink elsewhere
+SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
+GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Connected ink: each mark a number from 1 on."""
+
+    labels: NDArray[Any]  # (H, W) int32, 0 = paper
+    boxes: Boxes  # (N + 1, 5)
+    area: NDArray[np.int64]  # (N + 1,), pixels of full ink; 0 for the paper and for what is faint throughout
+
+    @property
+    def size(self) -> NDArray[np.int32]:
+        """Give the longer side of each mark's box, (N + 1,)."""
+        size: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
+        return size
+
+
+def find_marks(ink: Ink) -> Marks:
+    """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986)."""
+    faint = max(ink.threshold * FAINT_SHARE, 4 * ink.noise)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats((ink.strength > faint).astype(np.uint8), connectivity=8)
+    area = np.bincount(labels[ink.strength > ink.threshold], minlength=count)
+    area[0] = 0
+    return Marks(labels, boxes, area)
+
+
+def pick_digit(marks: Marks) -> list[int]:
+    """Tell which marks are the digit of a picture of one: the main mark, and its parts that do not touch it.
+
+    The main mark is large, near the middle, and does not hang on the rim as a neighbour does that was cut off.
+    """
+    height, width = marks.labels.shape
+    left, top, wide, high = marks.boxes[:, :4].T
+    hangs = touches_rim(marks.boxes, marks.labels.shape)
+    off_centre = np.hypot((left + wide / 2) / width - 0.5, (top + high / 2) / height - 0.5)  # 0..0.7
+    frames = (wide == width) & (high == height)
+    weight = np.sqrt(marks.area * marks.size) * np.where(frames, 0.03, np.where(hangs, 0.35, 1)) * (1 - off_centre / 2)
+    main = int(weight.argmax())
+    size = marks.size[main]
+    gap_x = np.maximum(left - (left + wide)[main], left[main] - (left + wide))
+    gap_y = np.maximum(top - (top + high)[main], top[main] - (top + high))
+    is_part = (
+        (marks.size > SPECK_SIZE * size)
+        & (marks.area > SPECK_AREA * marks.area[main])
+        & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
+        & (~hangs | hangs[main])
+    )
+    is_part[main] = True
+    return [int(mark) for mark in np.flatnonzero(is_part)]
+
+
+def draw(ink: Ink, mask: Mask) -> Grey:
+    """Draw the ink under a mask as the data set shows a digit: (28, 28), its stroke, size and place like there."""
+    return place(shrink(correct_stroke(cut(ink, mask))))
+
+
+def cut(ink: Ink, mask: Mask) -> Plane:
+    """Cut out the ink under a mask: (H, W), 0..1, at a size at which its stroke can be corrected, with a rim."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    paper = ink.threshold / 2
+    covered: Plane = np.clip((ink.strength[window] - paper) / (1 - paper), 0, 1)
+    covered *= cv2.dilate(mask[window].astype(np.float32), np.ones((3, 3), np.uint8))
+    covered = cv2.copyMakeBorder(covered, 3, 3, 3, 3, cv2.BORDER_CONSTANT)
+    longest = max(covered.shape)
+    scale = min(max(DRAWN_PX[0] / longest, 1), DRAWN_PX[1] / longest)
+    if scale == 1:
+        return covered
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC if scale < 4 else cv2.INTER_LINEAR
+    return np.clip(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how), 0, 1)
+
+
+def stroke_width(mask: Mask) -> float:
+    """Measure a stroke, in pixels: twice the distance of its middle line from the paper, the median along it."""
+    distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)
+    is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
+    return 2 * float(np.median(distance[is_ridge])) - 0.5
+
+
+def correct_stroke(covered: Plane) -> Plane:
+    """Thicken or thin a stroke that would come out thinner or wider than the data set's."""
+    mask = covered > 0.5 * covered.max()
+    side = max(np.ptp(np.flatnonzero(mask.any(1))), np.ptp(np.flatnonzero(mask.any(0)))) + 1
+    unit = side / INK_SIZE_PX  # pixels here in one of the result's
+    width = stroke_width(mask) / unit
+    change = np.clip(width, THINNEST_PX, WIDEST_PX) - width
+    reach = round(abs(change) * unit) + 1
+    if reach == 1:
+        return covered
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    if change < 0:
+        return cv2.erode(covered, brush)
+    return cv2.dilate(cv2.copyMakeBorder(covered, *(reach,) * 4, cv2.BORDER_CONSTANT), brush)
+
+
+def shrink(covered: Plane) -> Plane:
+    """Scale ink so that its longer side is 20 pixels, its shape kept, with area averaging: (H, W), 0..255."""
+    mask = covered > 0.4 * covered.max()
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    ink = covered[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = INK_SIZE_PX / max(ink.shape)
+    size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
+    small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])
+    full: Plane = np.clip(small * (267 / max(float(small.max()), 0.6)), 0, 255)  # as the data set's strokes are inside
+    return full
+
+
+def place(ink: Plane) -> Grey:
+    """Place ink in 28 x 28 so that its centre of mass is at the centre, as near as whole pixels allow."""
+    height, width = ink.shape
+    top, left = _offset(ink.sum(1, dtype=np.float64)), _offset(ink.sum(0, dtype=np.float64))
+    canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    canvas[top : top + height, left : left + width] = ink.round()
+    return canvas
+
+
+def _offset(mass: NDArray[np.float64]) -> int:
+    """Say where a profile of at most 20 values begins when its centre of mass lies at pixel 14 of 28.
+
+    Pixel 14, counted from 0, is where the data set has it: 14.00 +- 0.29 over the training images, down and across.
+    """
+    centre = float(mass @ np.arange(len(mass)) / mass.sum())
+    return int(np.clip(round(SIZE_PX / 2 - centre), 0, SIZE_PX - len(mass)))

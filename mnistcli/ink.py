@@ -1,0 +1,229 @@
+"""Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Invert = Literal["auto", "yes", "no"]
+Pixels = NDArray[np.uint8]  # (H, W, C), C = 1 or 3
+# OpenCV leaves open what its results hold.
+Image = NDArray[Any]  # (H, W, C) float32, 0..255
+Plane = NDArray[Any]  # (H, W) float32
+Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area; row 0 is the paper
+Mask = NDArray[np.bool_]  # (H, W)
+
+FLAT_LEVELS = 3.0  # of 255: a rim that varies by less was drawn, not photographed
+MIN_CONTRAST = 10.0  # of 255: less is no ink
+NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
+SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
+WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelope` sees past
+SHADOW_SHARE = 0.08  # of the picture: as much dark at its rim may be a shadow
+
+
+@dataclass(frozen=True)
+class Ink:
+    """A picture as ink on paper."""
+
+    strength: Plane  # 0 = paper, about 1 = ink
+    threshold: float  # the strength from which on a place is surely inked
+    noise: float  # the strength that empty paper may have
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What stands out from an estimate of the paper."""
+
+    paper: Image
+    contrast: Plane  # 0..255
+    threshold: float
+    noise: float
+
+    @property
+    def mask(self) -> Mask:
+        return self.contrast > self.threshold
+
+
+def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
+    """Tell ink from paper.
+
+    Ink is what differs from the paper, in whatever direction of colour; the paper is what lies along the picture's rim
+    and goes on smoothly from there. After Gatos, Pratikakis and Perantonis, "Adaptive degraded document image
+    binarization", 2006, the paper under the ink is interpolated from the paper around it.
+
+    Args:
+        pixels: (H, W, 1) grey or (H, W, 3) RGB.
+        invert: `yes` takes only what is darker than the paper for ink, `no` only what is lighter, auto either.
+
+    Returns:
+        The ink, or None where nothing stands out.
+    """
+    image = pixels.astype(np.float32)
+    if invert != "auto":
+        image = image.mean(2, keepdims=True)
+        image = 255 - image if invert == "yes" else image  # light ink on dark paper
+    layer = _separate(image, _surface(image, is_signed=invert != "auto"), is_signed=invert != "auto")
+    if layer is None:
+        return None
+    if layer.mask.mean() > 0.6:  # a frame along the rim was taken for the paper
+        inside = np.median(image[layer.mask], axis=0)
+        layer = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto") or layer
+    elif np.ptp(layer.paper) > 0:
+        layer = _in_uneven_light(image, layer, is_signed=invert != "auto") or layer
+    return _along_its_colour(image, layer)
+
+
+def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
+    """Measure ink in the direction in which it differs from the paper: what differs otherwise is none."""
+    difference = image - layer.paper
+    direction = difference[layer.mask].mean(0)  # (C,)
+    length = float(np.linalg.norm(direction))
+    if length < 1:
+        return None
+    contrast = np.maximum(cv2.transform(difference, (direction / length)[None]), 0) / _norm_scale(image)
+    settled = _settle(layer.paper, contrast.reshape(image.shape[:2]))
+    if settled is None:
+        return None
+    full = float(np.percentile(settled.contrast[settled.mask], 70))
+    return Ink(settled.contrast / full, settled.threshold / full, settled.noise / full)
+
+
+def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:
+    difference = image - paper
+    contrast = difference[..., 0] if is_signed else cv2.sqrt(np.square(difference).sum(2)) / _norm_scale(image)
+    return _settle(paper, np.maximum(contrast, 0).reshape(image.shape[:2]))
+
+
+def _norm_scale(image: Image) -> float:
+    """Bring the distance of two colours to about 0..255."""
+    return 1.0 if image.shape[2] == 1 else 1.5**0.5
+
+
+def _settle(paper: Image, contrast: Plane) -> _Layer | None:
+    """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise."""
+    levels = np.clip(contrast, 0, 255).astype(np.uint8)
+    otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
+    counts = np.bincount(levels.ravel(), minlength=256)
+    # The median of a normal deviate's size is 0.6745 of its standard deviation.
+    noise = 1.4826 * float(_quantile(counts, 0.5, 0, max(int(otsu), 1)))
+    least = max(NOISES * noise, MIN_CONTRAST)
+    if counts[int(least) + 1 :].sum() < 4:
+        return None
+    threshold = max(least, 0.45 * _quantile(counts, 0.9, int(least) + 1, 255))
+    return _Layer(paper, contrast, threshold, noise)
+
+
+def _quantile(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
+    """Give the quantile of the levels from `lowest` to `highest`, of how many of each there are."""
+    summed = counts[lowest : highest + 1].cumsum()
+    return lowest + int(np.searchsorted(summed, share * summed[-1]))
+
+
+def _resize(image: Image, width: int, height: int, how: int = cv2.INTER_AREA) -> Image:
+    return cv2.resize(image, (width, height), interpolation=how).reshape(height, width, -1)
+
+
+def _shrunk_size(image: Image, longest: int) -> tuple[int, int]:
+    """Give the width and height that a picture has when its longer side is `longest`, or less already."""
+    height, width = image.shape[:2]
+    scale = min(1, longest / max(height, width))
+    return max(3, round(width * scale)), max(3, round(height * scale))
+
+
+def rim(image: NDArray[Any]) -> NDArray[Any]:
+    """Give the outermost pixels, (M, C), of (H, W, C)."""
+    return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+
+
+def _surface(image: Image, *, is_signed: bool) -> Image:
+    """Estimate the paper as a constant where the rim is one, else as a quadratic surface that fits the most of it."""
+    edge = rim(image)
+    colour = np.median(edge, axis=0)
+    if np.quantile(np.abs(edge - colour).max(1), 0.8) <= FLAT_LEVELS and not is_signed:
+        return np.broadcast_to(colour, image.shape)
+    if is_signed:  # paper is the darker side
+        otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+        colour = np.median(image[image[..., 0] <= otsu], axis=0)
+    height, width = image.shape[:2]
+    small = _resize(image, *_shrunk_size(image, SURFACE_PX))
+    rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)
+    terms = np.stack([np.ones_like(rows), rows, columns, rows**2, rows * columns, columns**2], 1).astype(np.float32)
+    values = small.reshape(len(terms), -1)
+    taken = np.abs(values - colour).max(1) < 60  # of 255
+    if not is_signed:
+        taken &= (np.abs(rows) > 0.88) | (np.abs(columns) > 0.88)
+    for count in (3, 3, 6, 6, 6, 6):  # a plane first; then what it explains decides what is fitted next
+        if taken.sum() < 12:
+            return np.broadcast_to(colour, image.shape)
+        factors = np.linalg.lstsq(terms[taken, :count], values[taken], rcond=None)[0]
+        off = np.abs(values - terms[:, :count] @ factors).max(1)
+        taken = off < 3 * (1.4826 * np.median(off[taken]) + 2) + (6 if count == 3 else 0)
+    surface = (terms @ factors).reshape(*small.shape[:2], -1).astype(np.float32)
+    return np.clip(_resize(surface, width, height, cv2.INTER_LINEAR), 0, 255)
+
+
+def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
+    """Estimate the paper of a photograph again, from what the first estimate left of it."""
+    better = _separate(image, _refine(image, layer), is_signed=is_signed)
+    if better is None or not _has_dark_rim(better.mask):
+        return better
+    shaded = _separate(image, _envelope(image), is_signed=is_signed)
+    # A shadow's edge is soft where a stroke's is sharp.
+    return shaded if shaded is not None and _sharpness(shaded) > 1.1 * _sharpness(better) else better
+
+
+def _refine(image: Image, layer: _Layer) -> Image:
+    """Smooth what the paper's estimate is wrong by where there is no ink, and so also under the ink."""
+    height, width = image.shape[:2]
+    size = _shrunk_size(image, REFINED_PX)
+    reach = max(3, int(0.02 * max(height, width)) | 1)
+    free = 1 - cv2.dilate(layer.mask.astype(np.float32), np.ones((reach, reach), np.uint8))
+    smooth = 0.06 * max(size)
+    wrong, weight = (
+        cv2.GaussianBlur(_resize(plane, *size), (0, 0), smooth, borderType=cv2.BORDER_REFLECT).reshape(*size[::-1], -1)
+        for plane in ((image - layer.paper) * free[..., None], free)
+    )
+    return layer.paper + _resize((wrong / (weight + 0.02)).astype(np.float32), width, height, cv2.INTER_LINEAR)
+
+
+def _envelope(image: Image) -> Image:
+    """Estimate the paper, shadows and all, as what is left when all strokes are closed over.
+
+    Morphological closing takes away what is dark and narrow, opening what is light and narrow; strokes are whichever
+    of the two there is more of.
+    """
+    height, width = image.shape[:2]
+    small = cv2.GaussianBlur(_resize(image, *_shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
+    side = max(small.shape[:2])
+    grey = small.reshape(*small.shape[:2], -1).mean(2)
+    narrow, wide = (np.ones((int(side * share) | 1,) * 2, np.uint8) for share in (WIDEST_STROKE / 2, WIDEST_STROKE))
+    dark, light = (
+        np.quantile(cv2.morphologyEx(grey, hat, narrow), 0.99) for hat in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)
+    )
+    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE if dark >= light else cv2.MORPH_OPEN, wide)
+    return _resize(cv2.GaussianBlur(closed, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
+
+
+def _has_dark_rim(mask: Mask) -> bool:
+    """Tell whether a large part of what stands out hangs on the rim, as a shadow does."""
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    hanging = touches_rim(boxes, mask.shape)
+    hanging[0] = False  # the paper
+    return bool(boxes[hanging, cv2.CC_STAT_AREA].sum() > SHADOW_SHARE * mask.size)
+
+
+def touches_rim(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
+    """Tell which of (N, 5) boxes, as OpenCV gives them, touch the rim of a picture of (height, width)."""
+    left, top, width, height = boxes[:, :4].T
+    touching: Mask = (left == 0) | (top == 0) | (left + width == shape[1]) | (top + height == shape[0])
+    return touching
+
+
+def _sharpness(layer: _Layer) -> float:
+    """Give how steeply contrast rises at the edges of what stands out, as a share of its contrast a pixel."""
+    mask = layer.mask
+    edges = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / 8 for order in ((1, 0), (0, 1))]
+    return float(np.hypot(*slopes).mean() / layer.contrast[mask].mean())

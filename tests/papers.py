@@ -1,0 +1,129 @@
+"""Made pictures: data set digits drawn with ink on paper, photographed, scanned or saved, all from a seed."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Grey = NDArray[np.uint8]  # (H, W)
+Photo = NDArray[Any]  # (420, 360, 3) float32, 0..255
+Cover = NDArray[Any]  # (420, 360) float32, how much ink covers of each place, 0..1
+Random = np.random.Generator
+
+DIGIT_PX = 280  # a 28 x 28 image at ten times its size
+PAGE_PX = (420, 360)  # height and width; the digit lies somewhere on it
+
+
+def ink_of(digit: Grey, random: Random) -> Cover:
+    """Lay a (28, 28) digit, ten times enlarged and a little tilted, anywhere on a page: (420, 360), 0..1."""
+    height, width = PAGE_PX
+    angle = random.uniform(-5, 5)
+    turn = cv2.getRotationMatrix2D((14.0, 14.0), angle, DIGIT_PX / 28)
+    turn[0, 2] += random.uniform(0, width - DIGIT_PX) + DIGIT_PX / 2 - 14
+    turn[1, 2] += random.uniform(0, height - DIGIT_PX) + DIGIT_PX / 2 - 14
+    page = cv2.warpAffine(digit.astype(np.float32) / 255, turn, (width, height), flags=cv2.INTER_CUBIC)
+    cover: Cover = np.clip((page - 0.35) / 0.3, 0, 1)  # a pen's edge is sharper than an enlarged pixel's
+    return cover
+
+
+def write(paper: Photo, ink: Cover, colour: tuple[int, int, int]) -> Photo:
+    """Put ink of an RGB colour on paper."""
+    cover = ink[..., None]
+    written: Photo = paper * (1 - cover) + np.array(colour, np.float32) * cover
+    return written
+
+
+def sheet(colour: tuple[int, int, int]) -> Photo:
+    """Make empty paper of an RGB colour."""
+    return np.full((*PAGE_PX, 3), colour, np.float32)
+
+
+def plain(ink: Cover, random: Random) -> Photo:
+    """Black on white, as drawn with a mouse."""
+    return write(sheet((255, 255, 255)), ink, (0, 0, 0))
+
+
+def blackboard(ink: Cover, random: Random) -> Photo:
+    """Chalk on a dark board, with its grain."""
+    return grain(write(sheet((40, 48, 44)), ink, (225, 225, 215)), random, 6)
+
+
+def coloured(ink: Cover, random: Random) -> Photo:
+    """Red pen on yellow paper: nearly the same grey."""
+    return grain(write(sheet((235, 215, 110)), ink, (200, 40, 50)), random, 4)
+
+
+def photographed(ink: Cover, random: Random) -> Photo:
+    """A blue pen on paper that the lamp lights from one side."""
+    page = grain(write(sheet((225, 222, 214)), ink, (40, 50, 120)), random, 5)
+    return light(page, random)
+
+
+def shaded(ink: Cover, random: Random) -> Photo:
+    """A dark pen on paper with the edge of a shadow across it."""
+    page = grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+    rows, columns = np.mgrid[: PAGE_PX[0], : PAGE_PX[1]]
+    angle, place = random.uniform(0, 2 * np.pi), random.uniform(-80, 80)
+    across = (columns - PAGE_PX[1] / 2) * np.cos(angle) + (rows - PAGE_PX[0] / 2) * np.sin(angle) - place
+    shade = 0.62 + 0.38 / (1 + np.exp(-across / 12))
+    lit: Photo = page * shade[..., None].astype(np.float32)
+    return lit
+
+
+def ruled(ink: Cover, random: Random) -> Photo:
+    """A black pen on lined paper."""
+    page = sheet((245, 244, 238))
+    first, gap = int(random.integers(20, 60)), int(random.integers(48, 64))
+    for row in range(first, PAGE_PX[0], gap):
+        page[row : row + 2] = (120, 145, 195)
+    return grain(write(page, ink, (30, 30, 35)), random, 4)
+
+
+def squared(ink: Cover, random: Random) -> Photo:
+    """A blue pen on squared paper."""
+    page, gap = sheet((246, 246, 242)), int(random.integers(38, 52))
+    page[int(random.integers(gap)) :: gap] = (140, 160, 200)
+    page[:, int(random.integers(gap)) :: gap] = (140, 160, 200)
+    return grain(write(page, ink, (30, 40, 130)), random, 4)
+
+
+def pencil(ink: Cover, random: Random) -> Photo:
+    """Faint grey on white, with specks of dirt."""
+    page = sheet((238, 238, 236))
+    for _ in range(8):
+        cv2.circle(page, (int(random.integers(PAGE_PX[1])), int(random.integers(PAGE_PX[0]))), 2, (110, 110, 110), -1)
+    return grain(write(page, ink, (150, 150, 152)), random, 6)
+
+
+def light(page: Photo, random: Random) -> Photo:
+    """Light a page from one side, to about half at the other."""
+    rows, columns = np.mgrid[-1 : 1 : PAGE_PX[0] * 1j, -1 : 1 : PAGE_PX[1] * 1j]
+    angle = random.uniform(0, 2 * np.pi)
+    shade = 0.76 + 0.17 * (columns * np.cos(angle) + rows * np.sin(angle))
+    lit: Photo = page * shade[..., None].astype(np.float32)
+    return lit
+
+
+def grain(page: Photo, random: Random, amount: float) -> Photo:
+    """Add the paper's and the camera's noise; `amount` is its standard deviation in grey levels."""
+    coarse = cv2.resize(random.normal(0, 1, (PAGE_PX[0] // 3, PAGE_PX[1] // 3)), PAGE_PX[::-1])
+    fine = random.normal(0, 1, PAGE_PX)
+    grainy: Photo = page + ((coarse + fine) * amount / 2)[..., None]
+    return grainy
+
+
+PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
+    paper.__name__: paper for paper in (plain, blackboard, coloured, photographed, shaded, ruled, squared, pencil)
+}
+
+
+def draw(paper: str, digit: Grey, random: Random) -> Image.Image:
+    """Draw a (28, 28) data set digit, light on dark, on a paper of `PAPERS`, and save it as a camera would."""
+    page = np.clip(PAPERS[paper](ink_of(digit, random), random), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(page).save(file, "JPEG", quality=int(random.integers(60, 90)))
+    return Image.open(file)
