@@ -7,9 +7,10 @@ used, so that `import mnistcli` and `mnistcli --help` do not wait for torch.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnistcli.api import Prediction, TrainResult, download_mnist, evaluate, predict, train
+    from mnistcli.api import TrainResult, download_mnist, evaluate, train
     from mnistcli.config import TrainConfig
     from mnistcli.errors import MnistCliError
+    from mnistcli.reading import Prediction, predict
     from mnistcli.run import train_events
     from mnistcli.scoring import Evaluation
 
@@ -29,7 +30,14 @@ __all__ = [
     "train_events",
 ]
 
-_HOMES = {"Evaluation": "scoring", "MnistCliError": "errors", "TrainConfig": "config", "train_events": "run"}
+_HOMES = {
+    "Evaluation": "scoring",
+    "MnistCliError": "errors",
+    "Prediction": "reading",
+    "TrainConfig": "config",
+    "predict": "reading",
+    "train_events": "run",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -361,13 +361,13 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Read pictures of digits: which one each shows, how sure that is, and the runners-up."""
-    from mnistcli import api
+    from mnistcli import reading
     from mnistcli.checkpoint import checkpoint_name, find_checkpoint
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
     path = find_checkpoint(checkpoint)
-    answers = api.predict(
+    answers = reading.predict(
         images,
         checkpoint=path,
         invert=invert,

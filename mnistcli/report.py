@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mnistcli import download
-    from mnistcli.api import Prediction
     from mnistcli.data import Samples
+    from mnistcli.reading import Prediction
     from mnistcli.run import TrainEvent
     from mnistcli.scoring import Evaluation
 
