@@ -80,8 +80,8 @@ def cut(ink: Ink, mask: Mask) -> Plane:
     """Cut out the ink under a mask: (H, W), 0..1, at a size at which its stroke can be corrected, with a rim."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    paper = ink.threshold / 2
-    covered: Plane = np.clip((ink.strength[window] - paper) / (1 - paper), 0, 1)
+    faint = ink.threshold * FAINT_SHARE  # what is surely ink is full: a pen that skips leaves no gap
+    covered: Plane = np.clip((ink.strength[window] - faint) / (ink.threshold - faint), 0, 1)
     covered *= cv2.dilate(mask[window].astype(np.float32), np.ones((3, 3), np.uint8))
     covered = cv2.copyMakeBorder(covered, 3, 3, 3, 3, cv2.BORDER_CONSTANT)
     longest = max(covered.shape)

@@ -22,7 +22,6 @@ from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
 
-OUTLIER_WEIGHT = 0.15  # of a shape that is no digit, in the loss; a digit's is 1
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 
@@ -198,7 +197,7 @@ class _Fit:
         logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
         loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
         if len(of_outliers):
-            loss = loss + OUTLIER_WEIGHT * _unsureness_loss(of_outliers).sum() / len(labels)
+            loss = loss + _unsureness_loss(of_outliers).sum() / len(labels)  # each counts as an image does
         _backward(loss, self.ranks, share=count / (positions.stop - positions.start))
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1
@@ -215,7 +214,7 @@ class _Fit:
         state, images = self.state, len(self.train)
         self.ranks.spread_buffers(state.model)
         if state.average is not None:
-            refresh_statistics(state.average, self.train.images, self.normalization)
+            refresh_statistics(state.average, self.train, self.normalization, self.config.outliers)
         validation = self.validate(self.val) if self.val else None
         done = EpochDone(
             epoch=state.epoch + 1,

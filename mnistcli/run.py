@@ -152,7 +152,7 @@ def train_events(
             if is_asked and ranks.any(should_stop()) and not is_finished(config, state.epoch, state.best_epoch):
                 check_finite(state)
                 if state.average is not None:
-                    refresh_statistics(state.average, train.images, run.normalization)
+                    refresh_statistics(state.average, train, run.normalization, config.outliers)
                 yield from run.save()
                 yield Stopped(config.output, state.epoch, state.step)
                 return

@@ -154,11 +154,12 @@ def test_the_average_is_the_moving_one_with_statistics_of_its_own() -> None:
 def test_a_short_rest_of_images_does_not_weigh_like_a_batch_of_them() -> None:
     images = torch.full((1001, 1, 28, 28), 30, dtype=torch.uint8)
     images[1000] = 255
+    labels = torch.zeros(1001, dtype=torch.int64)
     torch.manual_seed(0)
     average, usual = Strided(), Strided()
     usual.load_state_dict(average.state_dict())
-    refresh_statistics(average, images, NORMALIZATION)
-    refresh_statistics(usual, images[:1000], NORMALIZATION)
+    refresh_statistics(average, Samples(images, labels), NORMALIZATION)
+    refresh_statistics(usual, Samples(images[:1000], labels[:1000]), NORMALIZATION)
     for mine, theirs in zip(average.buffers(), usual.buffers(), strict=True):
         torch.testing.assert_close(mine, theirs)
 
