@@ -17,7 +17,6 @@ INK_SIZE_PX = 20  # the digit's longer side; LeCun et al. 1998 made the data set
 THINNEST_PX, WIDEST_PX = 1.9, 5.0
 DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
 
-FAINT_SHARE = 0.35  # of the threshold: as faint ink still belongs to a mark that has full ink elsewhere
 SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
@@ -39,8 +38,8 @@ class Marks:
 
 def find_marks(ink: Ink) -> Marks:
     """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986)."""
-    faint = max(ink.threshold * FAINT_SHARE, 4 * ink.noise)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats((ink.strength > faint).astype(np.uint8), connectivity=8)
+    inked = (ink.strength > ink.faint).astype(np.uint8)
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
     area = np.bincount(labels[ink.strength > ink.threshold], minlength=count)
     area[0] = 0
     return Marks(labels, boxes, area)
@@ -80,7 +79,8 @@ def cut(ink: Ink, mask: Mask) -> Plane:
     """Cut out the ink under a mask: (H, W), 0..1, at a size at which its stroke can be corrected, with a rim."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    faint = ink.threshold * FAINT_SHARE  # what is surely ink is full: a pen that skips leaves no gap
+    # What is surely ink is full, so that a pen that skips leaves no gap.
+    faint = min(ink.faint, ink.threshold / 2)
     covered: Plane = np.clip((ink.strength[window] - faint) / (ink.threshold - faint), 0, 1)
     covered *= cv2.dilate(mask[window].astype(np.float32), np.ones((3, 3), np.uint8))
     covered = cv2.copyMakeBorder(covered, 3, 3, 3, 3, cv2.BORDER_CONSTANT)

@@ -1,6 +1,6 @@
 """Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -19,6 +19,10 @@ FLAT_LEVELS = 3.0  # of 255: a rim that varies by less was drawn, not photograph
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
+FAINT_SHARE = 0.35  # of the threshold
+RULED_PX = 100  # a smaller picture shows no ruled paper
+# Of a side: a ruled line is no thicker, runs level so far at a time, has no longer gaps, and rises no more in all.
+RULE_THICKNESS, RULE_RUN, RULE_GAP, RULE_RISE = 0.02, 0.06, 0.5, 0.08
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelope` sees past
 SHADOW_SHARE = 0.08  # of the picture: as much dark at its rim may be a shadow
 
@@ -30,6 +34,11 @@ class Ink:
     strength: Plane  # 0 = paper, about 1 = ink
     threshold: float  # the strength from which on a place is surely inked
     noise: float  # the strength that empty paper may have
+
+    @property
+    def faint(self) -> float:
+        """Give the strength from which on a place belongs to the ink if there is full ink beside it."""
+        return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,44 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     if settled is None:
         return None
     full = float(np.percentile(settled.contrast[settled.mask], 70))
-    return Ink(settled.contrast / full, settled.threshold / full, settled.noise / full)
+    ink = Ink(settled.contrast / full, settled.threshold / full, settled.noise / full)
+    return replace(ink, strength=_without_rules(ink))
+
+
+def _without_rules(ink: Ink) -> Plane:
+    """Take out the thin lines that run across the whole picture, and leave the strokes that cross them.
+
+    Opening a picture across a line, with more than the line's thickness, takes away the line and nothing that is
+    longer than that in this direction.
+    """
+    strength = ink.strength
+    if min(strength.shape) < RULED_PX:
+        return strength
+    for turned in (False, True):
+        plane = np.ascontiguousarray(strength.T) if turned else strength
+        thickest = int(RULE_THICKNESS * max(plane.shape))
+        rules = _find_rules(plane > ink.faint, thickest)
+        if rules.any():
+            opened = cv2.morphologyEx(plane, cv2.MORPH_OPEN, np.ones((thickest + 4, 1), np.uint8))
+            plane = np.where(rules, opened, plane)
+            strength = np.ascontiguousarray(plane.T) if turned else plane
+    return strength
+
+
+def _find_rules(mask: Mask, thickest: int) -> Mask:
+    """Find the pixels of lines, no thicker than `thickest`, that go from one side to the other, nearly level."""
+    height, width = mask.shape
+    inked = mask.astype(np.uint8)
+    thin = inked - cv2.morphologyEx(inked, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
+    run = int(RULE_RUN * width)
+    straight = cv2.morphologyEx(thin, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    joined = cv2.dilate(straight, np.ones((3, int(RULE_GAP * width)), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    at_left, at_right = (np.unique(labels[:, side][straight[:, side] > 0]) for side in (slice(run), slice(-run, None)))
+    is_rule = np.isin(np.arange(len(boxes)), np.intersect1d(at_left, at_right)) & (boxes[:, 3] <= RULE_RISE * height)
+    # A pixel more on both sides: a line's edge is softer than the line.
+    rules: Mask = is_rule[labels] & (cv2.dilate(straight, np.ones((5, 1), np.uint8)) > 0)
+    return rules
 
 
 def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:
