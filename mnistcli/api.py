@@ -93,6 +93,7 @@ class Network:
 
     model: nn.Module
     normalization: Normalization
+    temperature: float  # that calibrates its probabilities
     device: torch.device
 
     def logits(self, images: Tensor, batch_size: int = 1000, *, tta: bool = False) -> Tensor:
@@ -103,7 +104,8 @@ class Network:
 def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:
     """Load a network to be asked, as `evaluate` describes its arguments, and raises."""
     checkpoint, target = load(find_checkpoint(name)), pick_device(device)
-    return Network(checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization(), target)
+    model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
+    return Network(model, normalization, checkpoint.calibration(weights), target)
 
 
 def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str] = (), force: bool = False) -> Path:

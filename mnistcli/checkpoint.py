@@ -40,7 +40,8 @@ class Checkpoint(BaseModel):
         model: `name` and `arguments`, what `build_model` takes.
         weights: the network's state dict after the last step taken.
         average: that of the averaged network, which answers in its place; None where none is kept.
-        best: `epoch`, `val_accuracy` and `weights` of the best epoch; None without validation.
+        temperature: what logits are divided by for probabilities that are as often right; 1 without validation.
+        best: `epoch`, `val_accuracy`, `weights` and `temperature` of the best epoch; None without validation.
         optimizer: the optimizer's state: a name, and a tensor for each parameter of the network; None where the
             checkpoint is for use alone.
         generators: `shuffle`, the state of the generator that draws the epoch under way, uint8.
@@ -61,6 +62,7 @@ class Checkpoint(BaseModel):
     model: dict[str, Any]
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     best: dict[str, Any] | None
     optimizer: dict[str, list[Tensor]] | None
     generators: dict[str, Tensor]
@@ -88,6 +90,7 @@ class Checkpoint(BaseModel):
             model={"name": config.model, "arguments": {}},
             weights=dict(state.model.state_dict()),
             average=dict(state.average.state_dict()) if state.average is not None else None,
+            temperature=state.temperature,
             best=vars(state.best) if state.best else None,
             optimizer=state.optimizer.state,
             generators={"shuffle": state.shuffle},
@@ -140,6 +143,11 @@ class Checkpoint(BaseModel):
         if self.normalization.keys() != {"mean", "std"} or not self.normalization["std"] > 0:
             raise self._unusable(f"its normalization is {self.normalization}")
         return Normalization(**self.normalization)
+
+    def calibration(self, weights: Weights = "last") -> float:
+        """Give the temperature of those weights."""
+        best = self.best if weights == "best" else None
+        return float(best.get("temperature", 1.0)) if best else self.temperature
 
     def build_model(self, weights: Weights = "last") -> nn.Module:
         """Rebuild the network, on the CPU, with its last weights, averaged where an average is kept, or the best's.
@@ -196,6 +204,7 @@ class Checkpoint(BaseModel):
             state.loss_sum, state.correct = self.partial["loss_sum"].to(device), self.partial["correct"].to(device)
             state.history = [EpochDone(**done) for done in self.history]
             state.best = Best(**self.best) if self.best else None
+            state.temperature = self.temperature
         except _MISFITS as error:
             raise self._unusable(f"its run cannot be continued: {_summary(error)}") from None
         if len(state.history) != state.epoch:

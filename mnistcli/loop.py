@@ -19,7 +19,7 @@ from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
-from mnistcli.scoring import Evaluation, infer, score
+from mnistcli.scoring import Evaluation, calibrate, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
 
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
@@ -57,6 +57,7 @@ class Best:
     epoch: int
     val_accuracy: float  # 0..1
     weights: dict[str, Tensor]
+    temperature: float = 1.0  # that calibrates these weights
 
 
 @dataclass
@@ -79,6 +80,7 @@ class TrainState:
     seconds: float = 0.0  # that those steps took
     history: list[EpochDone] = field(default_factory=list)
     best: Best | None = None
+    temperature: float = 1.0  # that calibrates the evaluated network, by the last validation; 1 without any
 
     @property
     def best_epoch(self) -> int | None:
@@ -228,7 +230,7 @@ class _Fit:
         )
         if validation and (state.best is None or validation.accuracy > state.best.val_accuracy):
             weights = {name: tensor.clone() for name, tensor in state.evaluated.state_dict().items()}
-            state.best = Best(done.epoch, validation.accuracy, weights)
+            state.best = Best(done.epoch, validation.accuracy, weights, state.temperature)
         state.history.append(done)
         state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
         # New tensors, not zeroed ones: events that were yielded keep their sums.
@@ -236,10 +238,12 @@ class _Fit:
         return done
 
     def validate(self, val: Samples) -> Evaluation:
-        """Score each rank's share, and all of them together."""
+        """Score each rank's share, and all of them together, and calibrate."""
         ranks = self.ranks
         images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
-        return score(infer(self.state.evaluated, images, self.normalization), labels, ranks)
+        logits = infer(self.state.evaluated, images, self.normalization)
+        self.state.temperature = calibrate(logits, labels, ranks)
+        return score(logits, labels, ranks)
 
 
 class _Batches(NamedTuple):

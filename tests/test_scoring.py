@@ -8,7 +8,7 @@ from torchvision.transforms.functional import affine
 
 from mnistcli.data import Normalization
 from mnistcli.model import MODELS, LeNet, build_model
-from mnistcli.scoring import infer, score
+from mnistcli.scoring import calibrate, infer, score
 
 NORMALIZATION = Normalization()
 
@@ -49,6 +49,14 @@ def test_views_are_the_image_shifted_to_each_side_and_turned_both_ways() -> None
     ]
     mean = torch.stack([infer(net, view, NORMALIZATION).softmax(1) for view in views]).mean(0)
     torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=5, tta=True).exp(), mean)
+
+
+@pytest.mark.parametrize("overstated", [0.5, 1.0, 3.0])
+def test_calibration_undoes_how_much_confidence_is_overstated(overstated: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(20_000, 10, generator=generator) * 2
+    labels = honest.softmax(1).multinomial(1, generator=generator)[:, 0]
+    assert calibrate(honest * overstated, labels) == pytest.approx(overstated, rel=0.06)
 
 
 def test_scores_agree_with_counting_by_hand() -> None:
