@@ -1,5 +1,7 @@
 """Reading people's pictures: files in, answers out, in order, with reading and computing at the same time."""
 
+import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +17,9 @@ from mnistcli.checkpoint import Weights
 from mnistcli.config import MIN_CONFIDENCE, Device
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey
-from mnistcli.images import Glyph, find_digit, read_picture
+from mnistcli.images import Glyph, Picture, find_digit, read_picture
 from mnistcli.ink import Invert
+from mnistcli.inputs import STANDARD_INPUT, find_pictures
 
 PICTURES_AT_ONCE = 256
 READERS = 4  # threads that read pictures: Pillow and OpenCV let others run while they work
@@ -73,7 +76,8 @@ def predict(
     """Read pictures of one digit each, in order, some hundreds at a time.
 
     Args:
-        images: picture files, of any format that Pillow reads.
+        images: picture files, of any format that Pillow reads; folders, patterns, and `-` for standard input are what
+            `find_pictures` takes them for.
         checkpoint: the network to ask, as in `evaluate`.
         invert: whether the digits are darker than their paper; auto judges each by the picture.
         min_confidence: below this probability no digit is named, 0..1.
@@ -90,16 +94,16 @@ def predict(
     """
     # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
     network = open_network(checkpoint, weights, device)
-    return _predictions(network, iter(images), invert, min_confidence, tta)
+    return _predictions(network, find_pictures(images), invert, min_confidence, tta)
 
 
 def _predictions(
-    network: Network, paths: Iterator[str | Path], invert: Invert, min_confidence: float, tta: bool
+    network: Network, paths: Iterator[Path], invert: Invert, min_confidence: float, tta: bool
 ) -> Iterator[Prediction]:
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
 
-        def read(group: Sequence[str | Path]) -> list[Future[Glyph | ImageError | None]]:
-            return [readers.submit(_find_or_error, Path(path), invert) for path in group]
+        def read(group: Sequence[Path]) -> list[Future[Glyph | ImageError | None]]:
+            return [readers.submit(_find_or_error, path, invert) for path in group]
 
         groups = iter(lambda: list(islice(paths, PICTURES_AT_ONCE)), [])
         for group, reading in _one_ahead(groups, read):
@@ -127,9 +131,17 @@ def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tupl
 
 def _find_or_error(path: Path, invert: Invert) -> Glyph | ImageError | None:
     try:
-        return find_digit(read_picture(path), invert)
+        return find_digit(_open(path), invert)
     except ImageError as error:
         return error
+
+
+def _open(path: Path) -> Picture:
+    if str(path) == STANDARD_INPUT:
+        return read_picture(io.BytesIO(sys.stdin.buffer.read()), "standard input")
+    if path.is_dir():
+        raise ImageError(f"no pictures in {path}")
+    return read_picture(path)
 
 
 def _probabilities(network: Network, images: Sequence[Grey], *, tta: bool) -> list[tuple[float, ...]]:
@@ -138,4 +150,4 @@ def _probabilities(network: Network, images: Sequence[Grey], *, tta: bool) -> li
         return []
     # MPS has no float64, so probabilities are taken on the CPU.
     logits = network.logits(torch.from_numpy(np.stack(images))[:, None], tta=tta).double()
-    return [tuple(row) for row in logits.softmax(1).tolist()]
+    return [tuple(row) for row in (logits / network.temperature).softmax(1).tolist()]

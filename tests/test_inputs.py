@@ -1,0 +1,35 @@
+"""Which picture files are meant."""
+
+from pathlib import Path
+
+import pytest
+
+from mnistcli.inputs import find_pictures
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.png", "a.JPG", "notes.txt", "deep/c.tiff", ".hidden/d.png", "deep/.e.png", "[x].png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def named(found: object, folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in found]  # type: ignore[attr-defined]
+
+
+def test_a_folder_stands_for_its_pictures_in_order(folder: Path) -> None:
+    assert named(find_pictures([folder]), folder) == ["[x].png", "a.JPG", "b.png", "deep/c.tiff"]
+
+
+def test_a_pattern_stands_for_what_matches_and_a_file_of_that_name_for_itself(folder: Path) -> None:
+    assert named(find_pictures([f"{folder}/**/*.*[gf]"]), folder) == ["[x].png", "b.png", "deep/c.tiff"]
+    assert named(find_pictures([f"{folder}/[x].png"]), folder) == ["[x].png"]
+
+
+def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    names = [folder / "empty", folder / "none.png", folder / "*.gif", Path("-")]
+    assert list(find_pictures(names)) == names
