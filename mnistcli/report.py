@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mnistcli import download
     from mnistcli.data import Samples
+    from mnistcli.glyphs import Grey
     from mnistcli.reading import Prediction
     from mnistcli.run import TrainEvent
     from mnistcli.scoring import Evaluation
@@ -279,10 +280,25 @@ class Report:
         elif answer.status == "blank":
             self.draw(printable(answer.path), Text("  ?  blank: nothing stands out"))
         else:
-            self.draw(printable(answer.path), *self._candidates(answer.top(top_k), is_sure=answer.status == "ok"))
+            candidates = self._candidates(answer.top(top_k), is_sure=answer.status == "ok")
+            self.draw(printable(answer.path), *self._seen(answer), *candidates)
+
+    @property
+    def _has_blocks(self) -> bool:
+        return self.out.encoding.startswith("utf")
+
+    @property
+    def _has_colour(self) -> bool:
+        return self.out.color_system is not None and not self.out.no_color
+
+    def _seen(self, answer: "Prediction") -> list[Text]:
+        """Show what the network saw, where half-blocks can show its greys."""
+        if not (answer.glyph and self._has_blocks and self._has_colour):
+            return []
+        return [Text("  ") + line for line in glyph_lines(answer.glyph.image)]
 
     def _candidates(self, ranked: list[tuple[int, float]], *, is_sure: bool) -> list[Text]:
-        block = "█" if self.out.encoding.startswith("utf") else "#"
+        block = "█" if self._has_blocks else "#"
         bars = [(digit, block * round(share * BAR_WIDTH), share) for digit, share in ranked]
         lines = [Text(f"  {digit}  {bar:<{BAR_WIDTH}}  {share:7.2%}") for digit, bar, share in bars]
         if not is_sure:
@@ -292,11 +308,11 @@ class Report:
 
     def preview(self, images: "Tensor") -> None:
         """Show (N, 1, 28, 28) uint8 images in half-blocks at half their size, as many as fit a line."""
-        if not self.out.encoding.startswith("utf"):
+        if not self._has_blocks:
             return
         small = images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
         count = max(1, (self.out.width + 1) // (small.shape[2] + 1))
-        has_colour = self.out.color_system is not None and not self.out.no_color
+        has_colour = self._has_colour
         pictures = small[:count].tolist()
         tops = range(0, small.shape[1], 2)
         self.draw(
@@ -313,6 +329,21 @@ def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
             line.append("▀", style)
         return line
     return Text("".join(" ▀▄█"[(above > 127) + 2 * (below > 127)] for above, below in zip(upper, lower, strict=True)))
+
+
+def glyph_lines(image: "Grey") -> list[Text]:
+    """Draw a (28, 28) image in coloured half-blocks, as much of it as there is ink, and a pixel around that."""
+    import numpy as np
+
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    if not rows.size:
+        return []
+    top, bottom = max(int(rows[0]) - 1, 0), min(int(rows[-1]) + 2, image.shape[0])
+    left, right = max(int(columns[0]) - 1, 0), int(columns[-1]) + 2
+    if (bottom - top) % 2:  # a line is two rows
+        top, bottom = (top, bottom + 1) if bottom < image.shape[0] else (top - 1, bottom)
+    pixels = image[top:bottom, left:right].tolist()
+    return [half_blocks(upper, lower, True) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)]
 
 
 def printable(text: str) -> str:

@@ -123,6 +123,20 @@ def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, tmp_path: Pat
     assert {"▀", "▄", "█"} <= set(screen)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_with_colours_shows_what_the_network_saw(trained: Path, process: RunProcess) -> None:
+    name, colours = "quatre-\u6578.png", {"COLORTERM": "truecolor", "PYTHONIOENCODING": "utf-8"}
+    screen = on_terminal(["predict", name], trained, colours)
+    shown = plain(screen).splitlines()
+    place = next(index for index, line in enumerate(shown) if line.endswith(name))
+    assert set(shown[place + 1].strip()) == {"▀"}
+    assert "48;2;255;255;255" in screen  # ink
+    for environment in ({"NO_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}):
+        assert "▀" not in on_terminal(["predict", name], trained, colours | environment)
+    assert "▀" not in process("predict", name, **colours, FORCE_COLOR="1").stdout
+    assert "▀" not in on_terminal(["predict", name, "--json"], trained, colours)
+
+
 def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
     """Run a command on a terminal of its own and give all that it wrote there."""
     import pty

@@ -1,0 +1,225 @@
+"""A reading as a picture: where the digits were found, what the network saw of each, and what it said."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mnistcli.plots import DPI
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mnistcli.glyphs import Grey
+    from mnistcli.images import Glyph, Picture
+
+# The layout, in output pixels: the picture at the left, the digits at the right, two lines of text above both.
+WIDTH_PX, HEIGHT_PX = 960, 480
+MARGIN_PX = 24
+TITLE_PX, NAME_PX = 28, 54  # the lines' middles
+TOP_PX = 96  # leaves room for the label of a box at the picture's upper edge
+PICTURE_PX = 400
+RIGHT_PX = MARGIN_PX + PICTURE_PX + 32
+ONE_PX, MANY_PX = 7 * 28, 3 * 28  # what the network saw, of one digit and of several: no pixel is blurred
+CELL_PX = MANY_PX + 16
+DIGIT_PX = 28  # for the digit left of a bar
+ONE_SHARE_PX, MANY_SHARE_PX = 80, 56  # for the number right of it
+MOST_SHOWN = 12
+ROWS_OF_ONE_COLUMN = 4
+TOP_BARS = 3
+
+FONT = "DejaVu Sans"  # comes with matplotlib
+# Of the palette that Okabe and Ito made for the colour-blind; dashes and a question mark tell an unsure answer too.
+SURE, UNSURE = "#0072B2", "#D55E00"
+OTHERS, TRACK, FAINT = "#AAAAAA", "#EEEEEE", "#666666"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the network said of one digit, and how that looks."""
+
+    probabilities: Sequence[float]  # of the digits 0..9
+    is_sure: bool
+
+    @property
+    def label(self) -> str:
+        return str(self.ranked[0]) if self.is_sure else "?"
+
+    @property
+    def colour(self) -> str:
+        return SURE if self.is_sure else UNSURE
+
+    @property
+    def ranked(self) -> list[int]:
+        """Give the ten digits in falling order."""
+        return sorted(range(len(self.probabilities)), key=lambda digit: -self.probabilities[digit])
+
+
+def draw_reading(
+    figure: "Figure",
+    picture: "Picture",
+    glyphs: Sequence["Glyph"],
+    probabilities: Sequence[Sequence[float]],
+    title: str,
+    *,
+    min_confidence: float = 0.0,
+) -> None:
+    """Draw a picture with its digits boxed, and what the network saw and said of each; the figure takes its size.
+
+    Args:
+        figure: an empty one.
+        picture: as it was read.
+        glyphs: the digits found in it, none if it is blank; those after the first MOST_SHOWN are boxed only.
+        probabilities: of the digits 0..9, for each glyph.
+        title: a line above; the picture's name comes below it. Either loses its middle if it is too long.
+        min_confidence: where no digit is as probable, 0..1, the box is dashed and has a question mark.
+    """
+    answers = [_Answer(row, max(row) >= min_confidence) for row in probabilities]
+    columns = 1 if len(glyphs) <= ROWS_OF_ONE_COLUMN else 2
+    rows = math.ceil(min(len(glyphs), MOST_SHOWN) / columns)
+    height = max(HEIGHT_PX, TOP_PX + rows * CELL_PX + 2 * MARGIN_PX)
+    middle = (TOP_PX + height - MARGIN_PX) / 2
+    figure.set_dpi(DPI)
+    figure.set_size_inches(WIDTH_PX / DPI, height / DPI)
+    figure.set_facecolor("white")
+    _write(figure, title, MARGIN_PX, TITLE_PX, size=16, weight="bold")
+    _write(figure, picture.name, MARGIN_PX, NAME_PX, size=10, color=FAINT)
+    _draw_picture(_axes(figure, MARGIN_PX, TOP_PX, PICTURE_PX, height - TOP_PX - MARGIN_PX), picture, glyphs, answers)
+    if not glyphs:
+        _write(figure, "blank", RIGHT_PX, middle, size=24, color=FAINT)
+    elif len(glyphs) == 1:
+        top = middle - ONE_PX / 2
+        _draw_image(_axes(figure, RIGHT_PX, top, ONE_PX, ONE_PX), glyphs[0].image)
+        _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
+        left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
+        wide, high = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, height - TOP_PX - MARGIN_PX
+        _draw_bars(_axes(figure, left, TOP_PX, wide, high), answers[0], range(10), ONE_SHARE_PX, decimals=1)
+    else:
+        _draw_grid(figure, glyphs[:MOST_SHOWN], answers, rows, columns)
+        if len(glyphs) > MOST_SHOWN:
+            rest = f"and {len(glyphs) - MOST_SHOWN} more"
+            _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)
+
+
+def _draw_picture(axes: "Axes", picture: "Picture", glyphs: Sequence["Glyph"], answers: Sequence[_Answer]) -> None:
+    """Show the picture in the pixels that it had, which the boxes are in, with a labelled box around each digit."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    width, height = picture.size
+    # Grey as RGB, which is shown as it is: the grey colour map turns some levels into their neighbours.
+    pixels = picture.pixels.repeat(3 // picture.pixels.shape[2], 2)  # (H, W, 3)
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
+    _frame(axes)
+    axes.set_anchor("N" if len(glyphs) > 1 else "C")
+    for glyph, answer in zip(glyphs, answers, strict=True):
+        left, top, wide, high = glyph.box
+        box = Rectangle((left, top), wide, high, fill=False, edgecolor=answer.colour, linewidth=2, clip_on=False)
+        box.set_linestyle("solid" if answer.is_sure else (0, (4, 2)))
+        box.set_path_effects([withStroke(linewidth=4, foreground="white")])  # makes it stand out from any paper
+        axes.add_patch(box)
+        axes.annotate(
+            answer.label,
+            (left, top),
+            (2, 3),
+            textcoords="offset points",
+            va="bottom",
+            bbox={"facecolor": answer.colour, "edgecolor": "white", "linewidth": 0.7, "pad": 2.0},
+            size=11,
+            weight="bold",
+            color="white",
+            family=FONT,
+        )
+
+
+def _draw_grid(
+    figure: "Figure", glyphs: Sequence["Glyph"], answers: Sequence[_Answer], rows: int, columns: int
+) -> None:
+    """Show what the network saw of several digits, in reading order, each beside its most probable digits."""
+    wide = (WIDTH_PX - MARGIN_PX - RIGHT_PX) / columns
+    # Zipped to the shorter: there may be answers of digits that are not shown.
+    for index, (glyph, answer) in enumerate(zip(glyphs, answers, strict=False)):
+        row, column = divmod(index, columns)
+        left, top = RIGHT_PX + column * wide, TOP_PX + row * CELL_PX
+        _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), glyph.image)
+        start = left + MANY_PX + DIGIT_PX
+        bars = _axes(figure, start, top, left + wide - 12 - MANY_SHARE_PX - start, MANY_PX)
+        _draw_bars(bars, answer, answer.ranked[:TOP_BARS], MANY_SHARE_PX, decimals=0)
+
+
+def _draw_image(axes: "Axes", image: "Grey") -> None:
+    """Show a (28, 28) image, each pixel a square of its own grey."""
+    axes.imshow(image[..., None].repeat(3, 2), interpolation="nearest", aspect="auto")
+    _frame(axes)
+
+
+def _draw_bars(axes: "Axes", answer: _Answer, digits: Sequence[int], share_px: int, *, decimals: int) -> None:
+    """Show the probabilities of some digits, one below another, the most probable one emphasised."""
+    places = range(len(digits))
+    best = answer.ranked[0]
+    shares = [answer.probabilities[digit] for digit in digits]
+    axes.barh(places, [1.0] * len(digits), height=0.7, color=TRACK)
+    axes.barh(places, shares, height=0.7, color=[answer.colour if digit == best else OTHERS for digit in digits])
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(digits) - 0.5, -0.5)
+    axes.axis("off")
+    for place, digit, share in zip(places, digits, shares, strict=True):
+        weight, colour = ("bold", "black") if digit == best else ("normal", FAINT)
+        for end, shift_px, text in ((0, -6, str(digit)), (1, share_px, f"{100 * share:.{decimals}f} %")):
+            axes.annotate(
+                text,
+                (end, place),
+                (shift_px * 72 / DPI, 0),  # in points
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                size=11,
+                weight=weight,
+                color=colour,
+                family=FONT,
+            )
+
+
+def _axes(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
+    """Make axes at a place given in output pixels from the upper left corner."""
+    full_width, full_height = figure.get_size_inches() * DPI
+    return figure.add_axes(
+        (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
+    )
+
+
+def _frame(axes: "Axes") -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_color(OTHERS)
+        side.set_linewidth(0.7)
+
+
+def _write(figure: "Figure", text: str, left: float, middle: float, **look: Any) -> None:
+    """Write a line as far as the right margin at most, without its middle where that is too long."""
+    whole = _drawable(text)
+    height = figure.get_size_inches()[1] * DPI
+    line = figure.text(
+        left / WIDTH_PX,
+        1 - middle / height,
+        whole,
+        va="center",
+        family=FONT,
+        parse_math=False,
+        **{"color": "black"} | look,
+    )
+    room = WIDTH_PX - MARGIN_PX - left
+    kept = len(whole)
+    while kept > 0 and (width := line.get_window_extent().width) > room:
+        kept = min(kept - 1, int((kept + 1) * room / width))
+        line.set_text(whole[: (kept + 1) // 2] + "…" + whole[len(whole) - kept // 2 :])
+
+
+def _drawable(text: str) -> str:
+    """Replace what the font has no shape for, of which matplotlib would warn."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(FONT))
+    return "".join(char if font.get_char_index(ord(char)) else "\N{REPLACEMENT CHARACTER}" for char in text)

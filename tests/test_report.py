@@ -1,0 +1,41 @@
+"""What a person sees on a terminal."""
+
+import numpy as np
+
+from mnistcli.report import glyph_lines
+
+
+def levels(image: np.ndarray) -> list[list[int]]:
+    """Give the grey of each half-block, from above and below, as rows of pixels."""
+    rows = []
+    for line in glyph_lines(image):
+        assert line.plain == "▀" * len(line.plain)
+        styles = [span.style for span in line.spans]
+        assert len(styles) == len(line.plain)
+        for colour in ("color", "bgcolor"):
+            rows.append([getattr(style, colour).triplet.red for style in styles])
+            assert all(len(set(getattr(style, colour).triplet)) == 1 for style in styles)
+    return rows
+
+
+def test_half_blocks_show_each_pixels_grey_and_a_pixel_around_the_ink() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[4:24, 10:19] = np.arange(1, 181).reshape(20, 9)
+    assert np.array_equal(levels(image), image[3:25, 9:20])
+
+
+def test_ink_of_odd_height_gets_another_row() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[4:23, 10:19] = 200
+    assert np.array_equal(levels(image), image[3:25, 9:20])
+    image[:] = 0
+    image[9:28, 5] = 200  # no row is left below
+    assert np.array_equal(levels(image), image[8:28, 4:7])
+    image[8, 5] = 200
+    assert np.array_equal(levels(image), image[6:28, 4:7])
+
+
+def test_ink_up_to_the_rim_fills_fourteen_lines_and_no_ink_fills_none() -> None:
+    image = np.full((28, 28), 7, np.uint8)
+    assert np.array_equal(levels(image), image)
+    assert glyph_lines(np.zeros((28, 28), np.uint8)) == []
