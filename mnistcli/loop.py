@@ -22,6 +22,8 @@ from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, calibrate, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
 
+OUTLIER_WEIGHT = 0.3  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
+OUTLIER_BENDS = 2.5  # times those of the digits: what is no digit has no shape to keep
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 
@@ -199,7 +201,7 @@ class _Fit:
         logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
         loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
         if len(of_outliers):
-            loss = loss + _unsureness_loss(of_outliers).sum() / len(labels)  # each counts as an image does
+            loss = loss + OUTLIER_WEIGHT * _unsureness_loss(of_outliers).sum() / len(labels)
         _backward(loss, self.ranks, share=count / (positions.stop - positions.start))
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1
@@ -306,7 +308,8 @@ def _draw_extras(
     device, outliers = strokes.ones.device, int(count * config.outliers)
     for_styles = torch.rand(count, STYLE_DICE, generator=generator).to(device)
     for_outliers = torch.rand(outliers, OUTLIER_DICE, generator=generator).to(device)
-    distortions = _distortions(config, outliers, generator, device)
+    wild = config.model_copy(update={"elastic_px": OUTLIER_BENDS * config.elastic_px})
+    distortions = _distortions(wild, outliers, generator, device)
     return _Extras(strokes, config, for_styles, for_outliers, distortions)
 
 
