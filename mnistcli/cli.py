@@ -353,6 +353,16 @@ def predict(
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", min=0, max=1, help="Name no digit that is less probable, 0 to 1.")
     ] = MIN_CONFIDENCE,
+    multi: Annotated[bool, typer.Option("--multi", help="Read all digits of each picture, row by row.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            readable=False,
+            help="Draw what was found, what the network saw and what it said; a folder for several pictures.",
+        ),
+    ] = None,
     tta: Tta = False,
     weights: WhichWeights = "last",
     device: DeviceName = "auto",
@@ -363,11 +373,13 @@ def predict(
     """Read pictures of digits: which one each shows, how sure that is, and the runners-up."""
     from mnistcli import reading
     from mnistcli.checkpoint import checkpoint_name, find_checkpoint
+    from mnistcli.explain import ReadingPictures
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
     path = find_checkpoint(checkpoint)
-    answers = reading.predict(
+    drawings = ReadingPictures(picture) if picture else None
+    answers = (reading.predict_multi if multi else reading.predict)(
         images,
         checkpoint=path,
         invert=invert,
@@ -375,11 +387,14 @@ def predict(
         tta=tta,
         device=device,
         weights=weights,
+        keep_pictures=picture is not None,
     )
     report.weights(checkpoint_name(path), weights)
     failed = 0
     for answer in answers:
-        report.prediction(answer, checkpoint_name(path), weights, top_k)
+        report.read(answer, checkpoint_name(path), weights, top_k)
+        if drawings:
+            drawings.draw(answer)
         failed += answer.status == "error"
     if failed:
         raise typer.Exit(ExitCode.UNREADABLE)

@@ -1,11 +1,14 @@
 """A reading as a picture: where the digits were found, what the network saw of each, and what it said."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnistcli.plots import DPI
+from mnistcli.errors import ConfigError
+from mnistcli.plots import DPI, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
     from mnistcli.glyphs import Grey
     from mnistcli.images import Glyph, Picture
+    from mnistcli.reading import MultiPrediction, Prediction
 
 # The layout, in output pixels: the picture at the left, the digits at the right, two lines of text above both.
 WIDTH_PX, HEIGHT_PX = 960, 480
@@ -54,6 +58,49 @@ class _Answer:
     def ranked(self) -> list[int]:
         """Give the ten digits in falling order."""
         return sorted(range(len(self.probabilities)), key=lambda digit: -self.probabilities[digit])
+
+
+class ReadingPictures:
+    """Draws readings to files: to one file, or to one for each picture in a folder.
+
+    Args:
+        place: a file by its ending, or a folder.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.is_folder = place.is_dir() or not place.suffix
+        self.drawn: set[Path] = set()
+
+    def draw(self, answer: "Prediction | MultiPrediction") -> None:
+        """Draw what was read, unless there was no picture to read.
+
+        Raises:
+            ConfigError: there is a second picture for one file, or the file's format is unknown.
+            MnistCliError: the file cannot be written.
+        """
+        if answer.picture is None:
+            return
+        figure, digits = new_figure(), answer.digits
+        glyphs = [digit.glyph for digit in digits if digit.glyph]
+        probabilities = [digit.probabilities for digit in digits]
+        title = f"{answer.text}   {answer.confidence:.1%}" if digits else answer.status
+        line = digits[0].min_confidence if digits else 0.0
+        draw_reading(figure, answer.picture, glyphs, probabilities, title, min_confidence=line)
+        save_figure(figure, self._path(Path(answer.path)))
+
+    def _path(self, picture: Path) -> Path:
+        if not self.is_folder:
+            if self.drawn:
+                raise ConfigError(f"--picture {self.place} is one file for several pictures; name a folder")
+            self.drawn.add(self.place)
+            return self.place
+        numbers = itertools.count(2)
+        path = self.place / f"{picture.stem}.png"
+        while path in self.drawn:  # pictures of one name, in several folders
+            path = self.place / f"{picture.stem}-{next(numbers)}.png"
+        self.drawn.add(path)
+        return path
 
 
 def draw_reading(

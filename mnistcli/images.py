@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import SIZE_PX, Grey, draw, find_marks, pick_digit
+from mnistcli.glyphs import SIZE_PX, Grey, Marks, draw, find_marks, pick_digit
 from mnistcli.ink import Ink, Invert, Pixels, find_ink, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
@@ -133,11 +133,11 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Glyph | None:
     if sample is not None:
         return Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
     ink = find_ink(picture.pixels, invert)
-    return None if ink is None else _one_glyph(picture, ink)
+    return None if ink is None else main_glyph(picture, ink, find_marks(ink))
 
 
-def _one_glyph(picture: Picture, ink: Ink) -> Glyph | None:
-    marks = find_marks(ink)
+def main_glyph(picture: Picture, ink: Ink, marks: Marks) -> Glyph | None:
+    """Draw the digit of a picture of one, whose ink and marks are known; None where all ink is faint."""
     if not marks.area.any():
         return None
     mask = np.isin(marks.labels, pick_digit(marks))

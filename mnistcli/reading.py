@@ -4,10 +4,10 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +17,15 @@ from mnistcli.checkpoint import Weights
 from mnistcli.config import MIN_CONFIDENCE, Device
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey
-from mnistcli.images import Glyph, Picture, find_digit, read_picture
+from mnistcli.images import Glyph, Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, find_pictures
+from mnistcli.layout import find_digits, find_main_digit
 
-PICTURES_AT_ONCE = 256
+PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
 READERS = 4  # threads that read pictures: Pillow and OpenCV let others run while they work
+
+Status = Literal["ok", "unsure", "blank", "error"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -37,9 +40,11 @@ class Prediction:
     glyph: Glyph | None = None  # what the network saw, and where in the picture
     min_confidence: float = 0.0  # below it, no digit is named
     error: str | None = None
+    is_one_of_several: bool = False  # the picture seems to hold other digits beside this one
+    picture: Picture | None = None  # as it was read, where that was asked for
 
     @property
-    def status(self) -> Literal["ok", "unsure", "blank", "error"]:
+    def status(self) -> Status:
         """Tell whether there is an answer, and if not, why."""
         if self.error:
             return "error"
@@ -53,6 +58,16 @@ class Prediction:
         return self.top(1)[0][0] if self.status == "ok" else None
 
     @property
+    def text(self) -> str:
+        """Give the digit, or a question mark."""
+        return "?" if self.digit is None else str(self.digit)
+
+    @property
+    def digits(self) -> tuple["Prediction", ...]:
+        """Give this, if there was a digit to ask about: what a reading of several digits gives of each."""
+        return (self,) if self.glyph else ()
+
+    @property
     def confidence(self) -> float | None:
         """Give the most probable digit's probability, 0..1, sure or not."""
         return max(self.probabilities, default=None)
@@ -61,6 +76,45 @@ class Prediction:
         """Give the most probable digits with their probabilities, in falling order."""
         ranked = sorted(enumerate(self.probabilities), key=lambda candidate: -candidate[1])
         return ranked[:count]
+
+
+@dataclass(frozen=True)
+class MultiPrediction:
+    """What the network says of all digits in one picture, or why it could not be asked."""
+
+    path: str
+    rows: tuple[tuple[Prediction, ...], ...] = ()  # from top to bottom, each from left to right
+    error: str | None = None
+    picture: Picture | None = None
+
+    @property
+    def digits(self) -> tuple[Prediction, ...]:
+        """Give all digits in reading order."""
+        return tuple(digit for row in self.rows for digit in row)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Give each row's digits, with a question mark for each that the network is not sure of."""
+        return tuple("".join(digit.text for digit in row) for row in self.rows)
+
+    @property
+    def text(self) -> str:
+        """Give all rows, joined without a separator."""
+        return "".join(self.lines)
+
+    @property
+    def status(self) -> Status:
+        """Tell whether all digits are sure."""
+        if self.error:
+            return "error"
+        if not self.rows:
+            return "blank"
+        return "unsure" if "?" in self.text else "ok"
+
+    @property
+    def confidence(self) -> float | None:
+        """Give the confidence of the least sure digit, 0..1."""
+        return min((digit.confidence or 0 for digit in self.digits), default=None)
 
 
 def predict(
@@ -72,6 +126,7 @@ def predict(
     tta: bool = False,
     device: Device = "auto",
     weights: Weights = "last",
+    keep_pictures: bool = False,
 ) -> Iterator[Prediction]:
     """Read pictures of one digit each, in order, some hundreds at a time.
 
@@ -84,6 +139,7 @@ def predict(
         tta: whether to look at each digit seven times, as `infer` describes.
         device: where to compute.
         weights: those after the last step, or the best epoch's.
+        keep_pictures: whether predictions have the picture; fewer are then read at a time.
 
     Returns:
         An iterator over a prediction for each picture; one that cannot be read has an `error`, and the others go on.
@@ -93,28 +149,104 @@ def predict(
         ConfigError: the device is missing.
     """
     # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
-    network = open_network(checkpoint, weights, device)
-    return _predictions(network, find_pictures(images), invert, min_confidence, tta)
+    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures)
+    return (_single(found) for found in reader.read(images, _find_one))
 
 
-def _predictions(
-    network: Network, paths: Iterator[Path], invert: Invert, min_confidence: float, tta: bool
-) -> Iterator[Prediction]:
-    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+def predict_multi(
+    images: Iterable[str | Path],
+    *,
+    checkpoint: str | Path | None = None,
+    invert: Invert = "auto",
+    min_confidence: float = MIN_CONFIDENCE,
+    tta: bool = False,
+    device: Device = "auto",
+    weights: Weights = "last",
+    keep_pictures: bool = False,
+) -> Iterator[MultiPrediction]:
+    """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
+    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures)
+    return (
+        MultiPrediction(found.path, found.rows, found.error, found.picture) for found in reader.read(images, _find_all)
+    )
 
-        def read(group: Sequence[Path]) -> list[Future[Glyph | ImageError | None]]:
-            return [readers.submit(_find_or_error, path, invert) for path in group]
 
-        groups = iter(lambda: list(islice(paths, PICTURES_AT_ONCE)), [])
-        for group, reading in _one_ahead(groups, read):
-            found = [future.result() for future in reading]
-            glyphs = [glyph for glyph in found if isinstance(glyph, Glyph)]
-            answers = iter(_probabilities(network, [glyph.image for glyph in glyphs], tta=tta))
-            for path, glyph in zip(group, found, strict=True):
-                if isinstance(glyph, Glyph):
-                    yield Prediction(str(path), next(answers), glyph, min_confidence)
-                else:
-                    yield Prediction(str(path), error=str(glyph) if glyph else None)
+class _Found(NamedTuple):
+    """What was found in a picture, and what the network says of it."""
+
+    path: str
+    rows: tuple[tuple[Prediction, ...], ...] = ()
+    are_several: bool = False
+    error: str | None = None
+    picture: Picture | None = None
+
+
+def _single(found: _Found) -> Prediction:
+    digit = found.rows[0][0] if found.rows else Prediction(found.path, error=found.error)
+    return replace(digit, is_one_of_several=found.are_several, picture=found.picture)
+
+
+Finder = Callable[[Picture, Invert], tuple[list[list[Glyph]], bool]]  # the digits, and whether there may be several
+
+
+def _find_one(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
+    glyph, are_several = find_main_digit(picture, invert)
+    return ([[glyph]] if glyph else []), are_several
+
+
+def _find_all(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
+    return find_digits(picture, invert), False
+
+
+class _Seen(NamedTuple):
+    """A picture whose digits were found, but not read yet."""
+
+    rows: list[list[Glyph]]
+    are_several: bool
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Finds digits in several pictures at once, while the network reads those of the pictures before."""
+
+    network: Network
+    invert: Invert
+    min_confidence: float
+    tta: bool
+    keep_pictures: bool
+
+    def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
+        paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE
+        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+
+            def begin(group: Sequence[Path]) -> list[Future[_Seen | ImageError]]:
+                return [readers.submit(self._see, path, find) for path in group]
+
+            groups = iter(lambda: list(islice(paths, count)), [])
+            for group, seeing in _one_ahead(groups, begin):
+                yield from self._ask(group, [future.result() for future in seeing])
+
+    def _see(self, path: Path, find: Finder) -> _Seen | ImageError:
+        try:
+            picture = _open(path)
+        except ImageError as error:
+            return error
+        return _Seen(*find(picture, self.invert), picture if self.keep_pictures else None)
+
+    def _ask(self, paths: Sequence[Path], pictures: Sequence[_Seen | ImageError]) -> Iterator[_Found]:
+        seen = [picture for picture in pictures if isinstance(picture, _Seen)]
+        images = [glyph.image for picture in seen for row in picture.rows for glyph in row]
+        answers = iter(_probabilities(self.network, images, tta=self.tta))
+        for path, picture in zip(map(str, paths), pictures, strict=True):
+            if isinstance(picture, ImageError):
+                yield _Found(path, error=str(picture))
+            else:
+                rows = tuple(
+                    tuple(Prediction(path, next(answers), glyph, self.min_confidence) for glyph in row)
+                    for row in picture.rows
+                )
+                yield _Found(path, rows, picture.are_several, None, picture.picture)
 
 
 def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tuple[_T, _R]]:
@@ -127,13 +259,6 @@ def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tupl
         before = begun
     if before:
         yield before
-
-
-def _find_or_error(path: Path, invert: Invert) -> Glyph | ImageError | None:
-    try:
-        return find_digit(_open(path), invert)
-    except ImageError as error:
-        return error
 
 
 def _open(path: Path) -> Picture:

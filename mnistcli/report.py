@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from mnistcli import download
     from mnistcli.data import Samples
     from mnistcli.glyphs import Grey
-    from mnistcli.reading import Prediction
+    from mnistcli.reading import MultiPrediction, Prediction
     from mnistcli.run import TrainEvent
     from mnistcli.scoring import Evaluation
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
+BLANK = "  ?  blank: nothing stands out"
 CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: controls, surrogates, line and paragraph separators
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
@@ -257,10 +258,21 @@ class Report:
         self.out.width = max(self.out.width, TABLE_WIDTH)
         self.draw(scores, confusion)
 
+    def read(self, answer: "Prediction | MultiPrediction", checkpoint: str, weights: str, top_k: int) -> None:
+        """Answer what one picture is taken for."""
+        from mnistcli.reading import MultiPrediction
+
+        if isinstance(answer, MultiPrediction):
+            self.multi_prediction(answer, checkpoint, weights)
+        else:
+            self.prediction(answer, checkpoint, weights, top_k)
+
     def prediction(self, answer: "Prediction", checkpoint: str, weights: str, top_k: int) -> None:
         """Answer what one picture is taken for: bars to a person, a line of three fields to a program."""
         if answer.error:
             self.insist(f"error: {answer.error}")
+        if answer.is_one_of_several:
+            self.say(f"{answer.path}: this seems to show several digits, of which one was read; try --multi")
         if self.as_json:
             self.document(
                 path=answer.path,
@@ -268,6 +280,7 @@ class Report:
                 digit=answer.digit,
                 confidence=answer.confidence,
                 probabilities=answer.probabilities,
+                box=answer.glyph.box if answer.glyph else None,
                 checkpoint=checkpoint,
                 weights=weights,
                 **({"error": answer.error} if answer.error else {}),
@@ -275,13 +288,46 @@ class Report:
         elif answer.error:
             return
         elif not self.to_person:
-            digit = "?" if answer.digit is None else answer.digit
-            self.answer(f"{printable(answer.path)}\t{digit}\t{answer.confidence or 0:.4f}")
+            self.answer(f"{printable(answer.path)}\t{answer.text}\t{answer.confidence or 0:.4f}")
         elif answer.status == "blank":
-            self.draw(printable(answer.path), Text("  ?  blank: nothing stands out"))
+            self.draw(printable(answer.path), BLANK)
         else:
             candidates = self._candidates(answer.top(top_k), is_sure=answer.status == "ok")
             self.draw(printable(answer.path), *self._seen(answer), *candidates)
+
+    def multi_prediction(self, answer: "MultiPrediction", checkpoint: str, weights: str) -> None:
+        """Answer what number one picture is taken for: a row of digits to a line, or a line of three fields."""
+        if answer.error:
+            self.insist(f"error: {answer.error}")
+        if self.as_json:
+            self.document(
+                path=answer.path,
+                status=answer.status,
+                text=answer.text,
+                rows=answer.lines,
+                digits=[
+                    {
+                        "digit": digit.digit,
+                        "confidence": digit.confidence,
+                        "probabilities": digit.probabilities,
+                        "box": digit.glyph.box if digit.glyph else None,
+                    }
+                    for digit in answer.digits
+                ],
+                checkpoint=checkpoint,
+                weights=weights,
+                **({"error": answer.error} if answer.error else {}),
+            )
+        elif answer.error:
+            return
+        elif not self.to_person:
+            self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{answer.confidence or 0:.4f}")
+        elif not answer.rows:
+            self.draw(printable(answer.path), BLANK)
+        else:
+            rows = zip(answer.lines, answer.rows, strict=True)
+            least = [(line, min(digit.confidence or 0 for digit in row)) for line, row in rows]
+            self.draw(printable(answer.path), *(f"  {line}  each at least {share:.2%}" for line, share in least))
 
     @property
     def _has_blocks(self) -> bool:

@@ -1,0 +1,223 @@
+"""All digits of a picture in reading order: which marks are digits, which belong together, which are two in one."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, draw, find_marks
+from mnistcli.images import Glyph, Picture, main_glyph, sample_of
+from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
+
+# Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
+LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
+LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
+MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
+BAR_SHAPE = 4.0  # as many times wider than high is a bar; longer than a digit is high, it is no digit's part
+TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the rim
+PART_HEIGHT = 0.7  # of two marks of one digit, at least one is lower; two that are higher are two digits
+PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above each other
+PART_GAP = 0.2  # between them from top to bottom; lines of writing are farther apart
+JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
+ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
+# Among enlarged training digits, 1 of 170 is cut in two by what follows, and 3 of 5 pairs that touch are.
+TWO_WIDTH = 1.2  # of the row's height: what is wider may be two digits that touch
+PITCH = 0.75  # of the row's height: a digit's usual width with half a gap at either side
+NECK = 0.35  # of the row's height: two digits touch in a column with no more ink
+NECK_REACH = 0.25  # of a pitch: as far from where equally wide digits would meet, the cut is looked for
+HALF_HEIGHT = 0.7  # of the whole's: both sides of a cut are as high, unlike those of a 7 or a slanted 1
+SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where a digit is, or may be: the marks inside a box."""
+
+    marks: tuple[int, ...]
+    left: int
+    top: int
+    right: int  # the first column that is not inside
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Select the box from a plane."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def mask(self, marks: Marks) -> Mask:
+        """Give the marks' ink inside the box: (height, width)."""
+        inked: Mask = np.isin(marks.labels[self.window], self.marks)
+        return inked
+
+    def join(self, other: "_Spot") -> "_Spot":
+        """Put two spots together."""
+        return _Spot(
+            self.marks + other.marks,
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+
+def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
+    """Find all digits in a picture, each as the data set would show it, in reading order.
+
+    Args:
+        picture: of any size, ink and paper.
+        invert: whether the digits are darker than their paper; auto judges by the picture.
+
+    Returns:
+        Rows from top to bottom, in each the digits from left to right; nothing where nothing stands out.
+    """
+    sample = sample_of(picture.pixels)
+    if sample is not None:
+        return [[Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))]]
+    ink = find_ink(picture.pixels, invert)
+    if ink is None:
+        return []
+    marks = find_marks(ink)
+    return [[_glyph(picture, ink, marks, spot) for spot in row] for row in _layout(marks)]
+
+
+def find_main_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
+    """Find the digit in a picture of one, as `find_digit` does, and tell whether there seem to be several.
+
+    There seem to be where two are side by side, and about as high.
+    """
+    sample = sample_of(picture.pixels)
+    if sample is not None:
+        return Glyph(sample, (0, 0, SIZE_PX, SIZE_PX)), False
+    ink = find_ink(picture.pixels, invert)
+    if ink is None:
+        return None, False
+    marks = find_marks(ink)
+    are_several = any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
+    return main_glyph(picture, ink, marks), are_several
+
+
+def _are_alike(one: _Spot, other: _Spot) -> bool:
+    return min(one.height, other.height) > SIMILAR_HEIGHT * max(one.height, other.height)
+
+
+def _layout(marks: Marks) -> list[list[_Spot]]:
+    """Give where the digits are, in reading order."""
+    return [_split_row(marks, row) for row in _rows(_spots(marks))]
+
+
+def _glyph(picture: Picture, ink: Ink, marks: Marks, spot: _Spot) -> Glyph:
+    mask = spot.mask(marks)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, top = spot.left + int(columns[0]), spot.top + int(rows[0])
+    box = picture.box(left, top, int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
+    return Glyph(draw(Ink(ink.strength[spot.window], ink.threshold, ink.noise), mask), box)
+
+
+def _spots(marks: Marks) -> list[_Spot]:
+    """Find the marks that are digits, with their parts that do not touch them."""
+    wide, high = marks.boxes[:, 2:4].T
+    is_bar = wide > BAR_SHAPE * high
+    is_whole = (marks.area > 0) & ~touches_rim(marks.boxes, marks.labels.shape)
+    unit = _typical(high, marks.area * (is_whole & ~is_bar))
+    if unit == 0 or unit > TIGHT_SHARE * marks.labels.shape[0]:
+        is_whole = marks.area > 0
+        unit = _typical(high, marks.area * (is_whole & ~is_bar))
+    ink = _typical(marks.area, marks.area * is_whole)
+    is_ink = is_whole & (marks.size > SPECK_SIZE * unit) & (marks.area > SPECK_AREA * ink) & (high < MOST_HEIGHT * unit)
+    is_ink &= ~(is_bar & (wide > unit))
+    is_digit = (high >= LEAST_HEIGHT * unit) & (marks.area > LEAST_INK * ink)
+    largest_first = [int(mark) for mark in np.argsort(-marks.size, kind="stable") if is_ink[mark]]
+    spots = _join([_spot(marks, mark) for mark in largest_first], unit)
+    return [spot for spot in spots if is_digit[list(spot.marks)].any()]
+
+
+def _typical(values: NDArray[Any], weights: NDArray[Any]) -> float:
+    """Give the median of values by weight, which many specks cannot move; 0 where nothing weighs."""
+    order = np.argsort(values)
+    summed = weights[order].cumsum()
+    return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if summed[-1] else 0.0
+
+
+def _spot(marks: Marks, mark: int) -> _Spot:
+    left, top, width, height = (int(value) for value in marks.boxes[mark, :4])
+    return _Spot((mark,), left, top, left + width, top + height)
+
+
+def _join(spots: list[_Spot], unit: float) -> list[_Spot]:
+    """Put together what are parts of one digit, such as a 5 and its bar."""
+    joined: list[_Spot] = []
+    for spot in spots:
+        for place, other in enumerate(joined):
+            if _are_parts(spot, other, unit):
+                joined[place] = other.join(spot)
+                break
+        else:
+            joined.append(spot)
+    return joined
+
+
+def _are_parts(one: _Spot, other: _Spot, unit: float) -> bool:
+    overlap = min(one.right, other.right) - max(one.left, other.left)
+    gap = max(one.top, other.top) - min(one.bottom, other.bottom)
+    return (
+        overlap > PART_OVERLAP * min(one.width, other.width)
+        and gap < PART_GAP * unit
+        and min(one.height, other.height) < PART_HEIGHT * unit
+        and one.join(other).height < JOINED_HEIGHT * unit
+    )
+
+
+def _rows(spots: list[_Spot]) -> list[list[_Spot]]:
+    """Sort into rows, each spot by the one before it, so that a row may rise or fall."""
+    rows: list[list[_Spot]] = []
+    for spot in sorted(spots, key=lambda spot: spot.left):
+        beside = max(rows, key=lambda row: _beside(row[-1], spot), default=None)
+        if beside and _beside(beside[-1], spot) > ROW_OVERLAP:
+            beside.append(spot)
+        else:
+            rows.append([spot])
+    return sorted(rows, key=lambda row: float(np.mean([spot.top + spot.bottom for spot in row])))
+
+
+def _beside(one: _Spot, other: _Spot) -> float:
+    """Tell how much two spots are beside each other, as a share of the lower one's height; negative for a gap."""
+    return (min(one.bottom, other.bottom) - max(one.top, other.top)) / min(one.height, other.height)
+
+
+def _split_row(marks: Marks, row: list[_Spot]) -> list[_Spot]:
+    height = float(np.median([spot.height for spot in row]))
+    return [part for spot in row for part in _split(marks, spot, max(height, spot.height))]
+
+
+def _split(marks: Marks, spot: _Spot, height: float) -> list[_Spot]:
+    """Cut digits that touch, where the column has the least ink near where equally wide ones would meet."""
+    if spot.width <= TWO_WIDTH * height:
+        return [spot]
+    mask = spot.mask(marks)
+    inked = mask.sum(0)  # (width,), pixels in each column
+    count = max(2, round(spot.width / (PITCH * height)))
+    pitch = spot.width / count
+    edges = [0]
+    for number in range(1, count):
+        first, last = (round(pitch * (number + reach)) for reach in (-NECK_REACH, NECK_REACH))
+        cut = first + int(inked[first : last + 1].argmin())
+        lower_side = min(_ink_height(mask[:, edges[-1] : cut]), _ink_height(mask[:, cut:]))
+        if inked[cut] <= NECK * height and lower_side >= HALF_HEIGHT * spot.height:
+            edges.append(cut)
+    edges.append(spot.width)
+    return [replace(spot, left=spot.left + left, right=spot.left + right) for left, right in pairwise(edges)]
+
+
+def _ink_height(mask: Mask) -> int:
+    rows = np.flatnonzero(mask.any(1))
+    return int(np.ptp(rows)) + 1 if rows.size else 0

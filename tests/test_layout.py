@@ -1,0 +1,152 @@
+"""All digits of a picture, in reading order."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import draw_digits
+from mnistcli.glyphs import Grey
+from mnistcli.images import Picture, find_digit, read_picture
+from mnistcli.layout import find_digits, find_main_digit
+
+STEP_PX = 130  # from one digit's left side to the next one's
+
+
+def big(digit: int, height: int = 120) -> Grey:
+    """Draw a digit's ink alone, light on dark."""
+    small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
+    return np.asarray(small.crop(small.getbbox()).resize((height * 5 // 8, height), Image.Resampling.BICUBIC))
+
+
+def page(*placed: tuple[Grey, int, int], size: tuple[int, int] = (700, 800)) -> Grey:
+    """Put ink on white paper of (height, width), each piece at its left and top."""
+    ink = np.zeros(size, np.uint8)
+    for piece, left, top in placed:
+        window = ink[top : top + piece.shape[0], left : left + piece.shape[1]]
+        np.maximum(window, piece, out=window)
+    return 255 - ink
+
+
+def line(digits: str, top: int = 100, fall: int = 0) -> list[tuple[Grey, int, int]]:
+    """Place digits side by side, each `fall` pixels lower than the one before it."""
+    return [(big(int(digit)), 60 + STEP_PX * place, top + fall * place) for place, digit in enumerate(digits)]
+
+
+def as_picture(pixels: Grey) -> Picture:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    file.seek(0)
+    return read_picture(file, "a picture")
+
+
+def nearest(image: Grey) -> str:
+    """Read a glyph by comparing it with each digit drawn alone."""
+    alone = [find_digit(as_picture(page((big(digit), 300, 300)))) for digit in range(10)]
+    likeness = [np.corrcoef(image.ravel(), glyph.image.ravel())[0, 1] for glyph in alone if glyph]
+    return str(int(np.argmax(likeness)))
+
+
+def read(pixels: Grey) -> list[str]:
+    return ["".join(nearest(glyph.image) for glyph in row) for row in find_digits(as_picture(pixels))]
+
+
+def test_a_row_is_read_from_left_to_right() -> None:
+    assert read(page(*line("40235"))) == ["40235"]
+
+
+def test_boxes_are_in_the_pictures_own_pixels() -> None:
+    large = np.full((2000, 3000), 255, np.uint8)
+    large[400:1000, 600:700] = large[400:1000, 1500:1600] = 0
+    boxes = [glyph.box for row in find_digits(as_picture(large)) for glyph in row]
+    assert boxes == [pytest.approx((600, 400, 100, 600), abs=6), pytest.approx((1500, 400, 100, 600), abs=6)]
+
+
+def test_two_rows_are_read_from_top_to_bottom() -> None:
+    assert read(page(*line("62", top=380), *line("4825", top=100))) == ["4825", "62"]
+
+
+def test_a_column_is_rows_of_one() -> None:
+    assert read(page(*((big(digit), 300 + 5 * digit, 40 + 160 * place) for place, digit in enumerate((3, 5, 2))))) == [
+        "3",
+        "5",
+        "2",
+    ]
+
+
+@pytest.mark.parametrize("fall", [-15, 15])
+def test_rows_may_rise_or_fall(fall: int) -> None:
+    assert read(page(*line("4023", top=120, fall=fall), *line("5284", top=350, fall=fall))) == ["4023", "5284"]
+
+
+def test_digits_may_differ_in_height() -> None:
+    assert read(page((big(4, 150), 60, 60), (big(0, 80), 220, 120), (big(2, 120), 350, 80))) == ["402"]
+
+
+def test_specks_the_rim_and_bars_are_no_digits() -> None:
+    picture = page(*line("352"))
+    picture[10:14, 500:504] = picture[400:406, 200:206] = 0  # specks
+    picture[205:218, 165:178] = 0  # a full stop
+    picture[-30:] = 0  # the table's edge
+    picture[100:220, -25:] = 0  # a neighbour that was cut off
+    picture[600:606, 200:600] = 0  # a bar
+    assert read(picture) == ["352"]
+
+
+def test_parts_that_do_not_touch_are_one_digit() -> None:
+    picture = page(*line("252"))
+    picture[122:128] = 255  # cuts the bars and bows from what is below them
+    assert read(picture) == ["252"]
+
+
+def test_digits_that_touch_are_cut_apart() -> None:
+    four, five = big(4), big(5)
+    touching = page((four, 200, 100), (five, 200 + four.shape[1] - 3, 100), (big(2), 500, 100))
+    assert read(touching) == ["452"]
+
+
+def test_a_row_that_was_cut_out_tightly_keeps_the_digits_at_the_rim() -> None:
+    picture = page(*line("4025"))
+    rows, columns = np.nonzero(picture < 128)
+    assert read(picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]) == ["4025"]
+
+
+def test_a_picture_of_one_digit_shows_what_it_shows_alone() -> None:
+    picture = as_picture(page((big(6), 300, 200)))
+    glyph = find_digit(picture)
+    assert glyph is not None
+    [[found]] = find_digits(picture)
+    assert np.array_equal(found.image, glyph.image)
+    assert found.box == glyph.box
+
+
+def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
+    sample = draw_digits(np.array([7], np.uint8), seed=0)[0]
+    [[found]] = find_digits(as_picture(sample))
+    assert np.array_equal(found.image, sample)
+    assert not find_main_digit(as_picture(sample))[1]
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_blank_picture_shows_nothing(level: int) -> None:
+    blank = as_picture(np.full((200, 300), level, np.uint8))
+    assert find_digits(blank) == []
+    assert not find_main_digit(blank)[1]
+
+
+def test_light_ink_is_found_only_where_it_is_asked_for() -> None:
+    picture = as_picture(255 - page(*line("402")))
+    assert [len(row) for row in find_digits(picture, "no")] == [3]
+    assert [len(row) for row in find_digits(picture, "yes")] != [3]
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_one_digit_does_not_look_like_several(digit: int) -> None:
+    picture = page((big(digit), 300, 200))
+    picture[10:14, 500:504] = 0
+    assert not find_main_digit(as_picture(picture))[1]
+
+
+def test_two_digits_side_by_side_look_like_several() -> None:
+    assert find_main_digit(as_picture(page(*line("17"))))[1]
