@@ -24,7 +24,8 @@ RESUMABLE_KEYS = PLACES | {"epochs", "patience"}
 
 PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
 
-MIN_CONFIDENCE = 0.5  # the probability from which on `predict` names a digit
+# From this probability on, `predict` names a digit; docs/benchmarks.md tells what that turns away, and what it lets pass.
+MIN_CONFIDENCE = 0.7
 
 PACKAGE = Path(__file__).parent
 

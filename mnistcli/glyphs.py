@@ -18,6 +18,7 @@ THINNEST_PX, WIDEST_PX = 1.9, 5.0
 DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
 
 SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
+BLOT_SHARE = 0.18  # of the longer side: ink that is farther from paper is no stroke; of 1,500 digits, 1 has such
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
 
@@ -97,6 +98,13 @@ def stroke_width(mask: Mask) -> float:
     distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)
     is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
     return 2 * float(np.median(distance[is_ridge])) - 0.5
+
+
+def is_blot(covered: Plane) -> bool:
+    """Tell whether ink is as wide as it is long, as no stroke of a digit is."""
+    mask = covered > 0.5 * covered.max()
+    longest = max(np.ptp(np.flatnonzero(mask.any(1))), np.ptp(np.flatnonzero(mask.any(0)))) + 1
+    return bool(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3).max() > BLOT_SHARE * longest)
 
 
 def correct_stroke(covered: Plane) -> Plane:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import SIZE_PX, Grey, Marks, draw, find_marks, pick_digit
+from mnistcli.glyphs import SIZE_PX, Grey, Marks, cut, draw, find_marks, is_blot, pick_digit
 from mnistcli.ink import Ink, Invert, Pixels, find_ink, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
@@ -38,6 +38,7 @@ class Glyph:
 
     image: Grey  # (28, 28), 0 = paper, 255 = ink: what the network sees
     box: Box
+    is_blot: bool = False  # too wide for its length to be a digit's stroke
 
 
 def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
@@ -143,4 +144,4 @@ def main_glyph(picture: Picture, ink: Ink, marks: Marks) -> Glyph | None:
     mask = np.isin(marks.labels, pick_digit(marks))
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = picture.box(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-    return Glyph(draw(ink, mask), box)
+    return Glyph(draw(ink, mask), box, is_blot(cut(ink, mask)))

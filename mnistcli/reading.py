@@ -50,7 +50,8 @@ class Prediction:
             return "error"
         if not self.probabilities:
             return "blank"
-        return "ok" if max(self.probabilities) >= self.min_confidence else "unsure"
+        is_blot = self.glyph is not None and self.glyph.is_blot
+        return "unsure" if is_blot or max(self.probabilities) < self.min_confidence else "ok"
 
     @property
     def digit(self) -> int | None:

@@ -112,6 +112,15 @@ def test_thin_and_thick_strokes_come_out_with_the_data_sets_weight() -> None:
     assert 40 < inked[1] < inked[2] < 140  # 120 of 400 would be 6 pixels of 20
 
 
+def test_a_blot_is_told_from_a_digit() -> None:
+    rows, columns = np.mgrid[-100:100, -100:100]
+    for shape, is_blot in ((np.hypot(rows, columns) < 40, True), (np.abs(columns) < 15, False)):
+        picture = np.where(shape & (np.abs(rows) < 80), 0, 255).astype(np.uint8)
+        glyph = find_digit(read_picture(save(picture)))
+        assert glyph is not None
+        assert glyph.is_blot == is_blot
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_transparent_pixels_are_paper_that_contrasts(level: int) -> None:
     ink = draw_big()
