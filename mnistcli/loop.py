@@ -22,8 +22,8 @@ from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, calibrate, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
 
-OUTLIER_WEIGHT = 0.3  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
-OUTLIER_BENDS = 2.5  # times those of the digits: what is no digit has no shape to keep
+OUTLIER_WEIGHT = 0.6  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
+OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 

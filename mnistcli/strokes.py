@@ -87,10 +87,10 @@ class Strokes:
         both = torch.maximum(digit, other)
         looks_alike = ((label == 0) | (label == 1) | (label == 8)).view(-1, 1, 1, 1)  # however it is turned
         turned = torch.where(looks_alike, both, _turn(digit, dice[:, 3]))
-        blob = F.max_pool2d(digit, 7, stride=1, padding=3)
+        blob = F.max_pool2d(digit, 9, stride=1, padding=4)
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
         made = self.lay(_shapes(dice), dice[:, 4:6])
-        for highest, outlier in ((0.96, halves), (0.9, blob), (0.8, turned), (0.6, made)):
+        for highest, outlier in ((0.95, halves), (0.88, blob), (0.74, turned), (0.6, made)):
             both = torch.where(kind < highest, outlier, both)
         return both
 
@@ -151,7 +151,7 @@ def _shapes(dice: Tensor) -> Tensor:
     jitter = (dice[:, 16:32].view(-1, 4, 2, 2) - 0.5) * 4
     families = torch.stack([_zigzag(dice, jitter), _cross(dice), _fork(dice, jitter), _scribble(dice)], 1)
     # Zigzags lie (as w and n) or stand (as z), forks are y and v: most of what is written beside digits is letters.
-    family = torch.tensor([0, 0, 0, 1, 2, 2, 2, 3], device=dice.device)[(dice[:, 6] * 8).long()]
+    family = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3], device=dice.device)[(dice[:, 6] * 8).long()]
     return families[torch.arange(len(dice), device=dice.device), family]
 
 
