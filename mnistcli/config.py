@@ -24,7 +24,7 @@ RESUMABLE_KEYS = PLACES | {"epochs", "patience"}
 
 PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
 
-# From this probability on, `predict` names a digit; docs/benchmarks.md tells what that turns away, and what it lets pass.
+# From this probability on, `predict` names a digit; docs/benchmarks.md tells what that turns away and lets pass.
 MIN_CONFIDENCE = 0.7
 
 PACKAGE = Path(__file__).parent

@@ -79,7 +79,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     if layer.mask.mean() > 0.6:  # a frame along the rim was taken for the paper
         inside = np.median(image[layer.mask], axis=0)
         layer = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto") or layer
-    elif np.ptp(layer.paper) > 0:
+    elif np.ptp(layer.paper[::8, ::8]) > 0:  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=invert != "auto") or layer
     return _along_its_colour(image, layer)
 
@@ -123,6 +123,8 @@ def _without_rules(ink: Ink) -> Plane:
 def _find_rules(mask: Mask, thickest: int) -> Mask:
     """Find the pixels of lines, no thicker than `thickest`, that go from one side to the other, nearly level."""
     height, width = mask.shape
+    if not (mask[:, 0].any() and mask[:, -1].any()):
+        return np.zeros_like(mask)
     inked = mask.astype(np.uint8)
     thin = inked - cv2.morphologyEx(inked, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
     run = int(RULE_RUN * width)

@@ -1,6 +1,7 @@
 """Reading people's pictures: files in, answers out, in order, with reading and computing at the same time."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 import torch
 
@@ -23,7 +25,7 @@ from mnistcli.inputs import STANDARD_INPUT, find_pictures
 from mnistcli.layout import find_digits, find_main_digit
 
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
-READERS = 4  # threads that read pictures: Pillow and OpenCV let others run while they work
+READERS = min(8, os.cpu_count() or 1)  # threads that read pictures: Pillow and OpenCV let others run meanwhile
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
@@ -219,6 +221,7 @@ class _Reader:
 
     def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
         paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE
+        cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
         with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
 
             def begin(group: Sequence[Path]) -> list[Future[_Seen | ImageError]]:

@@ -1,0 +1,78 @@
+"""How fast `predict` reads many drawings, beside decoding them with Pillow alone, and in how much memory.
+
+    python tests/benchmarks/throughput.py [--count 10000]
+
+The drawings are 280 x 280: data set digits of the project's own making, ten times enlarged, dark on light.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import draw_digits
+
+REPORT_MEMORY = (
+    "import resource, runpy, sys; sys.argv[0] = 'mnistcli'\n"
+    "try: runpy.run_module('mnistcli', run_name='__main__')\n"
+    "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"
+)
+
+
+def main() -> None:
+    """Time both ways in turns, and print rates and peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--count", type=int, default=10_000, help="drawings")
+    parser.add_argument("--rounds", type=int, default=3, help="how often both are timed, in turns")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder), arguments.count)
+        few, _ = predict(sorted(Path(folder).iterdir())[:100])
+        decoded, predicted, peaks = [], [], []
+        for _ in range(arguments.rounds):
+            decoded.append(decode(Path(folder)))
+            peak, seconds = predict([Path(folder)])
+            predicted.append(seconds)
+            peaks.append(peak)
+    alone, ours = (arguments.count / median(seconds) for seconds in (decoded, predicted))
+    print(f"Pillow alone: {alone:,.0f} pictures a second; the whole command: {ours:,.0f}, {ours / alone:.2f} of that")
+    print(f"peak memory: {median(peaks):,.0f} MB, {median(peaks) - few:,.0f} MB over a call with 100 pictures")
+
+
+def draw(folder: Path, count: int) -> None:
+    """Make the drawings."""
+    labels = np.random.default_rng(0).integers(0, 10, 1000, dtype=np.uint8)
+    for number in range(count):
+        if number % len(labels) == 0:
+            digits = draw_digits(labels, seed=number)
+        big = Image.fromarray(255 - digits[number % len(labels)]).resize((280, 280), Image.Resampling.BICUBIC)
+        big.save(folder / f"{number:06}.png")
+
+
+def decode(folder: Path) -> float:
+    """Decode all drawings with Pillow, in one process, and give the seconds."""
+    started = time.perf_counter()
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as picture:
+            picture.load()
+    return time.perf_counter() - started
+
+
+def predict(paths: list[Path]) -> tuple[float, float]:
+    """Run the command, and give its peak memory in MB and its seconds."""
+    command = [sys.executable, "-c", REPORT_MEMORY, "predict", "--checkpoint", "bundled", "--quiet", *map(str, paths)]
+    started = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ, check=True)
+    return float(done.stderr.split()[-1]), time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
