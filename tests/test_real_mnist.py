@@ -158,7 +158,7 @@ def test_predict_reads_exported_test_digits_as_eval_does(
     paths = [tmp_path / f"{index}.png" for index in range(1000)]
     for path, image in zip(paths, test.images, strict=False):
         Image.fromarray(image[0].numpy()).save(path)
-    answers = [answer.digit for answer in mnistcli.predict(paths, checkpoint=good_checkpoint)]
+    answers = [answer.digit for answer in mnistcli.predict(paths, checkpoint=good_checkpoint, min_confidence=0)]
     checkpoint = load(good_checkpoint)
     logits = infer(checkpoint.build_model(), test.images[:1000], checkpoint.pixel_normalization())
     assert answers == logits.argmax(1).tolist()
