@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -396,3 +398,50 @@ def test_print_config_tells_what_a_run_decided(cli: RunCli, data_dir: Path) -> N
     refused = cli("train", "--resume", "ckpt.pt", "--lr", "0.3", "--print-config")
     assert refused.exit_code == 2
     assert "lr is 0.3 here and 0.2 in the run" in refused.stderr
+
+
+def write_number(path: Path) -> Path:
+    row = np.concatenate(list(draw_digits(np.array([4, 2, 7], np.uint8), seed=1)), axis=1)
+    Image.fromarray(255 - np.kron(row, np.ones((8, 8), np.uint8))).save(path)
+    return path
+
+
+def test_predict_reads_several_digits(cli: RunCli, ckpt: Path, tmp_path: Path) -> None:
+    number = write_number(tmp_path / "number.png")
+    (answer,) = documents(cli("predict", number, "--multi", "--json", "--min-confidence", 0))
+    assert len(answer["text"]) == len(answer["digits"]) == 3
+    assert answer["rows"] == [answer["text"]]
+    lefts = [digit["box"][0] for digit in answer["digits"]]
+    assert lefts == sorted(lefts)
+    assert cli("predict", number, "--multi", "--min-confidence", 0).stdout.split("\t")[1] == answer["text"]
+    assert "try --multi" in cli("predict", number).stderr
+
+
+def test_predict_turns_blank_and_unsure_away(cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path) -> None:
+    Image.new("L", (80, 80), 200).save(tmp_path / "blank.png")
+    blank, unsure = documents(cli("predict", tmp_path / "blank.png", digits[0], "--json", "--min-confidence", 1))
+    assert (blank["status"], blank["digit"], blank["confidence"]) == ("blank", None, None)
+    assert (unsure["status"], unsure["digit"]) == ("unsure", None)
+    assert sum(unsure["probabilities"]) == pytest.approx(1)
+    result = cli("predict", tmp_path / "blank.png", digits[0], "--min-confidence", 1)
+    assert result.exit_code == 0
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["?", "?"]
+
+
+def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path) -> None:
+    assert cli("predict", digits[0], "--picture", tmp_path / "one.png").exit_code == 0
+    assert cli("predict", *digits, "--picture", tmp_path / "all").exit_code == 0
+    drawn = [tmp_path / "one.png", *(tmp_path / "all" / f"{path.stem}.png" for path in digits)]
+    for path in drawn:
+        with Image.open(path) as picture:
+            assert picture.size == (960, 480)
+    result = cli("predict", *digits, "--picture", tmp_path / "two.png")
+    assert result.exit_code == 2
+    assert "name a folder" in result.stderr
+
+
+def test_predict_reads_standard_input(ckpt: Path, digits: list[Path]) -> None:
+    command = [sys.executable, "-m", "mnistcli", "predict", "-", "--checkpoint", str(ckpt), "--min-confidence", "0"]
+    with digits[0].open("rb") as picture:
+        done = subprocess.run(command, stdin=picture, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("-\t2\t")
