@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mnistcli.api import TrainResult, download_mnist, evaluate, train
     from mnistcli.config import TrainConfig
     from mnistcli.errors import MnistCliError
-    from mnistcli.reading import Prediction, predict
+    from mnistcli.reading import MultiPrediction, Prediction, predict, predict_multi
     from mnistcli.run import train_events
     from mnistcli.scoring import Evaluation
 
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Evaluation",
     "MnistCliError",
+    "MultiPrediction",
     "Prediction",
     "TrainConfig",
     "TrainResult",
@@ -26,6 +27,7 @@ __all__ = [
     "download_mnist",
     "evaluate",
     "predict",
+    "predict_multi",
     "train",
     "train_events",
 ]
@@ -33,9 +35,11 @@ __all__ = [
 _HOMES = {
     "Evaluation": "scoring",
     "MnistCliError": "errors",
+    "MultiPrediction": "reading",
     "Prediction": "reading",
     "TrainConfig": "config",
     "predict": "reading",
+    "predict_multi": "reading",
     "train_events": "run",
 }
 
