@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from mnistcli.errors import ConfigError, MnistCliError
 
 # What gloo says where another rank is gone; it has no exception of its own for it.
 LOST_CONNECTION = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+GLOO_THREADS = 2  # that send and receive, in each process
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,27 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Ranks(device, dist.get_rank(), dist.get_world_size(), is_first_here=os.environ["LOCAL_RANK"] == "0")
+        if device.type == "cpu":
+            _let_threads_rest()
     except RuntimeError as error:
         if not any(sign in str(error) for sign in LOST_CONNECTION):
             raise
         raise MnistCliError("another process of this run has ended, and this one with it") from error
     finally:
         dist.destroy_process_group()
+
+
+def _let_threads_rest() -> None:
+    """Wait until gloo's threads have let go of the last tensors, for which they need Python.
+
+    They outlive the process group where DistributedDataParallel was used, and one that wants Python while the
+    interpreter ends aborts the process (https://github.com/pytorch/pytorch/pull/179291).
+    """
+    held = []
+    for _ in range(GLOO_THREADS):
+        message = torch.zeros(1)
+        dist.all_reduce(message)
+        held.append(weakref.ref(message))
+    del message
+    while any(reference() is not None for reference in held):
+        time.sleep(0.001)

@@ -137,6 +137,21 @@ def wait_for(path: Path) -> None:
         time.sleep(0.05)
 
 
+def test_ranks_end_in_peace(tmp_path: Path) -> None:
+    # A long switch interval leaves gloo's threads waiting for the interpreter; without rest half of the pairs abort.
+    (tmp_path / "end.py").write_text(
+        "import sys, torch\n"
+        "from mnistcli.ranks import joined\n"
+        "sys.setswitchinterval(10)\n"
+        "with joined(torch.device('cpu')) as ranks:\n"
+        "    network = ranks.replicate(torch.nn.Linear(1, 1))\n"
+        "    assert not any(ranks.any(False) for _ in range(50))\n"
+    )
+    command = [*TORCHRUN[:-2], "end.py"]
+    pairs = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) for _ in range(3)]
+    assert [pair.wait(timeout=60) for pair in pairs] == [0] * 3
+
+
 def test_ranks_that_would_train_different_runs_are_refused(data_dir: Path, tmp_path: Path) -> None:
     differ = "import os\nos.environ['MNISTCLI_SEED'] = os.environ['RANK']\n"
     (tmp_path / "differ.py").write_text(f"{differ}from mnistcli.__main__ import main\nmain()\n")
