@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.ink import Boxes, Ink, Mask, Plane, touches_rim
+from mnistcli.ink import Boxes, Ink, Mask, Plane, extent, longer_side, touches_rim
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -71,15 +71,14 @@ def pick_digit(marks: Marks) -> list[int]:
     return [int(mark) for mark in np.flatnonzero(is_part)]
 
 
-def draw(ink: Ink, mask: Mask) -> Grey:
-    """Draw the ink under a mask as the data set shows a digit: (28, 28), its stroke, size and place like there."""
-    return place(shrink(correct_stroke(cut(ink, mask))))
+def draw(covered: Plane) -> Grey:
+    """Draw ink that was cut out as the data set shows a digit: (28, 28), its stroke, size and place like there."""
+    return place(shrink(correct_stroke(covered)))
 
 
 def cut(ink: Ink, mask: Mask) -> Plane:
     """Cut out the ink under a mask: (H, W), 0..1, at a size at which its stroke can be corrected, with a rim."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    window = extent(mask)
     # What is surely ink is full, so that a pen that skips leaves no gap.
     faint = min(ink.faint, ink.threshold / 2)
     covered: Plane = np.clip((ink.strength[window] - faint) / (ink.threshold - faint), 0, 1)
@@ -95,7 +94,7 @@ def cut(ink: Ink, mask: Mask) -> Plane:
 
 def stroke_width(mask: Mask) -> float:
     """Measure a stroke, in pixels: twice the distance of its middle line from the paper, the median along it."""
-    distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)
+    distance = _from_paper(mask)
     is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
     return 2 * float(np.median(distance[is_ridge])) - 0.5
 
@@ -103,15 +102,18 @@ def stroke_width(mask: Mask) -> float:
 def is_blot(covered: Plane) -> bool:
     """Tell whether ink is as wide as it is long, as no stroke of a digit is."""
     mask = covered > 0.5 * covered.max()
-    longest = max(np.ptp(np.flatnonzero(mask.any(1))), np.ptp(np.flatnonzero(mask.any(0)))) + 1
-    return bool(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3).max() > BLOT_SHARE * longest)
+    return bool(_from_paper(mask).max() > BLOT_SHARE * longer_side(mask))
+
+
+def _from_paper(mask: Mask) -> Plane:
+    """Give each inked place's distance from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
+    return cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)
 
 
 def correct_stroke(covered: Plane) -> Plane:
     """Thicken or thin a stroke that would come out thinner or wider than the data set's."""
     mask = covered > 0.5 * covered.max()
-    side = max(np.ptp(np.flatnonzero(mask.any(1))), np.ptp(np.flatnonzero(mask.any(0)))) + 1
-    unit = side / INK_SIZE_PX  # pixels here in one of the result's
+    unit = longer_side(mask) / INK_SIZE_PX  # pixels here in one of the result's
     width = stroke_width(mask) / unit
     change = np.clip(width, THINNEST_PX, WIDEST_PX) - width
     reach = round(abs(change) * unit) + 1
@@ -125,9 +127,7 @@ def correct_stroke(covered: Plane) -> Plane:
 
 def shrink(covered: Plane) -> Plane:
     """Scale ink so that its longer side is 20 pixels, its shape kept, with area averaging: (H, W), 0..255."""
-    mask = covered > 0.4 * covered.max()
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    ink = covered[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    ink = covered[extent(covered > 0.4 * covered.max())]
     scale = INK_SIZE_PX / max(ink.shape)
     size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
     small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import SIZE_PX, Grey, Marks, cut, draw, find_marks, is_blot, pick_digit
-from mnistcli.ink import Ink, Invert, Pixels, find_ink, rim
+from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, is_blot
+from mnistcli.ink import Ink, Mask, Pixels, extent, longer_side, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 
@@ -116,32 +116,23 @@ def sample_of(pixels: Pixels) -> Grey | None:
     if pixels.shape != (SIZE_PX, SIZE_PX, 1):
         return None
     for grey in (pixels[..., 0], 255 - pixels[..., 0]):
-        rows, columns = np.flatnonzero(grey.any(1)), np.flatnonzero(grey.any(0))
         # All 70,000 have a longer side of 20 pixels, but for 16 of 19, and a rim that is black but for some pixels.
-        if np.median(rim(grey[..., None])) == 0 and rows.size and max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20):
+        if grey.any() and np.median(rim(grey[..., None])) == 0 and longer_side(grey) in (19, 20):
             return grey
     return None
 
 
-def find_digit(picture: Picture, invert: Invert = "auto") -> Glyph | None:
-    """Find the digit in a picture of one, as the data set would show it; None where nothing stands out.
+def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int = 0) -> Glyph:
+    """Draw the ink under a mask as a digit.
 
     Args:
-        picture: of any size, ink and paper.
-        invert: whether the digit is darker than its paper; auto judges by the picture.
+        picture: where it is from.
+        ink: of the whole picture, or of a window in it.
+        mask: which of that ink is the digit's, the same size.
+        left: where the window begins in the picture, in its pixels.
+        top: the same.
     """
-    sample = sample_of(picture.pixels)
-    if sample is not None:
-        return Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
-    ink = find_ink(picture.pixels, invert)
-    return None if ink is None else main_glyph(picture, ink, find_marks(ink))
-
-
-def main_glyph(picture: Picture, ink: Ink, marks: Marks) -> Glyph | None:
-    """Draw the digit of a picture of one, whose ink and marks are known; None where all ink is faint."""
-    if not marks.area.any():
-        return None
-    mask = np.isin(marks.labels, pick_digit(marks))
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = picture.box(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-    return Glyph(draw(ink, mask), box, is_blot(cut(ink, mask)))
+    rows, columns = extent(mask)
+    box = picture.box(left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    covered = cut(ink, mask)
+    return Glyph(draw(covered), box, is_blot(covered))

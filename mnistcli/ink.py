@@ -55,6 +55,18 @@ class _Layer:
         return self.contrast > self.threshold
 
 
+def extent(mask: NDArray[Any]) -> tuple[slice, slice]:
+    """Give the rows and columns that what is in a plane takes up, to select it by; there has to be something."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def longer_side(mask: NDArray[Any]) -> int:
+    """Give the longer side, in pixels, of the box around what is in a plane; there has to be something."""
+    rows, columns = extent(mask)
+    return max(int(rows.stop - rows.start), int(columns.stop - columns.start))
+
+
 def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     """Tell ink from paper.
 

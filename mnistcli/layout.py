@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, draw, find_marks
-from mnistcli.images import Glyph, Picture, main_glyph, sample_of
+from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
+from mnistcli.images import Glyph, Picture, draw_glyph, sample_of
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
@@ -90,10 +90,10 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     return [[_glyph(picture, ink, marks, spot) for spot in row] for row in _layout(marks)]
 
 
-def find_main_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
-    """Find the digit in a picture of one, as `find_digit` does, and tell whether there seem to be several.
+def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
+    """Find the digit in a picture of one, as the data set would show it, and tell whether there seem to be several.
 
-    There seem to be where two are side by side, and about as high.
+    There is none where nothing stands out. There seem to be several where two are side by side, and about as high.
     """
     sample = sample_of(picture.pixels)
     if sample is not None:
@@ -102,8 +102,10 @@ def find_main_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | 
     if ink is None:
         return None, False
     marks = find_marks(ink)
+    if not marks.area.any():  # all ink is faint
+        return None, False
     are_several = any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
-    return main_glyph(picture, ink, marks), are_several
+    return draw_glyph(picture, ink, np.isin(marks.labels, pick_digit(marks))), are_several
 
 
 def _are_alike(one: _Spot, other: _Spot) -> bool:
@@ -116,11 +118,8 @@ def _layout(marks: Marks) -> list[list[_Spot]]:
 
 
 def _glyph(picture: Picture, ink: Ink, marks: Marks, spot: _Spot) -> Glyph:
-    mask = spot.mask(marks)
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    left, top = spot.left + int(columns[0]), spot.top + int(rows[0])
-    box = picture.box(left, top, int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-    return Glyph(draw(Ink(ink.strength[spot.window], ink.threshold, ink.noise), mask), box)
+    window = replace(ink, strength=ink.strength[spot.window])
+    return draw_glyph(picture, window, spot.mask(marks), spot.left, spot.top)
 
 
 def _spots(marks: Marks) -> list[_Spot]:

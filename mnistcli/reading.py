@@ -22,7 +22,7 @@ from mnistcli.glyphs import Grey
 from mnistcli.images import Glyph, Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, find_pictures
-from mnistcli.layout import find_digits, find_main_digit
+from mnistcli.layout import find_digit, find_digits
 
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
 READERS = min(8, os.cpu_count() or 1)  # threads that read pictures: Pillow and OpenCV let others run meanwhile
@@ -193,7 +193,7 @@ Finder = Callable[[Picture, Invert], tuple[list[list[Glyph]], bool]]  # the digi
 
 
 def _find_one(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
-    glyph, are_several = find_main_digit(picture, invert)
+    glyph, are_several = find_digit(picture, invert)
     return ([[glyph]] if glyph else []), are_several
 
 

@@ -11,8 +11,9 @@ import papers
 from conftest import draw_digits
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey
-from mnistcli.images import WORKING_PX, Glyph, find_digit, read_picture
+from mnistcli.images import WORKING_PX, Glyph, read_picture
 from mnistcli.ink import Invert
+from mnistcli.layout import find_digit
 
 
 def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> Grey:
@@ -32,7 +33,7 @@ def save(picture: np.ndarray | Image.Image, kind: str = "PNG") -> io.BytesIO:
 
 def see(picture: np.ndarray | Image.Image, invert: Invert = "auto") -> Grey:
     """Give what the network would see of a picture, as floats for comparisons."""
-    glyph = find_digit(read_picture(save(picture), "a picture"), invert)
+    glyph, _ = find_digit(read_picture(save(picture), "a picture"), invert)
     assert isinstance(glyph, Glyph)
     assert glyph.image.shape == (28, 28)
     assert glyph.image.dtype == np.uint8
@@ -83,7 +84,8 @@ def test_colour_on_colour_of_the_same_grey_is_seen() -> None:
 def test_invert_overrides_the_judgement() -> None:
     picture = draw_big()
     assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))
-    assert find_digit(read_picture(save(picture)), "yes") is None or likeness(see(picture, "yes"), see(picture)) < 0.5
+    inverted, _ = find_digit(read_picture(save(picture)), "yes")
+    assert inverted is None or likeness(inverted.image, see(picture)) < 0.5
 
 
 def test_a_frame_is_no_ink() -> None:
@@ -116,7 +118,7 @@ def test_a_blot_is_told_from_a_digit() -> None:
     rows, columns = np.mgrid[-100:100, -100:100]
     for shape, is_blot in ((np.hypot(rows, columns) < 40, True), (np.abs(columns) < 15, False)):
         picture = np.where(shape & (np.abs(rows) < 80), 0, 255).astype(np.uint8)
-        glyph = find_digit(read_picture(save(picture)))
+        glyph, _ = find_digit(read_picture(save(picture)))
         assert glyph is not None
         assert glyph.is_blot == is_blot
 
@@ -132,7 +134,7 @@ def test_transparent_pixels_are_paper_that_contrasts(level: int) -> None:
 def test_every_usual_kind_of_pixel_is_read(mode: str) -> None:
     picture = Image.fromarray(255 - draw_big()).convert("RGB" if mode == "CMYK" else "L")
     picture = picture.convert(mode, dither=Image.Dither.NONE)
-    glyph = find_digit(read_picture(save(picture, "TIFF" if mode == "CMYK" else "PNG"), "a picture"))
+    glyph, _ = find_digit(read_picture(save(picture, "TIFF" if mode == "CMYK" else "PNG"), "a picture"))
     assert glyph is not None
     assert likeness(glyph.image, see(255 - draw_big())) > (0.95 if mode == "1" else 0.999)
 
@@ -156,7 +158,7 @@ def test_a_large_picture_is_read_smaller_and_boxes_are_in_its_own_pixels() -> No
     large[1000:1800, 2000:2200] = 0
     picture = read_picture(save(large))
     assert max(picture.pixels.shape) == WORKING_PX
-    glyph = find_digit(picture)
+    glyph, _ = find_digit(picture)
     assert glyph is not None
     assert glyph.box == pytest.approx((2000, 1000, 200, 800), abs=9)
 
@@ -171,19 +173,19 @@ def test_an_animations_first_frame_counts(tmp_path: Path) -> None:
 def test_odd_sizes_work_or_are_blank(shape: tuple[int, int]) -> None:
     picture = np.zeros(shape, np.uint8)
     picture[shape[0] // 2, shape[1] // 2] = 255
-    glyph = find_digit(read_picture(save(picture)))
+    glyph, _ = find_digit(read_picture(save(picture)))
     assert glyph is None or glyph.image.any()
 
 
 @pytest.mark.parametrize("size", [28, 100])
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_a_blank_picture_shows_nothing(level: int, size: int) -> None:
-    assert find_digit(read_picture(save(np.full((size, size), level, np.uint8)))) is None
+    assert find_digit(read_picture(save(np.full((size, size), level, np.uint8))))[0] is None
 
 
 def test_grainy_paper_without_ink_shows_nothing() -> None:
     paper = np.random.default_rng(0).normal(200, 4, (300, 300)).clip(0, 255).astype(np.uint8)
-    assert find_digit(read_picture(save(paper))) is None
+    assert find_digit(read_picture(save(paper)))[0] is None
 
 
 @pytest.mark.parametrize("paper", papers.PAPERS)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from conftest import draw_digits
 from mnistcli.glyphs import Grey
-from mnistcli.images import Picture, find_digit, read_picture
-from mnistcli.layout import find_digits, find_main_digit
+from mnistcli.images import Picture, read_picture
+from mnistcli.layout import find_digit, find_digits
 
 STEP_PX = 130  # from one digit's left side to the next one's
 
@@ -43,7 +43,7 @@ def as_picture(pixels: Grey) -> Picture:
 
 def nearest(image: Grey) -> str:
     """Read a glyph by comparing it with each digit drawn alone."""
-    alone = [find_digit(as_picture(page((big(digit), 300, 300)))) for digit in range(10)]
+    alone = [find_digit(as_picture(page((big(digit), 300, 300))))[0] for digit in range(10)]
     likeness = [np.corrcoef(image.ravel(), glyph.image.ravel())[0, 1] for glyph in alone if glyph]
     return str(int(np.argmax(likeness)))
 
@@ -114,7 +114,7 @@ def test_a_row_that_was_cut_out_tightly_keeps_the_digits_at_the_rim() -> None:
 
 def test_a_picture_of_one_digit_shows_what_it_shows_alone() -> None:
     picture = as_picture(page((big(6), 300, 200)))
-    glyph = find_digit(picture)
+    glyph, _ = find_digit(picture)
     assert glyph is not None
     [[found]] = find_digits(picture)
     assert np.array_equal(found.image, glyph.image)
@@ -125,14 +125,14 @@ def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
     sample = draw_digits(np.array([7], np.uint8), seed=0)[0]
     [[found]] = find_digits(as_picture(sample))
     assert np.array_equal(found.image, sample)
-    assert not find_main_digit(as_picture(sample))[1]
+    assert not find_digit(as_picture(sample))[1]
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
 def test_a_blank_picture_shows_nothing(level: int) -> None:
     blank = as_picture(np.full((200, 300), level, np.uint8))
     assert find_digits(blank) == []
-    assert not find_main_digit(blank)[1]
+    assert not find_digit(blank)[1]
 
 
 def test_light_ink_is_found_only_where_it_is_asked_for() -> None:
@@ -145,8 +145,8 @@ def test_light_ink_is_found_only_where_it_is_asked_for() -> None:
 def test_one_digit_does_not_look_like_several(digit: int) -> None:
     picture = page((big(digit), 300, 200))
     picture[10:14, 500:504] = 0
-    assert not find_main_digit(as_picture(picture))[1]
+    assert not find_digit(as_picture(picture))[1]
 
 
 def test_two_digits_side_by_side_look_like_several() -> None:
-    assert find_main_digit(as_picture(page(*line("17"))))[1]
+    assert find_digit(as_picture(page(*line("17"))))[1]
