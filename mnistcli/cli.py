@@ -378,7 +378,7 @@ def predict(
 
     report = Report(as_json=as_json, quiet=quiet)
     path = find_checkpoint(checkpoint)
-    drawings = ReadingPictures(picture) if picture else None
+    drawings = ReadingPictures(picture, images) if picture else None
     answers = (reading.predict_multi if multi else reading.predict)(
         images,
         checkpoint=path,

@@ -65,11 +65,17 @@ class ReadingPictures:
 
     Args:
         place: a file by its ending, or a folder.
+        images: what is read, as `find_pictures` takes it.
+
+    Raises:
+        ConfigError: there are several pictures for one file, as far as their names tell.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, images: Sequence[Path]) -> None:
         self.place = place
         self.is_folder = place.is_dir() or not place.suffix
+        if not self.is_folder and (len(images) > 1 or images[0].is_dir()):
+            raise self._too_many()
         self.drawn: set[Path] = set()
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:
@@ -92,7 +98,7 @@ class ReadingPictures:
     def _path(self, picture: Path) -> Path:
         if not self.is_folder:
             if self.drawn:
-                raise ConfigError(f"--picture {self.place} is one file for several pictures; name a folder")
+                raise self._too_many()
             self.drawn.add(self.place)
             return self.place
         numbers = itertools.count(2)
@@ -101,6 +107,9 @@ class ReadingPictures:
             path = self.place / f"{picture.stem}-{next(numbers)}.png"
         self.drawn.add(path)
         return path
+
+    def _too_many(self) -> ConfigError:
+        return ConfigError(f"--picture {self.place} is one file for several pictures; name a folder")
 
 
 def draw_reading(

@@ -259,61 +259,22 @@ class Report:
         self.draw(scores, confusion)
 
     def read(self, answer: "Prediction | MultiPrediction", checkpoint: str, weights: str, top_k: int) -> None:
-        """Answer what one picture is taken for."""
+        """Answer what one picture is taken for: a drawing to a person, a line of three fields to a program."""
         from mnistcli.reading import MultiPrediction
 
         if isinstance(answer, MultiPrediction):
-            self.multi_prediction(answer, checkpoint, weights)
+            content, lines = _number_content(answer), _number_lines(answer)
         else:
-            self.prediction(answer, checkpoint, weights, top_k)
-
-    def prediction(self, answer: "Prediction", checkpoint: str, weights: str, top_k: int) -> None:
-        """Answer what one picture is taken for: bars to a person, a line of three fields to a program."""
-        if answer.error:
-            self.insist(f"error: {answer.error}")
-        if answer.is_one_of_several:
-            self.say(f"{answer.path}: this seems to show several digits, of which one was read; try --multi")
-        if self.as_json:
-            self.document(
-                path=answer.path,
-                status=answer.status,
-                digit=answer.digit,
-                confidence=answer.confidence,
-                probabilities=answer.probabilities,
-                box=answer.glyph.box if answer.glyph else None,
-                checkpoint=checkpoint,
-                weights=weights,
-                **({"error": answer.error} if answer.error else {}),
-            )
-        elif answer.error:
-            return
-        elif not self.to_person:
-            self.answer(f"{printable(answer.path)}\t{answer.text}\t{answer.confidence or 0:.4f}")
-        elif answer.status == "blank":
-            self.draw(printable(answer.path), BLANK)
-        else:
-            candidates = self._candidates(answer.top(top_k), is_sure=answer.status == "ok")
-            self.draw(printable(answer.path), *self._seen(answer), *candidates)
-
-    def multi_prediction(self, answer: "MultiPrediction", checkpoint: str, weights: str) -> None:
-        """Answer what number one picture is taken for: a row of digits to a line, or a line of three fields."""
+            content, lines = _digit_content(answer), self._digit_lines(answer, top_k)
+            if answer.is_one_of_several:
+                self.say(f"{answer.path}: this seems to show several digits, of which one was read; try --multi")
         if answer.error:
             self.insist(f"error: {answer.error}")
         if self.as_json:
             self.document(
                 path=answer.path,
                 status=answer.status,
-                text=answer.text,
-                rows=answer.lines,
-                digits=[
-                    {
-                        "digit": digit.digit,
-                        "confidence": digit.confidence,
-                        "probabilities": digit.probabilities,
-                        "box": digit.glyph.box if digit.glyph else None,
-                    }
-                    for digit in answer.digits
-                ],
+                **content,
                 checkpoint=checkpoint,
                 weights=weights,
                 **({"error": answer.error} if answer.error else {}),
@@ -322,12 +283,10 @@ class Report:
             return
         elif not self.to_person:
             self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{answer.confidence or 0:.4f}")
-        elif not answer.rows:
+        elif answer.status == "blank":
             self.draw(printable(answer.path), BLANK)
         else:
-            rows = zip(answer.lines, answer.rows, strict=True)
-            least = [(line, min(digit.confidence or 0 for digit in row)) for line, row in rows]
-            self.draw(printable(answer.path), *(f"  {line}  each at least {share:.2%}" for line, share in least))
+            self.draw(printable(answer.path), *lines)
 
     @property
     def _has_blocks(self) -> bool:
@@ -337,11 +296,12 @@ class Report:
     def _has_colour(self) -> bool:
         return self.out.color_system is not None and not self.out.no_color
 
-    def _seen(self, answer: "Prediction") -> list[Text]:
-        """Show what the network saw, where half-blocks can show its greys."""
-        if not (answer.glyph and self._has_blocks and self._has_colour):
-            return []
-        return [Text("  ") + line for line in glyph_lines(answer.glyph.image)]
+    def _digit_lines(self, answer: "Prediction", top_k: int) -> list[Text]:
+        """Show what the network saw, where half-blocks can show its greys, and what it may be."""
+        has_greys = self._has_blocks and self._has_colour
+        seen = glyph_lines(answer.glyph.image) if answer.glyph and has_greys else []
+        candidates = self._candidates(answer.top(top_k), is_sure=answer.status == "ok")
+        return [*(Text("  ") + line for line in seen), *candidates]
 
     def _candidates(self, ranked: list[tuple[int, float]], *, is_sure: bool) -> list[Text]:
         block = "█" if self._has_blocks else "#"
@@ -364,6 +324,27 @@ class Report:
         self.draw(
             *(Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops)
         )
+
+
+def _digit_content(answer: "Prediction") -> dict[str, Any]:
+    """Give what JSON says of a digit."""
+    return {
+        "digit": answer.digit,
+        "confidence": answer.confidence,
+        "probabilities": answer.probabilities,
+        "box": answer.glyph.box if answer.glyph else None,
+    }
+
+
+def _number_content(answer: "MultiPrediction") -> dict[str, Any]:
+    """Give what JSON says of a picture of several digits."""
+    return {"text": answer.text, "rows": answer.lines, "digits": [_digit_content(digit) for digit in answer.digits]}
+
+
+def _number_lines(answer: "MultiPrediction") -> list[Text]:
+    """Show each row, and how sure its least sure digit is."""
+    least = [min(digit.confidence or 0 for digit in row) for row in answer.rows]
+    return [Text(f"  {line}  each at least {share:.2%}") for line, share in zip(answer.lines, least, strict=True)]
 
 
 def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:

@@ -438,6 +438,8 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
     result = cli("predict", *digits, "--picture", tmp_path / "two.png")
     assert result.exit_code == 2
     assert "name a folder" in result.stderr
+    assert not result.stdout  # told before anything is read
+    assert not (tmp_path / "two.png").exists()
 
 
 def test_predict_reads_standard_input(ckpt: Path, digits: list[Path]) -> None:

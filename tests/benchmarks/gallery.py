@@ -33,7 +33,7 @@ def main() -> None:
         readings = [read(test, paper, number) for number, paper in enumerate(SHOWN)]
         tried = (read(test, "squared", number) for number in range(len(test)))
         readings.append(next(answer for answer in tried if answer.text != Path(answer.path).stem[-1]))
-        drawings = ReadingPictures(Path("drawn"))
+        drawings = ReadingPictures(Path("drawn"), [])
         for answer in readings:
             drawings.draw(answer)
         drawn = [Image.open(Path("drawn") / f"{Path(answer.path).stem}.png") for answer in readings]
