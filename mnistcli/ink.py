@@ -19,6 +19,7 @@ FLAT_LEVELS = 3.0  # of 255: a rim that varies by less was drawn, not photograph
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
+MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
 FAINT_SHARE = 0.35  # of the threshold
 RULED_PX = 100  # a smaller picture shows no ruled paper
 # Of a side: a ruled line is no thicker, runs level so far at a time, has no longer gaps, and rises no more in all.
@@ -88,12 +89,20 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     layer = _separate(image, _surface(image, is_signed=invert != "auto"), is_signed=invert != "auto")
     if layer is None:
         return None
-    if layer.mask.mean() > 0.6:  # a frame along the rim was taken for the paper
+    if layer.mask.mean() > MOST_INK:  # a frame along the rim was taken for the paper, or the ink is one large blot
         inside = np.median(image[layer.mask], axis=0)
-        layer = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto") or layer
+        framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto")
+        layer = framed if framed and _has_islands(framed.mask) else layer
     elif np.ptp(layer.paper[::8, ::8]) > 0:  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=invert != "auto") or layer
     return _along_its_colour(image, layer)
+
+
+def _has_islands(mask: Mask) -> bool:
+    """Tell whether there is more in a mask than what hangs on the rim, and specks."""
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    is_island = ~touches_rim(boxes, mask.shape)
+    return bool((boxes[1:, 4] * is_island[1:]).sum() > LEAST_ISLANDS * mask.size)
 
 
 def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:

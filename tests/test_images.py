@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import papers
 from conftest import draw_digits
@@ -86,6 +86,15 @@ def test_invert_overrides_the_judgement() -> None:
     assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))
     inverted, _ = find_digit(read_picture(save(picture)), "yes")
     assert inverted is None or likeness(inverted.image, see(picture)) < 0.5
+
+
+def test_a_blot_that_fills_a_picture_is_no_frame() -> None:
+    picture = Image.new("L", (60, 60), "white")
+    ImageDraw.Draw(picture).ellipse((1, 1, 58, 58), "black")
+    glyph, _ = find_digit(read_picture(save(picture)))
+    assert glyph is not None
+    assert glyph.is_blot
+    assert glyph.image[14, 14] == 255  # the blot is the ink
 
 
 def test_a_frame_is_no_ink() -> None:
