@@ -22,7 +22,7 @@ from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, calibrate, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
 
-OUTLIER_WEIGHT = 0.6  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
+OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
@@ -278,8 +278,8 @@ class _Extras(NamedTuple):
 
     strokes: Strokes
     config: TrainConfig
-    styles: Tensor  # (N, 12)
-    outliers: Tensor  # (M, 32)
+    styles: Tensor  # (N, STYLE_DICE)
+    outliers: Tensor  # (M, OUTLIER_DICE)
     distortions: Distortions | None  # of the outliers
 
     def add_styles(self, batch: Samples, positions: slice) -> Tensor:

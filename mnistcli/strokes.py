@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnistcli.augment import SIDE
+from mnistcli.characters import CHARACTER_DICE, write
 from mnistcli.data import Samples
 
-STYLE_DICE, OUTLIER_DICE = 12, 32  # numbers in a row
+STYLE_DICE, OUTLIER_DICE = 12, 4 + CHARACTER_DICE  # numbers in a row
 ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this length, and no wider
 
 
@@ -22,7 +23,7 @@ ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this lengt
 class Strokes:
     """The training images that strokes and other shapes are made of."""
 
-    ones: Tensor  # (K, 1, 28, 28) uint8, upright
+    ones: Tensor  # (K, 1, 28, 28) uint8, upright and straight
     digits: Samples  # all
 
     @classmethod
@@ -30,7 +31,7 @@ class Strokes:
         """Pick the upright ones out of training images; where there is none, any image stands for one."""
         ones = samples.images[samples.labels == 1]
         upright = ones[(ones > 60).any(2).sum((1, 2)) <= WIDEST_ONE_PX]  # columns that are inked
-        return cls(upright if len(upright) else samples.images[:1], samples)
+        return cls(_straighten(upright if len(upright) else samples.images[:1]), samples)
 
     def lay(self, segments: Tensor, dice: Tensor) -> Tensor:
         """Lay a stroke along each segment.
@@ -79,7 +80,7 @@ class Strokes:
         return styled
 
     def make_outliers(self, dice: Tensor) -> Tensor:
-        """Make images that show no digit, one for each row of (N, 32) dice: (N, 1, 28, 28) float32, 0..255."""
+        """Make images of no digit, one for each row of (N, OUTLIER_DICE) dice: (N, 1, 28, 28) float32, 0..255."""
         kind = dice[:, 0].view(-1, 1, 1, 1)
         chosen = (dice[:, 1] * len(self.digits)).long()
         digit, label = self.digits.images[chosen].float(), self.digits.labels[chosen]
@@ -89,8 +90,8 @@ class Strokes:
         turned = torch.where(looks_alike, both, _turn(digit, dice[:, 3]))
         blob = F.max_pool2d(digit, 9, stride=1, padding=4)
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
-        made = self.lay(_shapes(dice), dice[:, 4:6])
-        for highest, outlier in ((0.95, halves), (0.88, blob), (0.74, turned), (0.6, made)):
+        written = write(self.ones, dice[:, 4:])
+        for highest, outlier in ((0.97, halves), (0.94, blob), (0.9, turned), (0.8, written)):
             both = torch.where(kind < highest, outlier, both)
         return both
 
@@ -132,9 +133,22 @@ def _ends(ones: Tensor) -> tuple[Tensor, Tensor]:
 
 def _middle_of_row(images: Tensor, row: Tensor) -> Tensor:
     """Give where the ink of one row of each of (N, 28, 28) images has its centre, in pixels from the image's."""
-    ink = images[torch.arange(len(images), device=images.device), row]  # (N, 28)
+    return _row_middles(images).gather(1, row[:, None])[:, 0]
+
+
+def _row_middles(images: Tensor) -> Tensor:
+    """Give where the ink of each row of (N, 28, 28) images has its centre, (N, 28), in pixels from the image's."""
     places = torch.arange(SIDE, device=images.device) + 0.5 - SIDE / 2
-    return (ink * places).sum(1) / ink.sum(1).clamp(min=1)
+    return (images * places).sum(2) / images.sum(2).clamp(min=1)
+
+
+def _straighten(ones: Tensor) -> Tensor:
+    """Shift the rows of (N, 1, 28, 28) uint8 images so that their ink stands upright in the middle."""
+    images = ones.float()
+    still = torch.eye(2, 3, device=ones.device).expand(len(ones), 2, 3)
+    places = F.affine_grid(still, list(ones.shape), align_corners=False)
+    places[..., 0] += _row_middles(images[:, 0])[..., None] / (SIDE / 2)
+    return F.grid_sample(images, places, align_corners=False).round().byte()
 
 
 def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
@@ -144,60 +158,3 @@ def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
     reach = _between(3, 6.5, dice[:, 4])
     side = torch.stack([reach, reach * _between(-0.3, 0.2, dice[:, 5])], 1)
     return torch.stack([middle - side, middle + side], 1)[:, None]
-
-
-def _shapes(dice: Tensor) -> Tensor:
-    """Give the segments, (N, 4, 2, 2), of letters' strokes and of scribbles."""
-    jitter = (dice[:, 16:32].view(-1, 4, 2, 2) - 0.5) * 4
-    families = torch.stack([_zigzag(dice, jitter), _cross(dice), _fork(dice, jitter), _scribble(dice)], 1)
-    # Zigzags lie (as w and n) or stand (as z), forks are y and v: most of what is written beside digits is letters.
-    family = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3], device=dice.device)[(dice[:, 6] * 8).long()]
-    return families[torch.arange(len(dice), device=dice.device), family]
-
-
-def _zigzag(dice: Tensor, jitter: Tensor) -> Tensor:
-    strokes = 2 + (dice[:, 7] * 3).long()  # 2 to 4
-    is_standing = dice[:, 8] < 0.6
-    strokes = torch.where(is_standing, 3, strokes)
-    along, aside = _between(7, 10, dice[:, 9]), _between(5, 9, dice[:, 10])
-    side = torch.where((dice[:, 11] < 0.5) & ~is_standing, 1.0, -1.0)
-    corners = []
-    for number in range(5):
-        step = torch.full_like(strokes, number).minimum(strokes)  # what is too many stays at the last corner
-        swing = aside * side * (1 - 2 * (step % 2))
-        lying = torch.stack([along * (2 * step / strokes - 1), swing], 1)
-        standing = torch.stack([swing, along * torch.where(step < 2, -1.0, 1.0)], 1)
-        corners.append(torch.where(is_standing[:, None], standing, lying))
-    moved = torch.stack(corners, 1)  # (N, 5, 2)
-    moved[:, :4] += jitter[:, :, 0]
-    return torch.stack([moved[:, :-1], moved[:, 1:]], 2)
-
-
-def _cross(dice: Tensor) -> Tensor:
-    angle = math.pi / 2 * dice[:, 7]
-    centre = (dice[:, 8:10] - 0.5) * 6
-    arms = []
-    for number in range(2):
-        turned = angle + number * math.pi / 2 + _between(-0.35, 0.35, dice[:, 10 + number])
-        reach = _between(6, 10, dice[:, 12 + number])[:, None]
-        arm = torch.stack([turned.cos(), turned.sin()], 1) * reach
-        arms.append(torch.stack([centre - arm, centre + arm], 1))
-    return torch.stack(arms * 2, 1)
-
-
-def _fork(dice: Tensor, jitter: Tensor) -> Tensor:
-    centre = (dice[:, 7:9] - 0.5) * 5
-    upright = torch.where(dice[:, 9] < 0.75, 1.0, -1.0)
-    arms = []
-    for number, angle in enumerate((-2.2, -0.95, 1.9, 1.9)):  # two arms up and a tail, in radians from the right
-        turned = angle + _between(-0.5, 0.5, dice[:, 10]) + 0.1 * jitter[:, number, 1, 0]
-        reach = _between(6, 11, dice[:, 11 + number % 3])
-        arms.append(centre + torch.stack([turned.cos() * reach, turned.sin() * reach * upright], 1))
-    return torch.stack([torch.stack([centre, arm], 1) for arm in arms], 1)
-
-
-def _scribble(dice: Tensor) -> Tensor:
-    corners = (dice[:, 16:32].view(-1, 4, 2, 2) - 0.5) * 18
-    is_line = (dice[:, 7] < 0.5).view(-1, 1, 1)  # one line of four strokes, or four of their own
-    begin = torch.where(is_line, corners[:, :, 1].roll(1, 1), corners[:, :, 0])
-    return torch.stack([begin, corners[:, :, 1]], 2)

@@ -1,0 +1,200 @@
+"""Characters that are no digits, as a hand writes them: bent at random, and with the data set's own pen.
+
+A pen is an upright one of the training images, of which each stroke is a copy, bent along the way that the pen goes.
+All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, one row for each character.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mnistcli.augment import SIDE
+
+# How often each comes beside the others, and the points that the pen goes through: x and y from the middle, 8 or so at
+# the letter's edge. At a point that is given twice the pen turns a corner; at | it is lifted. Those that are nearest to
+# digits come most often: a network learns soon that an H is none, and late that a z is none.
+CHARACTERS = (
+    (4, "-6,-8 -6,-3 -3,0 1,-1 4,-7 4,-7 4,0 2,7 -2,9 -6,7"),  # y
+    (3, "-5,-8 -5,-3 -2,-1 2,-3 5,-8 5,-8 4,0 2,7 -2,9 -5,5 0,2 6,0"),
+    (3, "-5,-7 -6,-3 -4,0 0,0 4,-4 5,-8 5,-8 5,-2 4,4 1,9"),
+    (2, "-6,-5 -4,-8 -3,-4 -2,0 1,0 4,-4 5,-8 5,-8 3,2 0,8 -4,8 -3,4 6,-1"),
+    (2, "-6,-8 -4,-4 -1,-2 3,-5 5,-9 5,-9 2,0 -1,5 -4,9"),
+    (4, "-6,-8 -3,-4 0,0|6,-8 3,-3 0,0 -2,4 -5,9"),
+    (3, "-5,-9 -3,-5 0,-1|5,-9 3,-5 0,-1 0,4 0,9"),
+    (2, "-5,-8 -2,-3 0,1 0,1 3,-4 5,-9 5,-9 0,1 -3,9"),
+    (3, "-7,-7 0,-7 7,-7 7,-7 0,0 -7,7 -7,7 0,7 7,7"),  # z
+    (3, "-7,-6 0,-7 6,-7 6,-7 0,0 -6,6 -6,6 0,5 8,7"),
+    (3, "-6,-7 2,-7 6,-6 5,-5 0,1 -5,6 -6,7 -4,7 0,7 7,7"),
+    (3, "-7,-4 -6,-7 0,-7 6,-7 6,-7 -2,3 -6,7 -6,7 0,6 5,7 8,5"),
+    (2, "-5,-7 5,-7 5,-7 -1,0 -6,5 -5,7 -3,5 1,6 7,7"),
+    (2, "-5,-6 -3,-8 0,-7 5,-8 5,-8 0,-1 -5,6 -5,6 -2,4 2,7 7,5"),
+    (2, "-6,-7 6,-7 6,-7 -6,7 -6,7 6,7|-4,0 4,0"),
+    (3, "-6,-5 -3,-8 0,-7 5,-8 5,-8 -4,6 -4,6 0,4 3,7 7,5|-4,0 5,-1"),
+    (2, "-9,-7 -5,7 -5,7 0,-4 0,-4 5,7 5,7 9,-7"),  # w
+    (2, "-8,-6 -8,3 -5,7 -1,4 0,-3 1,4 5,7 8,3 8,-6"),
+    (2, "-7,-8 0,0 7,8|7,-8 0,0 -7,8"),  # x
+    (1, "-8,-5 -4,-8 0,0 4,8 8,5|7,-8 0,0 -7,8"),
+    (5, "0,-8 0,8|-8,0 8,0"),  # plus
+    (1, "0,-8 0,8|-8,3 8,3"),
+    (1, "-7,-7 -6,4 -2,7 3,6 6,0 6,-7 6,-7 6,7"),  # u
+    (1, "-7,-8 0,8 0,8 7,-8"),  # v
+    (1, "-6,7 -6,-7 -6,-7 -6,0 -2,-6 3,-7 6,-3 6,7"),  # n
+    (1, "-8,7 -8,-5 -8,-5 -5,-6 -1,-5 -1,7 -1,-4 3,-7 7,-4 7,7"),  # m
+    (1, "-5,-9 -5,8 -5,2 0,-2 4,0 5,8"),  # h
+    (1, "-5,-9 -5,9|5,-4 -4,2 -4,2 5,9"),  # k
+    (1, "-4,-7 -4,8 -4,-1 0,-6 5,-7"),  # r
+    (1, "0,-9 0,6 2,8 5,7|-5,-4 5,-4"),  # t
+    (1, "5,-8 1,-9 -1,-5 -1,9|-6,-1 4,-1"),  # f
+    (1, "-6,1 5,0 5,-5 0,-7 -5,-4 -6,2 -3,7 3,7 7,4"),  # e
+    (1, "6,-6 0,-7 -5,-3 -5,3 -1,6 4,2 6,-6 5,3 8,7"),  # a
+    (1, "-7,8 0,-8 0,-8 7,8|-4,2 4,2"),  # A
+    (1, "-6,-8 -6,8|6,-8 6,8|-6,0 6,0"),  # H
+    (1, "-7,8 -7,-8 -7,-8 7,8 7,8 7,-8"),  # N
+    (1, "6,-8 -6,-8 -6,-8 -6,8 -6,8 6,8|-6,0 4,0"),  # E
+    (1, "-7,-8 7,-8|0,-8 0,8"),  # T
+    (1, "-6,0 -2,7 -2,7 7,-8"),  # a tick
+    (1, "0,-8 0,8|-7,-4 7,4|-7,4 7,-4"),  # a star
+    (1, "8,-8 -3,-6 -7,0 -3,6 8,8 -3,6 2,-4 8,0"),  # a scrawl
+)
+PEN_LENGTH_PX, LEAN_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
+WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
+PIECES = 4  # straight ones, between two points
+MOVE, PUSH = 3.0, (1.0, 3.0)  # how far points are moved, each alone and with those around it, in the table's units
+WAVES = 4  # that points are pushed by
+
+
+def _read() -> tuple[Tensor, Tensor, Tensor]:
+    """Read the table: all points, (C, P, 2), after which the pen is lifted, (C, P), and how often each comes, (C,)."""
+    strokes = [[stroke.split() for stroke in written.split("|")] for _, written in CHARACTERS]
+    points = [
+        [[float(number) for number in point.split(",")] for stroke in each for point in stroke] for each in strokes
+    ]
+    lifts = [[place == len(stroke) for stroke in each for place in range(1, len(stroke) + 1)] for each in strokes]
+    longest = max(map(len, points))
+    padded = [row + [row[-1]] * (longest - len(row)) for row in points]
+    lifted = [row + [True] * (longest - len(row)) for row in lifts]
+    often = torch.tensor([float(number) for number, _ in CHARACTERS])
+    return torch.tensor(padded), torch.tensor(lifted), often / often.sum()
+
+
+POINTS, LIFTED, SHARES = _read()
+# The first six say which character, how round, how wide, how much it sways, the pen and its width; then come the waves.
+CHARACTER_DICE = 6 + 5 * WAVES + 2 * POINTS.shape[1]  # numbers in a row
+
+
+class _Way(NamedTuple):
+    """Where a pen goes, in N images by K short straight pieces."""
+
+    middle: Tensor  # (N, K, 2), of each piece, in pixels from the image's centre
+    direction: Tensor  # (N, K, 2), of length 1
+    half: Tensor  # (N, K), of its length, in pixels; 0 where the pen is lifted
+    done: Tensor  # (N, K), how much of its stroke is written at the middle, 0..1
+    is_first: Tensor  # (N, K) bool, of its stroke
+    is_last: Tensor  # (N, K) bool
+
+    def at(self, nearest: Tensor) -> "_Way":
+        """Give for each of (N, M) places what is true of the piece that is nearest to it."""
+        return _Way(
+            *(whole.gather(1, nearest[..., None].expand(-1, -1, 2) if whole.dim() == 3 else nearest) for whole in self)
+        )
+
+
+def write(pens: Tensor, dice: Tensor) -> Tensor:
+    """Write characters that are no digits.
+
+    Args:
+        pens: (K, 1, 28, 28) uint8, upright ones.
+        dice: (N, CHARACTER_DICE) float32.
+
+    Returns:
+        (N, 1, 28, 28) float32, 0..255, of the size and at the place that the data set's digits have.
+    """
+    if len(dice) == 0:
+        return pens.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
+    which = torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
+    points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
+    way = _follow(_bend(points, dice), lifted, roundness=(1.2 * dice[:, 1]).clamp(max=1))
+    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), 0.8 + 0.45 * dice[:, 5])
+
+
+def _bend(points: Tensor, dice: Tensor) -> Tensor:
+    """Move the points of (N, P, 2) characters, each alone and all with their neighbours, and bring them to size."""
+    waves = dice[:, 6 : 6 + 5 * WAVES].view(-1, WAVES, 5)
+    moves = dice[:, 6 + 5 * WAVES :].view(points.shape) - 0.5
+    angles = points @ (0.5 * (waves[:, :, :2] - 0.5)).mT + 2 * math.pi * waves[:, None, :, 2]  # (N, P, WAVES)
+    sway = PUSH[0] + (PUSH[1] - PUSH[0]) * dice[:, 3]
+    moved = (
+        points
+        + MOVE * moves.gather(1, _first_of_equals(points))
+        + angles.sin() @ (waves[:, :, 3:] - 0.5) * sway[:, None, None]
+    )
+    moved = moved * torch.stack([(dice[:, 2] - 0.5).exp(), torch.ones_like(dice[:, 2])], 1)[:, None]
+    size = (moved.amax(1) - moved.amin(1)).amax(1)
+    return moved * (WRITTEN_SIZE_PX / size)[:, None, None]
+
+
+def _first_of_equals(points: Tensor) -> Tensor:
+    """Give for each point the number of the first of those beside it that are the same, so that they stay one."""
+    is_same = F.pad((points[:, 1:] == points[:, :-1]).all(2), (1, 0))
+    numbers = torch.arange(points.shape[1], device=points.device).expand_as(is_same)
+    return numbers.masked_fill(is_same, 0).cummax(1).values[..., None].expand_as(points)
+
+
+def _follow(points: Tensor, lifted: Tensor, roundness: Tensor) -> _Way:
+    """Go through the points of (N, P, 2) characters, on straight lines where roundness, (N,), is 0.
+
+    Where it is 1, on the curve that passes each point in the direction from the one before to the one after it (Catmull
+    and Rom, "A class of local interpolating splines", 1974).
+    """
+    is_drawn = ~lifted[:, :-1]  # (N, P - 1)
+    begin, end = points[:, :-1], points[:, 1:]
+    before = torch.where(F.pad(is_drawn, (1, -1))[..., None], points.roll(1, 1)[:, :-1], begin)
+    after = torch.where(F.pad(is_drawn, (-1, 1))[..., None], points.roll(-1, 1)[:, 1:], end)
+    knots = []
+    for time in torch.linspace(0, 1, PIECES + 1).tolist():
+        line = torch.lerp(begin, end, time)
+        bow = (1 - time) ** 2 * time * (end - before) / 2 - time**2 * (1 - time) * (after - begin) / 2
+        slack = (3 * time**2 - 2 * time**3 - time) * (end - begin)
+        knots.append(line + roundness[:, None, None] * (bow + slack))
+    way = torch.stack(knots, 2)  # (N, P - 1, PIECES + 1, 2)
+    start, span = way[:, :, :-1].flatten(1, 2), way.diff(dim=2).flatten(1, 2)  # (N, K, 2)
+    length = span.norm(dim=2) * is_drawn.repeat_interleave(PIECES, 1)
+    stroke = F.pad(lifted[:, :-2].cumsum(1), (1, 0)).repeat_interleave(PIECES, 1)  # its number, for each piece
+    whole = torch.zeros_like(points[..., 0]).scatter_add(1, stroke, length)
+    earlier = (whole.cumsum(1) - whole).gather(1, stroke)
+    mine = whole.gather(1, stroke).clamp(min=1)
+    done, step = (length.cumsum(1) - length / 2 - earlier) / mine, length / 2 / mine
+    middle = start + span / 2
+    middle = middle - (middle * length[..., None]).sum(1, keepdim=True) / length.sum(1)[:, None, None]  # of mass
+    return _Way(
+        middle.masked_fill((length == 0)[..., None], 1e3),  # far from every pixel
+        F.normalize(span, dim=2),
+        length / 2,
+        done,
+        is_first=done - step < 1e-3,
+        is_last=done + step > 1 - 1e-3,
+    )
+
+
+def _ink(way: _Way, pens: Tensor, width: Tensor) -> Tensor:
+    """Bend (N, 1, 28, 28) pens along the ways, (N,) times as wide as they are: (N, 1, 28, 28)."""
+    numbers = torch.arange(SIDE, device=pens.device) + 0.5 - SIDE / 2
+    pixels = torch.cartesian_prod(numbers, numbers).flip(1)  # (784, 2), row by row
+    near = way.at(torch.cdist(pixels.expand(len(pens), -1, -1), way.middle).argmin(2))
+    away = pixels - near.middle  # (N, 784, 2)
+    ahead = (away * near.direction).sum(2)
+    # A piece ends where the next one begins; before its first and after its last piece, a stroke ends as the pen does.
+    ahead = torch.where(near.is_first, ahead, ahead.maximum(-near.half))
+    ahead = torch.where(near.is_last, ahead, ahead.minimum(near.half))
+    beyond = torch.where(near.is_first & (ahead < 0) | near.is_last & (ahead > 0), ahead, 0)
+    across = away - ahead[..., None] * near.direction
+    is_left = near.direction[..., 0] * across[..., 1] < near.direction[..., 1] * across[..., 0]
+    aside = torch.where(is_left, 1.0, -1.0) * across.norm(dim=2) / width[:, None]
+    down = PEN_LENGTH_PX * (near.done - 0.5) + beyond
+    # A pen is not quite straight: farther from the way than it leans, what it has is another place's ink.
+    aside = torch.where(aside.abs() > LEAN_PX, SIDE, aside)
+    places = torch.stack([aside, down], 2).view(-1, SIDE, SIDE, 2) / (SIDE / 2)
+    return F.grid_sample(pens, places, align_corners=False)

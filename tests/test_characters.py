@@ -1,0 +1,61 @@
+"""Characters that are no digits: their strokes, their size, their place."""
+
+import pytest
+import torch
+
+from mnistcli.characters import CHARACTER_DICE, CHARACTERS, LIFTED, POINTS, SHARES, WRITTEN_SIZE_PX, write
+
+
+def make_pen() -> torch.Tensor:
+    pen = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    pen[..., 4:24, 13:15] = 255
+    return pen
+
+
+def write_plainly(number: int) -> torch.Tensor:
+    """Write one character as the table has it, at its size: dice of one half bend nothing."""
+    dice = torch.full((1, CHARACTER_DICE), 0.5)
+    dice[:, 0] = SHARES[:number].sum() + SHARES[number] / 2
+    dice[:, 1] = 0  # straight from point to point
+    return write(make_pen(), dice)[0, 0]
+
+
+@pytest.mark.parametrize("number", range(len(CHARACTERS)))
+def test_the_pen_goes_through_all_points_of_a_character(number: int) -> None:
+    image = write_plainly(number)
+    near = torch.nn.functional.max_pool2d(image[None], 3, stride=1, padding=1)[0]
+    points = POINTS[number]
+    scale = WRITTEN_SIZE_PX / (points.amax(0) - points.amin(0)).max()
+    inked = (image > 60).nonzero().flip(1) + 0.5  # x, y
+    middle = (inked.amax(0) + inked.amin(0)) / 2 - scale * (points.amax(0) + points.amin(0)) / 2
+    places = (scale * points + middle).long().clamp(0, 27)
+    assert (near[places[:, 1], places[:, 0]] > 100).all()
+
+
+def test_the_pen_is_lifted_between_strokes() -> None:
+    cross = next(number for number, (_, points) in enumerate(CHARACTERS) if points == "0,-8 0,8|-8,0 8,0")
+    assert LIFTED[cross].tolist()[:4] == [False, True, False, True]
+    inked = write_plainly(cross) > 100
+    assert inked.sum(0).gt(0).sum() >= 16
+    assert not inked[:10, :10].any()  # where the way from the first stroke's end to the second's begin would lie
+    assert not inked[18:, :10].any()
+
+
+def test_characters_have_a_digits_size_and_place_and_are_all_different() -> None:
+    dice = torch.rand(200, CHARACTER_DICE, generator=torch.Generator().manual_seed(0))
+    images = write(make_pen(), dice)[:, 0]
+    assert images.shape == (200, 28, 28)
+    assert images.isfinite().all()
+    assert len({image.numpy().tobytes() for image in images}) == 200
+    inked = images > 60
+    sides = torch.maximum(inked.any(2).sum(1), inked.any(1).sum(1))
+    assert ((sides >= 17) & (sides <= 24)).float().mean() > 0.97
+    places = torch.arange(28) + 0.5 - 14
+    for axis in (1, 2):
+        middle = (images.sum(axis) * places).sum(1) / images.sum((1, 2))
+        assert middle.abs().mean() < 0.6
+    torch.testing.assert_close(write(make_pen(), dice[:3])[:, 0], images[:3])  # each by its own dice alone
+
+
+def test_nothing_is_written_of_no_dice() -> None:
+    assert write(make_pen(), torch.zeros(0, CHARACTER_DICE)).shape == (0, 1, 28, 28)
