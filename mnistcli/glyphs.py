@@ -19,6 +19,7 @@ DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before t
 
 SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
 BLOT_SHARE = 0.18  # of the longer side: ink that is farther from paper is no stroke; of 1,500 digits, 1 has such
+HAIR_SHARE = 0.2  # of the stroke's width: no stroke of the same pen is as thin
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
 
@@ -93,10 +94,23 @@ def cut(ink: Ink, mask: Mask) -> Plane:
 
 
 def stroke_width(mask: Mask) -> float:
-    """Measure a stroke, in pixels: twice the distance of its middle line from the paper, the median along it."""
+    """Measure a stroke, in pixels: twice the distance of its middle line from the paper, the median over the ink.
+
+    Each place of the middle line counts as the ink it stands for: what is left of a ruled line is long, but thin.
+    """
     distance = _from_paper(mask)
     is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
-    return 2 * float(np.median(distance[is_ridge])) - 0.5
+    ridge = np.sort(distance[is_ridge])
+    inked = ridge.cumsum(dtype=np.float64)
+    return 2 * float(ridge[np.searchsorted(inked, inked[-1] / 2)]) - 0.5
+
+
+def without_hairs(covered: Plane) -> Plane:
+    """Take off what is much thinner than the stroke, such as the rest of a ruled line: (H, W), 0..1."""
+    reach = round(HAIR_SHARE * stroke_width(covered > 0.5 * covered.max()))
+    if reach < 3:
+        return covered
+    return cv2.morphologyEx(covered, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
 
 
 def is_blot(covered: Plane) -> bool:

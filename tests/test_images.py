@@ -104,6 +104,15 @@ def test_a_frame_is_no_ink() -> None:
     assert likeness(see(picture), see(255 - draw_big())) > 0.97
 
 
+def test_what_is_left_of_a_ruled_line_does_not_change_the_stroke() -> None:
+    picture = np.pad(255 - draw_big(), 60, constant_values=255)
+    alone = see(picture)
+    row, columns = 200, np.flatnonzero(picture[200] < 128)
+    picture[row, columns[0] - 40 : columns[-1] + 40] = 0
+    picture[row : row + 60, columns[-1] + 39] = 0
+    assert likeness(see(picture), alone) > 0.97
+
+
 def test_specks_and_a_cut_neighbour_are_left_out() -> None:
     picture = np.pad(255 - draw_big(), 60, constant_values=255)
     alone = see(picture)
