@@ -72,7 +72,7 @@ class Strokes:
         Returns:
             (N, 1, 28, 28) float32, 0..255.
         """
-        styled = images.float()
+        styled = images.to(torch.float32, copy=True)
         for digit, add in ((1, _flag_and_foot), (7, _bar)):
             chosen = ((labels == digit) & (dice[:, 0] < share)).nonzero()[:, 0]
             segments = add(styled[chosen, 0], dice[chosen])
@@ -91,7 +91,7 @@ class Strokes:
         blob = F.max_pool2d(digit, 9, stride=1, padding=4)
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
         written = write(self.ones, dice[:, 4:])
-        for highest, outlier in ((0.97, halves), (0.94, blob), (0.9, turned), (0.8, written)):
+        for highest, outlier in ((0.96, halves), (0.92, blob), (0.86, turned), (0.76, written)):
             both = torch.where(kind < highest, outlier, both)
         return both
 
@@ -148,7 +148,7 @@ def _straighten(ones: Tensor) -> Tensor:
     still = torch.eye(2, 3, device=ones.device).expand(len(ones), 2, 3)
     places = F.affine_grid(still, list(ones.shape), align_corners=False)
     places[..., 0] += _row_middles(images[:, 0])[..., None] / (SIDE / 2)
-    return F.grid_sample(images, places, align_corners=False).round().byte()
+    return F.grid_sample(images, places, mode="nearest", align_corners=False).byte()
 
 
 def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
