@@ -3,6 +3,7 @@
 import os
 import shlex
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -376,6 +377,8 @@ def predict(
     from mnistcli.explain import ReadingPictures
     from mnistcli.report import Report
 
+    # Pillow warns of what it can read all the same; what it cannot, it raises.
+    warnings.filterwarnings("ignore", module="PIL")
     report = Report(as_json=as_json, quiet=quiet)
     path = find_checkpoint(checkpoint)
     drawings = ReadingPictures(picture, images) if picture else None

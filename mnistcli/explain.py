@@ -68,7 +68,8 @@ class ReadingPictures:
         images: what is read, as `find_pictures` takes it.
 
     Raises:
-        ConfigError: there are several pictures for one file, as far as their names tell.
+        ConfigError: there are several pictures for one file, or a drawing might replace a picture that is read, as far
+            as their names tell.
     """
 
     def __init__(self, place: Path, images: Sequence[Path]) -> None:
@@ -76,6 +77,9 @@ class ReadingPictures:
         self.is_folder = place.is_dir() or not place.suffix
         if not self.is_folder and (len(images) > 1 or images[0].is_dir()):
             raise self._too_many()
+        read = {path.resolve() for path in images if path.exists()}
+        if place.resolve() in read | {path.parent for path in read if self.is_folder and not path.is_dir()}:
+            raise ConfigError(f"--picture {place} would replace a picture that is read; name another place")
         self.drawn: set[Path] = set()
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:
@@ -90,9 +94,9 @@ class ReadingPictures:
         figure, digits = new_figure(), answer.digits
         glyphs = [digit.glyph for digit in digits if digit.glyph]
         probabilities = [digit.probabilities for digit in digits]
+        are_sure = [digit.status == "ok" for digit in digits]
         title = f"{answer.text}   {answer.confidence:.1%}" if digits else answer.status
-        line = digits[0].min_confidence if digits else 0.0
-        draw_reading(figure, answer.picture, glyphs, probabilities, title, min_confidence=line)
+        draw_reading(figure, answer.picture, glyphs, probabilities, are_sure, title)
         save_figure(figure, self._path(Path(answer.path)))
 
     def _path(self, picture: Path) -> Path:
@@ -117,9 +121,8 @@ def draw_reading(
     picture: "Picture",
     glyphs: Sequence["Glyph"],
     probabilities: Sequence[Sequence[float]],
+    are_sure: Sequence[bool],
     title: str,
-    *,
-    min_confidence: float = 0.0,
 ) -> None:
     """Draw a picture with its digits boxed, and what the network saw and said of each; the figure takes its size.
 
@@ -128,10 +131,10 @@ def draw_reading(
         picture: as it was read.
         glyphs: the digits found in it, none if it is blank; those after the first MOST_SHOWN are boxed only.
         probabilities: of the digits 0..9, for each glyph.
+        are_sure: whether each is named; where not, the box is dashed and has a question mark.
         title: a line above; the picture's name comes below it. Either loses its middle if it is too long.
-        min_confidence: where no digit is as probable, 0..1, the box is dashed and has a question mark.
     """
-    answers = [_Answer(row, max(row) >= min_confidence) for row in probabilities]
+    answers = [_Answer(row, is_sure) for row, is_sure in zip(probabilities, are_sure, strict=True)]
     columns = 1 if len(glyphs) <= ROWS_OF_ONE_COLUMN else 2
     rows = math.ceil(min(len(glyphs), MOST_SHOWN) / columns)
     height = max(HEIGHT_PX, TOP_PX + rows * CELL_PX + 2 * MARGIN_PX)

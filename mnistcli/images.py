@@ -1,6 +1,5 @@
 """From a picture that a person has to the image that the network was trained on."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -28,8 +27,8 @@ class Picture:
 
     def box(self, left: int, top: int, width: int, height: int) -> Box:
         """Give a box in the pixels that the picture had."""
-        scale = max(self.size) / max(self.pixels.shape[:2])
-        return round(left * scale), round(top * scale), round(width * scale), round(height * scale)
+        across, down = self.size[0] / self.pixels.shape[1], self.size[1] / self.pixels.shape[0]
+        return round(left * across), round(top * down), round(width * across), round(height * down)
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     """
     name = name or str(source)
     try:
-        # Pillow warns of what it can read all the same; what it cannot, it raises.
-        with warnings.catch_warnings(action="ignore"), Image.open(source) as picture:
+        with Image.open(source) as picture:
             size = picture.size
             if picture.mode in ("L", "RGB"):
                 picture.draft(picture.mode, (WORKING_PX, WORKING_PX))  # a JPEG file is decoded no larger than needed
@@ -95,6 +93,7 @@ def _on_contrast(pixels: np.ndarray) -> Pixels:
 
 def _eight_bit(levels: np.ndarray) -> Grey:
     """Scale whole numbers of more than 8 bits, and floats, by what they usually reach; Pillow would cut them off."""
+    levels = np.where(np.isfinite(levels), levels, 0)
     highest = float(levels.max())
     white = next((white for white in (1.0, 255.0, 65535.0) if highest <= white), highest)
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)

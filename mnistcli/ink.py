@@ -47,7 +47,7 @@ class _Layer:
     """What stands out from an estimate of the paper."""
 
     paper: Image
-    contrast: Plane  # 0..255
+    contrast: Plane  # from 0 on; black on white is 255 in grey, 360 in colour
     threshold: float
     noise: float
 
@@ -92,17 +92,11 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     if layer.mask.mean() > MOST_INK:  # a frame along the rim was taken for the paper, or the ink is one large blot
         inside = np.median(image[layer.mask], axis=0)
         framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto")
-        layer = framed if framed and _has_islands(framed.mask) else layer
-    elif np.ptp(layer.paper[::8, ::8]) > 0:  # some places tell whether it is a constant
+        has_inside = framed and _area(framed.mask, is_hanging=False) > LEAST_ISLANDS * framed.mask.size
+        layer = framed if framed and has_inside else layer
+    elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=invert != "auto") or layer
     return _along_its_colour(image, layer)
-
-
-def _has_islands(mask: Mask) -> bool:
-    """Tell whether there is more in a mask than what hangs on the rim, and specks."""
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    is_island = ~touches_rim(boxes, mask.shape)
-    return bool((boxes[1:, 4] * is_island[1:]).sum() > LEAST_ISLANDS * mask.size)
 
 
 def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
@@ -166,7 +160,7 @@ def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:
 
 
 def _norm_scale(image: Image) -> float:
-    """Bring the distance of two colours to about 0..255."""
+    """Give what to divide distances of colours by, so that of colours they compare with those of greys."""
     return 1.0 if image.shape[2] == 1 else 1.5**0.5
 
 
@@ -195,7 +189,7 @@ def _resize(image: Image, width: int, height: int, how: int = cv2.INTER_AREA) ->
 
 
 def _shrunk_size(image: Image, longest: int) -> tuple[int, int]:
-    """Give the width and height that a picture has when its longer side is `longest`, or less already."""
+    """Give the width and height that a picture has when its longer side is `longest`, or less already; 3 at least."""
     height, width = image.shape[:2]
     scale = min(1, longest / max(height, width))
     return max(3, round(width * scale)), max(3, round(height * scale))
@@ -214,7 +208,7 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
         return np.broadcast_to(colour, image.shape)
     if is_signed:  # paper is the darker side
         otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-        colour = np.median(image[image[..., 0] <= otsu], axis=0)
+        colour = np.median(image[image[..., 0] < otsu + 1], axis=0)  # what the threshold was found by is rounded down
     height, width = image.shape[:2]
     small = _resize(image, *_shrunk_size(image, SURFACE_PX))
     rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)
@@ -236,7 +230,7 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
 def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
     """Estimate the paper of a photograph again, from what the first estimate left of it."""
     better = _separate(image, _refine(image, layer), is_signed=is_signed)
-    if better is None or not _has_dark_rim(better.mask):
+    if better is None or _area(better.mask, is_hanging=True) <= SHADOW_SHARE * better.mask.size:
         return better
     shaded = _separate(image, _envelope(image), is_signed=is_signed)
     # A shadow's edge is soft where a stroke's is sharp.
@@ -275,12 +269,12 @@ def _envelope(image: Image) -> Image:
     return _resize(cv2.GaussianBlur(closed, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
 
 
-def _has_dark_rim(mask: Mask) -> bool:
-    """Tell whether a large part of what stands out hangs on the rim, as a shadow does."""
+def _area(mask: Mask, *, is_hanging: bool) -> int:
+    """Count the pixels of a mask whose mark hangs on the rim, or of those whose mark does not."""
     _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    hanging = touches_rim(boxes, mask.shape)
-    hanging[0] = False  # the paper
-    return bool(boxes[hanging, cv2.CC_STAT_AREA].sum() > SHADOW_SHARE * mask.size)
+    is_counted = touches_rim(boxes, mask.shape) == is_hanging
+    is_counted[0] = False  # the paper
+    return int(boxes[is_counted, cv2.CC_STAT_AREA].sum())
 
 
 def touches_rim(boxes: Boxes, shape: tuple[int, ...]) -> Mask:

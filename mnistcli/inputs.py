@@ -1,12 +1,14 @@
 """Which picture files are meant: files as they are named, folders with all that is in them, patterns."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from PIL import Image
 
 STANDARD_INPUT = "-"
+UNDRAWN = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow knows, but needs other programs to draw
 
 
 def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
@@ -16,13 +18,15 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
     `digits/*.png`, where no file has that very name, for the files that match it. What stands for nothing is given as
     it is, so that whoever opens it tells what is wrong.
     """
-    for name in names:
+    for name in [names] if isinstance(names, str | Path) else names:
         path = Path(name)
         found: Iterable[Path] = ()
-        if path.is_dir():
+        # Not asked of the path itself, which raises errors where a name is too long or a folder closed.
+        if os.path.isdir(path):  # noqa: PTH112
             found = _pictures_in(path)
-        elif glob.has_magic(str(name)) and not path.exists():
-            found = (Path(match) for match in sorted(glob.glob(str(name), recursive=True)))  # noqa: PTH207  # may be absolute
+        elif glob.has_magic(str(name)) and not os.path.exists(path):  # noqa: PTH110
+            matches = map(Path, sorted(glob.glob(str(name), recursive=True)))  # noqa: PTH207  # may be absolute
+            found = (inside for match in matches for inside in (_pictures_in(match) if match.is_dir() else [match]))
         is_empty = True
         for picture in found:
             is_empty = False
@@ -32,6 +36,7 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    kinds = Image.registered_extensions()
-    inside = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in kinds)
+    kinds = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN.keys() - UNDRAWN}
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds and path.is_file())
+    inside = (path.relative_to(folder) for path in files)
     return [folder / path for path in sorted(inside) if not any(part.startswith(".") for part in path.parts)]

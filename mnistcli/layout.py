@@ -22,6 +22,7 @@ PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above
 PART_GAP = 0.2  # between them from top to bottom; lines of writing are farther apart
 JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
 ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
+MOST_MARKS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
 # Among enlarged training digits, 1 of 170 is cut in two by what follows, and 3 of 5 pairs that touch are.
 TWO_WIDTH = 1.2  # of the row's height: what is wider may be two digits that touch
 PITCH = 0.75  # of the row's height: a digit's usual width with half a gap at either side
@@ -135,7 +136,7 @@ def _spots(marks: Marks) -> list[_Spot]:
     is_ink = is_whole & (marks.size > SPECK_SIZE * unit) & (marks.area > SPECK_AREA * ink) & (high < MOST_HEIGHT * unit)
     is_ink &= ~(is_bar & (wide > unit))
     is_digit = (high >= LEAST_HEIGHT * unit) & (marks.area > LEAST_INK * ink)
-    largest_first = [int(mark) for mark in np.argsort(-marks.size, kind="stable") if is_ink[mark]]
+    largest_first = [int(mark) for mark in np.argsort(-marks.size, kind="stable") if is_ink[mark]][:MOST_MARKS]
     spots = _join([_spot(marks, mark) for mark in largest_first], unit)
     return [spot for spot in spots if is_digit[list(spot.marks)].any()]
 

@@ -189,7 +189,7 @@ def _single(found: _Found) -> Prediction:
     return replace(digit, is_one_of_several=found.are_several, picture=found.picture)
 
 
-Finder = Callable[[Picture, Invert], tuple[list[list[Glyph]], bool]]  # the digits, and whether there may be several
+_Finder = Callable[[Picture, Invert], tuple[list[list[Glyph]], bool]]  # the digits, and whether there may be several
 
 
 def _find_one(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
@@ -219,19 +219,24 @@ class _Reader:
     tta: bool
     keep_pictures: bool
 
-    def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
+    def read(self, images: Iterable[str | Path], find: _Finder) -> Iterator[_Found]:
         paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE
+        readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+        def begin(group: Sequence[Path]) -> list[Future[_Seen | ImageError]]:
+            return [readers.submit(self._see, path, find) for path in group]
+
+        threads = cv2.getNumThreads()
         cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
-        with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
-
-            def begin(group: Sequence[Path]) -> list[Future[_Seen | ImageError]]:
-                return [readers.submit(self._see, path, find) for path in group]
-
+        try:
             groups = iter(lambda: list(islice(paths, count)), [])
             for group, seeing in _one_ahead(groups, begin):
                 yield from self._ask(group, [future.result() for future in seeing])
+        finally:  # whoever wants no more does not wait for what was begun
+            readers.shutdown(wait=False, cancel_futures=True)
+            cv2.setNumThreads(threads)
 
-    def _see(self, path: Path, find: Finder) -> _Seen | ImageError:
+    def _see(self, path: Path, find: _Finder) -> _Seen | ImageError:
         try:
             picture = _open(path)
         except ImageError as error:
@@ -267,8 +272,10 @@ def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tupl
 
 def _open(path: Path) -> Picture:
     if str(path) == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise ImageError("standard input is closed")
         return read_picture(io.BytesIO(sys.stdin.buffer.read()), "standard input")
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  # a path that cannot even be asked about is no folder
         raise ImageError(f"no pictures in {path}")
     return read_picture(path)
 

@@ -85,15 +85,16 @@ class Strokes:
         chosen = (dice[:, 1] * len(self.digits)).long()
         digit, label = self.digits.images[chosen].float(), self.digits.labels[chosen]
         other = self.digits.images[(dice[:, 2] * len(self.digits)).long()].float()
-        both = torch.maximum(digit, other)
+        two = torch.maximum(digit, other)
         looks_alike = ((label == 0) | (label == 1) | (label == 8)).view(-1, 1, 1, 1)  # however it is turned
-        turned = torch.where(looks_alike, both, _turn(digit, dice[:, 3]))
+        turned = torch.where(looks_alike, two, _turn(digit, dice[:, 3]))
         blob = F.max_pool2d(digit, 9, stride=1, padding=4)
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
         written = write(self.ones, dice[:, 4:])
+        outliers = two
         for highest, outlier in ((0.96, halves), (0.92, blob), (0.86, turned), (0.76, written)):
-            both = torch.where(kind < highest, outlier, both)
-        return both
+            outliers = torch.where(kind < highest, outlier, outliers)
+        return outliers
 
 
 def _between(low: float, high: float, dice: Tensor) -> Tensor:

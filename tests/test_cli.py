@@ -442,6 +442,25 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
     assert not (tmp_path / "two.png").exists()
 
 
+@pytest.mark.parametrize("drawing", ["one.png", "."])
+def test_no_drawing_replaces_a_picture_that_is_read(cli: RunCli, ckpt: Path, tmp_path: Path, drawing: str) -> None:
+    picture = tmp_path / "one.png"
+    Image.new("L", (40, 40), "white").save(picture)
+    before = picture.read_bytes()
+    for read in (picture, *([tmp_path] if drawing == "." else [])):
+        result = cli("predict", read, "--picture", tmp_path / drawing)
+        assert result.exit_code == 2
+        assert "would replace a picture" in result.stderr
+    assert picture.read_bytes() == before
+
+
+def test_predict_tells_what_it_cannot_even_ask_about_and_goes_on(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    result = cli("predict", "x" * 300 + ".png", "no\nerror: such.png", digits[0], "--min-confidence", 0)
+    assert result.exit_code == 5
+    assert result.stderr.count("\n") == 3  # which weights answer, and a line for each
+    assert result.stdout.count("\t2\t") == 1
+
+
 def test_predict_reads_standard_input(ckpt: Path, digits: list[Path]) -> None:
     command = [sys.executable, "-m", "mnistcli", "predict", "-", "--checkpoint", str(ckpt), "--min-confidence", "0"]
     with digits[0].open("rb") as picture:

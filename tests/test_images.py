@@ -31,9 +31,9 @@ def save(picture: np.ndarray | Image.Image, kind: str = "PNG") -> io.BytesIO:
     return file
 
 
-def see(picture: np.ndarray | Image.Image, invert: Invert = "auto") -> Grey:
+def see(picture: np.ndarray | Image.Image, invert: Invert = "auto", kind: str = "PNG") -> Grey:
     """Give what the network would see of a picture, as floats for comparisons."""
-    glyph, _ = find_digit(read_picture(save(picture), "a picture"), invert)
+    glyph, _ = find_digit(read_picture(save(picture, kind), "a picture"), invert)
     assert isinstance(glyph, Glyph)
     assert glyph.image.shape == (28, 28)
     assert glyph.image.dtype == np.uint8
@@ -86,6 +86,21 @@ def test_invert_overrides_the_judgement() -> None:
     assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))
     inverted, _ = find_digit(read_picture(save(picture)), "yes")
     assert inverted is None or likeness(inverted.image, see(picture)) < 0.5
+
+
+@pytest.mark.parametrize("paper", [(255, 255, 254), (254, 255, 255), (250, 249, 249)])
+def test_dark_ink_on_paper_that_is_not_quite_grey_is_seen(paper: tuple[int, int, int]) -> None:
+    picture = Image.new("RGB", (100, 100), paper)
+    ImageDraw.Draw(picture).rectangle((45, 20, 54, 79), "black")
+    assert np.array_equal(see(picture, "yes"), see(picture))
+
+
+def test_a_float_picture_with_gaps_is_read(tmp_path: Path) -> None:
+    levels = (1 - draw_big() / 255).astype(np.float32)
+    whole = see(Image.fromarray(levels), kind="TIFF")
+    levels[0, 0] = np.nan
+    levels[0, 1] = np.inf
+    assert likeness(see(Image.fromarray(levels), kind="TIFF"), whole) > 0.97
 
 
 def test_a_blot_that_fills_a_picture_is_no_frame() -> None:

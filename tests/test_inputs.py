@@ -29,6 +29,21 @@ def test_a_pattern_stands_for_what_matches_and_a_file_of_that_name_for_itself(fo
     assert named(find_pictures([f"{folder}/[x].png"]), folder) == ["[x].png"]
 
 
+def test_only_files_that_pillow_draws_are_pictures(folder: Path) -> None:
+    for name in ("scan.pdf", "table.h5", "album.png/f.png"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert named(find_pictures([folder]), folder) == ["[x].png", "a.JPG", "album.png/f.png", "b.png", "deep/c.tiff"]
+    assert named(find_pictures([f"{folder}/d*"]), folder) == ["deep/c.tiff"]  # as a shell would name the folder
+
+
+def test_one_name_is_a_name_and_a_name_too_long_is_given_as_it_is(folder: Path) -> None:
+    assert named(find_pictures(str(folder / "b.png")), folder) == ["b.png"]
+    too_long = folder / ("x" * 300 + ".png")
+    assert list(find_pictures([too_long])) == [too_long]
+
+
 def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
     (folder / "empty").mkdir()
     names = [folder / "empty", folder / "none.png", folder / "*.gif", Path("-")]

@@ -100,6 +100,12 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
     assert read(picture) == ["252"]
 
 
+def test_a_texture_is_no_number_without_end() -> None:
+    dots = np.full((800, 800), 255, np.uint8)
+    dots[4::8, 4::8] = dots[5::8, 4::8] = dots[4::8, 5::8] = dots[5::8, 5::8] = 0
+    assert sum(map(len, find_digits(as_picture(dots)))) <= 500
+
+
 def test_digits_that_touch_are_cut_apart() -> None:
     four, five = big(4), big(5)
     touching = page((four, 200, 100), (five, 200 + four.shape[1] - 3, 100), (big(2), 500, 100))

@@ -66,12 +66,10 @@ def picture_of(folder: Path, size: tuple[int, int] = (100, 100), name: str = "pi
     return read_picture(folder / "picture.png", name)
 
 
-def drawn_reading(
-    folder: Path, picture: Picture, glyphs: list[Glyph], title: str = "", min_confidence: float = 0.0
-) -> Pixels:
+def drawn_reading(folder: Path, picture: Picture, glyphs: list[Glyph], title: str = "", is_sure: bool = True) -> Pixels:
     """Draw a reading in which every digit is a seven: (H, W, 3)."""
     figure = plots.new_figure()
-    explain.draw_reading(figure, picture, glyphs, [SEVEN] * len(glyphs), title, min_confidence=min_confidence)
+    explain.draw_reading(figure, picture, glyphs, [SEVEN] * len(glyphs), [is_sure] * len(glyphs), title)
     plots.save_figure(figure, folder / "reading.png")
     return np.array(Image.open(folder / "reading.png").convert("RGB"))
 
@@ -109,8 +107,8 @@ def test_a_reading_shows_the_very_pixels_that_the_network_saw(tmp_path: Path) ->
 
 
 def test_an_unsure_digit_looks_different(tmp_path: Path) -> None:
-    sure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], min_confidence=0.9)
-    unsure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], min_confidence=0.92)
+    sure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], is_sure=True)
+    unsure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], is_sure=False)
     for drawn, colour, other in ((sure, explain.SURE, explain.UNSURE), (unsure, explain.UNSURE, explain.SURE)):
         assert places(drawn, colour)[0].size > 0
         assert places(drawn, other)[0].size == 0
