@@ -24,6 +24,8 @@ from mnistcli.edge import EdgeGroup, launched_ranks
 from mnistcli.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mnistcli.data import Split
     from mnistcli.download import RawFile
     from mnistcli.report import Report
@@ -369,20 +371,24 @@ def predict(
     device: DeviceName = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
     debug: Debug = False,
 ) -> None:
     """Read pictures of digits: which one each shows, how sure that is, and the runners-up."""
     from mnistcli import reading
     from mnistcli.checkpoint import checkpoint_name, find_checkpoint
     from mnistcli.explain import ReadingPictures
+    from mnistcli.inputs import find_pictures
     from mnistcli.report import Report
 
     # Pillow warns of what it can read all the same; what it cannot, it raises.
     warnings.filterwarnings("ignore", module="PIL")
-    report = Report(as_json=as_json, quiet=quiet)
+    report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     path = find_checkpoint(checkpoint)
     drawings = ReadingPictures(picture, images) if picture else None
-    answers = (reading.predict_multi if multi else reading.predict)(
+    answers: Iterator[reading.Prediction | reading.MultiPrediction] = (
+        reading.predict_multi if multi else reading.predict
+    )(
         images,
         checkpoint=path,
         invert=invert,
@@ -394,7 +400,7 @@ def predict(
     )
     report.weights(checkpoint_name(path), weights)
     failed = 0
-    for answer in answers:
+    for answer in report.reading(answers, sum(1 for _ in find_pictures(images))):
         report.read(answer, checkpoint_name(path), weights, top_k)
         if drawings:
             drawings.draw(answer)

@@ -6,14 +6,21 @@ import os
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from mnistcli.reading import MultiPrediction, Prediction
     from mnistcli.run import TrainEvent
     from mnistcli.scoring import Evaluation
+
+_T = TypeVar("_T")
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
@@ -257,6 +266,13 @@ class Report:
             confusion.add_row(Text(str(digit), style="bold"), *cells)
         self.out.width = max(self.out.width, TABLE_WIDTH)
         self.draw(scores, confusion)
+
+    def reading(self, answers: Iterable[_T], count: int) -> Iterator[_T]:
+        """Follow the reading of so many pictures, where the answers themselves do not show how far it is."""
+        columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        is_followed = self.bars and not self.to_person and count > 1
+        with Progress(*columns, console=self.err, transient=True, disable=not is_followed) as bar:
+            yield from bar.track(answers, total=count)
 
     def read(self, answer: "Prediction | MultiPrediction", checkpoint: str, weights: str, top_k: int) -> None:
         """Answer what one picture is taken for: a drawing to a person, a line of three fields to a program."""

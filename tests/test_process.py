@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -137,8 +139,23 @@ def test_a_terminal_with_colours_shows_what_the_network_saw(trained: Path, proce
     assert "▀" not in on_terminal(["predict", name, "--json"], trained, colours)
 
 
-def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
-    """Run a command on a terminal of its own and give all that it wrote there."""
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_shows_how_far_a_folder_is_read_where_answers_go_elsewhere(trained: Path, tmp_path: Path) -> None:
+    digit = next(trained.glob("*.png"))
+    (tmp_path / "many").mkdir()
+    for number in range(3):
+        shutil.copy(digit, tmp_path / "many" / f"{number}.png")
+    arguments = ["predict", "many"]
+    with (tmp_path / "answers.txt").open("wb") as answers:
+        assert "3/3" in plain(on_terminal(arguments, trained, {}, answers))
+    assert (tmp_path / "answers.txt").read_text().count("\n") == 3
+    with (tmp_path / "answers.txt").open("wb") as answers:
+        assert "3/3" not in on_terminal([*arguments, "--no-progress"], trained, {}, answers)
+    assert "3/3" not in on_terminal(arguments, trained, {})  # where the answers themselves tell
+
+
+def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str], stdout: BinaryIO | None = None) -> str:
+    """Run a command on a terminal of its own and give all that it wrote there; its answers go elsewhere if told."""
     import pty
 
     leader, follower = pty.openpty()
@@ -148,7 +165,7 @@ def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str])
         cwd=folder,
         env=os.environ | {"TERM": "xterm-256color"} | environment,
         stdin=follower,
-        stdout=follower,
+        stdout=stdout or follower,
         stderr=follower,
     ):
         os.close(follower)
