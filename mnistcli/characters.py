@@ -58,7 +58,7 @@ CHARACTERS = (
     (1, "0,-8 0,8|-7,-4 7,4|-7,4 7,-4"),  # a star
     (1, "8,-8 -3,-6 -7,0 -3,6 8,8 -3,6 2,-4 8,0"),  # a scrawl
 )
-PEN_LENGTH_PX, LEAN_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
+PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
 WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
 PIECES = 4  # straight ones, between two points
@@ -118,7 +118,7 @@ def write(pens: Tensor, dice: Tensor) -> Tensor:
     which = torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
     way = _follow(_bend(points, dice), lifted, roundness=(1.2 * dice[:, 1]).clamp(max=1))
-    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), 0.6 + 0.5 * dice[:, 5], hardness=dice[:, 6])
+    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), 0.5 + 0.5 * dice[:, 5], hardness=dice[:, 6])
 
 
 def _bend(points: Tensor, dice: Tensor) -> Tensor:
@@ -195,8 +195,8 @@ def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
     is_left = near.direction[..., 0] * across[..., 1] < near.direction[..., 1] * across[..., 0]
     aside = torch.where(is_left, 1.0, -1.0) * across.norm(dim=2) / width[:, None]
     down = PEN_LENGTH_PX * (near.done - 0.5) + beyond
-    # A pen is not quite straight: farther from the way than it leans, what it has is another place's ink.
-    aside = torch.where(aside.abs() > LEAN_PX, SIDE, aside)
+    # Farther from the way than a pen reaches, what it has is the ink of another place, beyond a corner.
+    aside = torch.where(aside.abs() > PEN_REACH_PX, SIDE, aside)
     places = torch.stack([aside, down], 2).view(-1, SIDE, SIDE, 2) / (SIDE / 2)
     return _harden(F.grid_sample(pens, places, align_corners=False), hardness)
 

@@ -1,9 +1,11 @@
 """Whole runs through the Python API: reproducible, resumable, and with the promised events."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -274,6 +276,19 @@ def test_a_checkpoints_own_normalisation_is_used(make_config: MakeConfig, data_d
     torch.save(content, path)
     assert mnistcli.evaluate(path, data_dir=data_dir).loss != loss
     assert next(mnistcli.predict([picture], checkpoint=path)).probabilities != answer.probabilities
+
+
+def test_whoever_wants_no_more_readings_waits_for_none_and_gets_all_as_it_was(tmp_path: Path) -> None:
+    Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).resize((900, 900)).save(tmp_path / "7.png")
+    threads = cv2.getNumThreads()
+    answers = mnistcli.predict([tmp_path / "7.png"] * 600, checkpoint="bundled")
+    assert next(answers).path == str(tmp_path / "7.png")
+    answers.close()  # type: ignore[attr-defined]  # it is a generator
+    readers = [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
+    for reader in readers:
+        reader.join(timeout=2)  # the picture that it is at; those in line would take longer
+    assert not any(reader.is_alive() for reader in readers)
+    assert cv2.getNumThreads() == threads
 
 
 def test_threads_are_set(make_config: MakeConfig) -> None:
