@@ -118,7 +118,7 @@ def write(pens: Tensor, dice: Tensor) -> Tensor:
     which = torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
     way = _follow(_bend(points, dice), lifted, roundness=(1.2 * dice[:, 1]).clamp(max=1))
-    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), 0.5 + 0.5 * dice[:, 5], hardness=dice[:, 6])
+    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), 0.6 + 0.5 * dice[:, 5], hardness=dice[:, 6])
 
 
 def _bend(points: Tensor, dice: Tensor) -> Tensor:
