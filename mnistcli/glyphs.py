@@ -121,7 +121,8 @@ def is_blot(covered: Plane) -> bool:
 
 def _from_paper(mask: Mask) -> Plane:
     """Give each inked place's distance from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
-    return cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)
+    rimmed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return cv2.distanceTransform(rimmed, cv2.DIST_L2, 3)
 
 
 def correct_stroke(covered: Plane) -> Plane:

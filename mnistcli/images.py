@@ -1,6 +1,6 @@
 """From a picture that a person has to the image that the network was trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,9 +10,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, is_blot, without_hairs
-from mnistcli.ink import Ink, Mask, Pixels, extent, longer_side, rim
+from mnistcli.ink import Ink, Mask, Pixels, extent, flat_colour, longer_side, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
+COARSE_PX = 128  # the longer side at which a drawing is looked at first, or nearly
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 
@@ -119,6 +120,20 @@ def sample_of(pixels: Pixels) -> Grey | None:
         if grey.any() and np.median(rim(grey[..., None])) == 0 and longer_side(grey) in (19, 20):
             return grey
     return None
+
+
+def shrink_drawing(picture: Picture) -> Picture | None:
+    """Give a smaller copy of a drawing, to look at first: nothing on its paper needs every pixel to be told from it.
+
+    There is none of what is small already, and none of what was not drawn.
+    """
+    height, width = picture.pixels.shape[:2]
+    factor = max(height, width) // COARSE_PX
+    if factor < 2 or min(height, width) < factor or flat_colour(picture.pixels) is None:
+        return None
+    size = width // factor, height // factor
+    smaller = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    return replace(picture, pixels=smaller.astype(np.uint8, copy=False))
 
 
 def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int = 0) -> Glyph:

@@ -15,7 +15,7 @@ Plane = NDArray[Any]  # (H, W) float32
 Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area; row 0 is the paper
 Mask = NDArray[np.bool_]  # (H, W)
 
-FLAT_LEVELS = 3.0  # of 255: a rim that varies by less was drawn, not photographed
+FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a rim that varies by less was drawn, not photographed
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
@@ -155,8 +155,13 @@ def _find_rules(mask: Mask, thickest: int) -> Mask:
 
 def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:
     difference = image - paper
-    contrast = difference[..., 0] if is_signed else cv2.sqrt(np.square(difference).sum(2)) / _norm_scale(image)
-    return _settle(paper, np.maximum(contrast, 0).reshape(image.shape[:2]))
+    if is_signed:
+        contrast = np.maximum(difference[..., 0], 0)
+    elif image.shape[2] == 1:
+        contrast = np.abs(difference[..., 0])
+    else:
+        contrast = cv2.sqrt(np.square(difference).sum(2)) / _norm_scale(image)
+    return _settle(paper, contrast.reshape(image.shape[:2]))
 
 
 def _norm_scale(image: Image) -> float:
@@ -168,7 +173,7 @@ def _settle(paper: Image, contrast: Plane) -> _Layer | None:
     """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise."""
     levels = np.clip(contrast, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
-    counts = np.bincount(levels.ravel(), minlength=256)
+    counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     # The median of a normal deviate's size is 0.6745 of its standard deviation.
     noise = 1.4826 * float(_quantile(counts, 0.5, 0, max(int(otsu), 1)))
     least = max(NOISES * noise, MIN_CONTRAST)
@@ -200,12 +205,20 @@ def rim(image: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 
 
+def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
+    """Give the colour, (C,), that the rim of (H, W, C) has all along, but for what touches it: that of a drawing."""
+    edge = rim(image).astype(np.float32)
+    colour: NDArray[Any] = np.median(edge, axis=0)
+    is_off = (np.abs(edge - colour) > FLAT_LEVELS).any(1)
+    return colour if np.count_nonzero(is_off) <= (1 - FLAT_SHARE) * len(edge) else None
+
+
 def _surface(image: Image, *, is_signed: bool) -> Image:
     """Estimate the paper as a constant where the rim is one, else as a quadratic surface that fits the most of it."""
-    edge = rim(image)
-    colour = np.median(edge, axis=0)
-    if np.quantile(np.abs(edge - colour).max(1), 0.8) <= FLAT_LEVELS and not is_signed:
+    colour = flat_colour(image)
+    if colour is not None and not is_signed:
         return np.broadcast_to(colour, image.shape)
+    colour = np.median(rim(image), axis=0)
     if is_signed:  # paper is the darker side
         otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
         colour = np.median(image[image[..., 0] < otsu + 1], axis=0)  # what the threshold was found by is rounded down

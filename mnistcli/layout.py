@@ -1,14 +1,15 @@
 """All digits of a picture in reading order: which marks are digits, which belong together, which are two in one."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
-from mnistcli.images import Glyph, Picture, draw_glyph, sample_of
+from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
@@ -30,6 +31,7 @@ NECK = 0.35  # of the row's height: two digits touch in a column with no more in
 NECK_REACH = 0.25  # of a pitch: as far from where equally wide digits would meet, the cut is looked for
 HALF_HEIGHT = 0.7  # of the whole's: both sides of a cut are as high, unlike those of a 7 or a slanted 1
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
+LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,31 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None,
     sample = sample_of(picture.pixels)
     if sample is not None:
         return Glyph(sample, (0, 0, SIZE_PX, SIZE_PX)), False
+    coarse = shrink_drawing(picture)
+    found = _find_main(coarse, invert) if coarse else None
+    if found is None or found.size_px < LARGE_PX:
+        found = _find_main(picture, invert)
+    return (found.glyph, found.are_several) if found else (None, False)
+
+
+class _Main(NamedTuple):
+    """The digit of a picture of one."""
+
+    glyph: Glyph
+    size_px: int  # its longer side in that picture
+    are_several: bool
+
+
+def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     ink = find_ink(picture.pixels, invert)
     if ink is None:
-        return None, False
+        return None
     marks = find_marks(ink)
     if not marks.area.any():  # all ink is faint
-        return None, False
+        return None
     are_several = any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
-    return draw_glyph(picture, ink, np.isin(marks.labels, pick_digit(marks))), are_several
+    spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
+    return _Main(_glyph(picture, ink, marks, spot), max(spot.width, spot.height), are_several)
 
 
 def _are_alike(one: _Spot, other: _Spot) -> bool:

@@ -56,6 +56,19 @@ def test_a_row_is_read_from_left_to_right() -> None:
     assert read(page(*line("40235"))) == ["40235"]
 
 
+@pytest.mark.parametrize(("height", "is_whole"), [(600, False), (60, True)])
+def test_a_digit_of_a_drawing_is_drawn_from_the_whole_where_it_is_small(height: int, is_whole: bool) -> None:
+    digit = big(8, height)
+    alone = as_picture(page((digit, 20, 20), size=(height + 40, height + 40)))
+    afar = as_picture(page((digit, 60, 80)))
+    (near, _), (found, _) = find_digit(alone), find_digit(afar)
+    assert near is not None
+    assert found is not None
+    assert np.corrcoef(near.image.ravel(), found.image.ravel())[0, 1] > 0.95
+    assert (find_digits(afar)[0][0].image == found.image).all() == is_whole
+    assert found.box == pytest.approx((60, 80, digit.shape[1], height), abs=0.02 * height)
+
+
 def test_boxes_are_in_the_pictures_own_pixels() -> None:
     large = np.full((2000, 3000), 255, np.uint8)
     large[400:1000, 600:700] = large[400:1000, 1500:1600] = 0
