@@ -59,6 +59,7 @@ CHARACTERS = (
     (1, "8,-8 -3,-6 -7,0 -3,6 8,8 -3,6 2,-4 8,0"),  # a scrawl
 )
 PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
+THINNEST, WIDEST = 0.6, 1.1  # a pen's width, times that of the one it is
 WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
 PIECES = 4  # straight ones, between two points
@@ -118,7 +119,8 @@ def write(pens: Tensor, dice: Tensor) -> Tensor:
     which = torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
     way = _follow(_bend(points, dice), lifted, roundness=(1.2 * dice[:, 1]).clamp(max=1))
-    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), 0.6 + 0.5 * dice[:, 5], hardness=dice[:, 6])
+    width = THINNEST + (WIDEST - THINNEST) * dice[:, 5]
+    return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), width, hardness=dice[:, 6])
 
 
 def _bend(points: Tensor, dice: Tensor) -> Tensor:

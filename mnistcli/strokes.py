@@ -17,6 +17,7 @@ from mnistcli.data import Samples
 
 STYLE_DICE, OUTLIER_DICE = 12, 4 + CHARACTER_DICE  # numbers in a row
 ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this length, and no wider
+PEN_WIDTHS = (0.8, 1.25)  # times that of the one that is laid
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Strokes:
         if count == 0:
             return self.ones.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
         ones = self.ones[(dice[:, 0] * len(self.ones)).long()].float().repeat_interleave(strokes, 0)
-        wide = (0.8 + 0.45 * dice[:, 1]).repeat_interleave(strokes)
+        wide = _between(*PEN_WIDTHS, dice[:, 1]).repeat_interleave(strokes)
         start, end = segments.flatten(0, 1).unbind(1)  # (N * K, 2)
         span = end - start + torch.tensor([0, 1e-3], device=start.device)  # a point is drawn as a dot
         distance = span.norm(dim=1)
