@@ -26,6 +26,7 @@ RULED_PX = 100  # a smaller picture shows no ruled paper
 RULE_THICKNESS, RULE_RUN, RULE_GAP, RULE_RISE = 0.02, 0.06, 0.5, 0.08
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelope` sees past
 SHADOW_SHARE = 0.08  # of the picture: as much dark at its rim may be a shadow
+SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     if layer.mask.mean() > MOST_INK:  # a frame along the rim was taken for the paper, or the ink is one large blot
         inside = np.median(image[layer.mask], axis=0)
         framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto")
-        has_inside = framed and _area(framed.mask, is_hanging=False) > LEAST_ISLANDS * framed.mask.size
+        has_inside = framed and _marks(framed.mask, is_hanging=False).mean() > LEAST_ISLANDS
         layer = framed if framed and has_inside else layer
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=invert != "auto") or layer
@@ -243,11 +244,18 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
 def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
     """Estimate the paper of a photograph again, from what the first estimate left of it."""
     better = _separate(image, _refine(image, layer), is_signed=is_signed)
-    if better is None or _area(better.mask, is_hanging=True) <= SHADOW_SHARE * better.mask.size:
+    if better is None:
+        return None
+    hanging = _marks(better.mask, is_hanging=True)
+    if hanging.mean() <= SHADOW_SHARE:
         return better
     shaded = _separate(image, _envelope(image), is_signed=is_signed)
-    # A shadow's edge is soft where a stroke's is sharp.
-    return shaded if shaded is not None and _sharpness(shaded) > 1.1 * _sharpness(better) else better
+    if shaded is None:
+        return better
+    # A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
+    is_soft = _sharpness(better, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)
+    inside = cv2.distanceTransform(hanging.astype(np.uint8), cv2.DIST_L2, 3)  # that the rim counts as inside, too
+    return shaded if is_soft or inside.max() > WIDEST_STROKE * max(hanging.shape) else better
 
 
 def _refine(image: Image, layer: _Layer) -> Image:
@@ -282,12 +290,13 @@ def _envelope(image: Image) -> Image:
     return _resize(cv2.GaussianBlur(closed, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
 
 
-def _area(mask: Mask, *, is_hanging: bool) -> int:
-    """Count the pixels of a mask whose mark hangs on the rim, or of those whose mark does not."""
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    is_counted = touches_rim(boxes, mask.shape) == is_hanging
-    is_counted[0] = False  # the paper
-    return int(boxes[is_counted, cv2.CC_STAT_AREA].sum())
+def _marks(mask: Mask, *, is_hanging: bool) -> Mask:
+    """Give the marks of a mask that hang on the rim, or those that do not."""
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    is_meant = touches_rim(boxes, mask.shape) == is_hanging
+    is_meant[0] = False  # the paper
+    marks: Mask = is_meant[labels]
+    return marks
 
 
 def touches_rim(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
@@ -297,9 +306,8 @@ def touches_rim(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
     return touching
 
 
-def _sharpness(layer: _Layer) -> float:
-    """Give how steeply contrast rises at the edges of what stands out, as a share of its contrast a pixel."""
-    mask = layer.mask
-    edges = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+def _sharpness(layer: _Layer, marks: Mask) -> float:
+    """Give how steeply contrast rises at most edges of some marks, as a share of the ink's contrast a pixel."""
+    edges = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / 8 for order in ((1, 0), (0, 1))]
-    return float(np.hypot(*slopes).mean() / layer.contrast[mask].mean())
+    return float(np.median(np.hypot(*slopes)) / layer.contrast[layer.mask].mean())

@@ -229,6 +229,13 @@ def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
     assert likeness(see(papers.draw(paper, digit, np.random.default_rng(5))), white) > 0.9
 
 
+@pytest.mark.parametrize("seed", [37, 57, 97])
+def test_a_stroke_that_runs_into_a_shadow_is_told_from_it(seed: int) -> None:
+    digit = draw_digits(np.array([7], np.uint8), seed=seed)[0]
+    white, shaded = (see(papers.draw(paper, digit, np.random.default_rng(seed))) for paper in ("plain", "shaded"))
+    assert likeness(shaded, white) > 0.7  # a pixel aside, as the centre of mass may move, leaves no more
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(None, "no picture at"), (b"", "is not a picture"), (b"hello", "is not a picture")],
