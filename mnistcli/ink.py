@@ -243,19 +243,28 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
 
 def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
     """Estimate the paper of a photograph again, from what the first estimate left of it."""
-    better = _separate(image, _refine(image, layer), is_signed=is_signed)
-    if better is None:
-        return None
-    hanging = _marks(better.mask, is_hanging=True)
+    shaded = _in_shadow(image, layer, is_signed=is_signed)
+    return _separate(image, _refine(image, layer), is_signed=is_signed) if shaded is None else shaded
+
+
+def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
+    """Estimate the paper with its shadow, where what hangs on the rim is one.
+
+    A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
+    """
+    hanging = _marks(layer.mask, is_hanging=True)
     if hanging.mean() <= SHADOW_SHARE:
-        return better
-    shaded = _separate(image, _envelope(image), is_signed=is_signed)
+        return None
+    dark, light = (
+        _separate(image, _envelope(image, is_dark=is_dark), is_signed=is_signed) for is_dark in (True, False)
+    )
+    # The one that takes the paper between strokes for the ink finds less contrast.
+    shaded = max(filter(None, (dark, light)), key=lambda found: found.threshold, default=None)
     if shaded is None:
-        return better
-    # A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
-    is_soft = _sharpness(better, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)
+        return None
+    is_soft = _sharpness(layer, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)
     inside = cv2.distanceTransform(hanging.astype(np.uint8), cv2.DIST_L2, 3)  # that the rim counts as inside, too
-    return shaded if is_soft or inside.max() > WIDEST_STROKE * max(hanging.shape) else better
+    return shaded if is_soft or inside.max() > WIDEST_STROKE * max(hanging.shape) else None
 
 
 def _refine(image: Image, layer: _Layer) -> Image:
@@ -272,22 +281,17 @@ def _refine(image: Image, layer: _Layer) -> Image:
     return layer.paper + _resize((wrong / (weight + 0.02)).astype(np.float32), width, height, cv2.INTER_LINEAR)
 
 
-def _envelope(image: Image) -> Image:
+def _envelope(image: Image, *, is_dark: bool) -> Image:
     """Estimate the paper, shadows and all, as what is left when all strokes are closed over.
 
-    Morphological closing takes away what is dark and narrow, opening what is light and narrow; strokes are whichever
-    of the two there is more of.
+    Morphological closing takes away what is dark and narrow, opening what is light and narrow.
     """
     height, width = image.shape[:2]
     small = cv2.GaussianBlur(_resize(image, *_shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
     side = max(small.shape[:2])
-    grey = small.reshape(*small.shape[:2], -1).mean(2)
-    narrow, wide = (np.ones((int(side * share) | 1,) * 2, np.uint8) for share in (WIDEST_STROKE / 2, WIDEST_STROKE))
-    dark, light = (
-        np.quantile(cv2.morphologyEx(grey, hat, narrow), 0.99) for hat in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)
-    )
-    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE if dark >= light else cv2.MORPH_OPEN, wide)
-    return _resize(cv2.GaussianBlur(closed, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
+    wide = np.ones((int(side * WIDEST_STROKE) | 1,) * 2, np.uint8)
+    without = cv2.morphologyEx(small, cv2.MORPH_CLOSE if is_dark else cv2.MORPH_OPEN, wide)
+    return _resize(cv2.GaussianBlur(without, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
 
 
 def _marks(mask: Mask, *, is_hanging: bool) -> Mask:

@@ -74,6 +74,27 @@ def shaded(ink: Cover, random: Random) -> Photo:
     return lit
 
 
+def under_a_phone(ink: Cover, random: Random) -> Photo:
+    """A dark pen on paper with the soft shadow of a phone over it."""
+    page = grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+    left, top = int(random.integers(-60, 200)), int(random.integers(60, 300))
+    shade = np.zeros(PAGE_PX, np.float32)
+    shade[top:, max(left, 0) : left + 200] = 0.4
+    lit: Photo = page * (1 - cv2.GaussianBlur(shade, (0, 0), random.uniform(4, 25)))[..., None]
+    return lit
+
+
+def on_a_table(ink: Cover, random: Random) -> Photo:
+    """A dark pen on paper, and the dark table that it lies on along one or two sides."""
+    page = grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+    (height, width), wide = PAGE_PX, 140
+    left, top = ((0, wide // 2), (wide, wide // 2), (wide // 2, 0), (wide // 2, wide))[int(random.integers(4))]
+    table = np.full((height + wide, width + wide, 3), random.uniform(40, 120), np.float32)
+    table += random.normal(0, 5, table.shape).astype(np.float32)
+    table[top : top + height, left : left + width] = page
+    return table
+
+
 def ruled(ink: Cover, random: Random) -> Photo:
     """A black pen on lined paper."""
     page = sheet((245, 244, 238))
@@ -117,7 +138,8 @@ def grain(page: Photo, random: Random, amount: float) -> Photo:
 
 
 PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
-    paper.__name__: paper for paper in (plain, blackboard, coloured, photographed, shaded, ruled, squared, pencil)
+    paper.__name__: paper
+    for paper in (plain, blackboard, coloured, photographed, shaded, under_a_phone, on_a_table, ruled, squared, pencil)
 }
 
 
