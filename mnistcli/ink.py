@@ -26,6 +26,7 @@ RULED_PX = 100  # a smaller picture shows no ruled paper
 RULE_THICKNESS, RULE_RUN, RULE_GAP, RULE_RISE = 0.02, 0.06, 0.5, 0.08
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelope` sees past
 SHADOW_SHARE = 0.08  # of the picture: as much dark at its rim may be a shadow
+SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
 SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
 
 
@@ -252,7 +253,7 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
 
     A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
     """
-    hanging = _marks(layer.mask, is_hanging=True)
+    hanging = _marks(layer.contrast > SHADOW_CONTRAST * layer.threshold, is_hanging=True)
     if hanging.mean() <= SHADOW_SHARE:
         return None
     dark, light = (
