@@ -112,6 +112,18 @@ def squared(ink: Cover, random: Random) -> Photo:
     return grain(write(page, ink, (30, 40, 130)), random, 4)
 
 
+def askew(ink: Cover, random: Random) -> Photo:
+    """A dark pen on squared paper that the lamp lights from one side, photographed at an angle."""
+    page, gap = sheet((235, 234, 228)), int(random.integers(38, 52))
+    page[int(random.integers(gap)) :: gap] = (140, 160, 200)
+    page[:, int(random.integers(gap)) :: gap] = (140, 160, 200)
+    lit = light(grain(write(page, ink, (30, 30, 35)), random, 4), random)
+    height, width = PAGE_PX
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-4, 4), 1.15)  # no corner is left empty
+    turned: Photo = cv2.warpAffine(lit, turn, (width, height))
+    return turned
+
+
 def pencil(ink: Cover, random: Random) -> Photo:
     """Faint grey on white, with specks of dirt."""
     page = sheet((238, 238, 236))
@@ -139,7 +151,19 @@ def grain(page: Photo, random: Random, amount: float) -> Photo:
 
 PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
     paper.__name__: paper
-    for paper in (plain, blackboard, coloured, photographed, shaded, under_a_phone, on_a_table, ruled, squared, pencil)
+    for paper in (
+        plain,
+        blackboard,
+        coloured,
+        photographed,
+        shaded,
+        under_a_phone,
+        on_a_table,
+        ruled,
+        squared,
+        askew,
+        pencil,
+    )
 }
 
 

@@ -226,7 +226,15 @@ def test_grainy_paper_without_ink_shows_nothing() -> None:
 def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
     digit = draw_digits(np.array([4], np.uint8), seed=1)[0]
     white = see(papers.draw("plain", digit, np.random.default_rng(5)))
-    assert likeness(see(papers.draw(paper, digit, np.random.default_rng(5))), white) > 0.9
+    least = 0.8 if paper == "askew" else 0.9
+    assert likeness(see(papers.draw(paper, digit, np.random.default_rng(5))), white) > least
+
+
+@pytest.mark.parametrize("seed", [34, 108])
+def test_squares_that_are_not_level_are_left_out(seed: int) -> None:
+    digit = draw_digits(np.array([seed % 10], np.uint8), seed=seed)[0]
+    white, askew = (see(papers.draw(paper, digit, np.random.default_rng(seed))) for paper in ("plain", "askew"))
+    assert likeness(askew, white) > 0.8
 
 
 @pytest.mark.parametrize("seed", [37, 57, 97])

@@ -64,7 +64,8 @@ def test_a_digit_of_a_drawing_is_drawn_from_the_whole_where_it_is_small(height: 
     (near, _), (found, _) = find_digit(alone), find_digit(afar)
     assert near is not None
     assert found is not None
-    assert np.corrcoef(near.image.ravel(), found.image.ravel())[0, 1] > 0.95
+    shifts = [np.roll(found.image, rows, 0) for rows in (-1, 0, 1)]  # the centre of mass may move by a pixel
+    assert max(np.corrcoef(near.image.ravel(), shifted.ravel())[0, 1] for shifted in shifts) > 0.95
     assert (find_digits(afar)[0][0].image == found.image).all() == is_whole
     assert found.box == pytest.approx((60, 80, digit.shape[1], height), abs=0.02 * height)
 
