@@ -96,7 +96,7 @@ def _eight_bit(levels: np.ndarray) -> Grey:
     """Scale whole numbers of more than 8 bits, and floats, by what they usually reach; Pillow would cut them off."""
     levels = np.where(np.isfinite(levels), levels, 0)
     highest = float(levels.max())
-    white = next((white for white in (1.0, 255.0, 65535.0) if highest <= white), highest)
+    white = next((white for white in (1, 255, 1023, 4095, 16383, 65535) if highest <= white), highest)
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
     return scaled
 

@@ -223,7 +223,8 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
     colour = np.median(rim(image), axis=0)
     if is_signed:  # paper is the darker side
         otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-        colour = np.median(image[image[..., 0] < otsu + 1], axis=0)  # what the threshold was found by is rounded down
+        darker = image[..., 0] < max(otsu, float(image.min())) + 1  # what the threshold was found by is rounded down
+        colour = np.median(image[darker], axis=0)
     height, width = image.shape[:2]
     small = _resize(image, *_shrunk_size(image, SURFACE_PX))
     rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)

@@ -224,7 +224,7 @@ class _Reader:
         readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
         def begin(group: Sequence[Path]) -> list[Future[_Seen | ImageError]]:
-            return [readers.submit(self._see, path, find) for path in group]
+            return [readers.submit(self._see, _content(path), find) for path in group]
 
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
@@ -236,9 +236,9 @@ class _Reader:
             readers.shutdown(wait=False, cancel_futures=True)
             cv2.setNumThreads(threads)
 
-    def _see(self, path: Path, find: _Finder) -> _Seen | ImageError:
+    def _see(self, content: Path | bytes, find: _Finder) -> _Seen | ImageError:
         try:
-            picture = _open(path)
+            picture = _open(content)
         except ImageError as error:
             return error
         return _Seen(*find(picture, self.invert), picture if self.keep_pictures else None)
@@ -270,14 +270,21 @@ def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tupl
         yield before
 
 
-def _open(path: Path) -> Picture:
-    if str(path) == STANDARD_INPUT:
-        if sys.stdin is None:
-            raise ImageError("standard input is closed")
-        return read_picture(io.BytesIO(sys.stdin.buffer.read()), "standard input")
-    if os.path.isdir(path):  # noqa: PTH112  # a path that cannot even be asked about is no folder
-        raise ImageError(f"no pictures in {path}")
-    return read_picture(path)
+def _content(path: Path) -> Path | bytes:
+    """Read standard input, if it is that: here, for a thread that waits for it would outlive Ctrl-C."""
+    if str(path) != STANDARD_INPUT:
+        return path
+    return sys.stdin.buffer.read() if sys.stdin else b""
+
+
+def _open(content: Path | bytes) -> Picture:
+    if isinstance(content, bytes):
+        if not content:
+            raise ImageError("standard input is closed or empty")
+        return read_picture(io.BytesIO(content), "standard input")
+    if os.path.isdir(content):  # noqa: PTH112  # a path that cannot even be asked about is no folder
+        raise ImageError(f"no pictures in {content}")
+    return read_picture(content)
 
 
 def _probabilities(network: Network, images: Sequence[Grey], *, tta: bool) -> list[tuple[float, ...]]:

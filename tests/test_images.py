@@ -173,7 +173,13 @@ def test_every_usual_kind_of_pixel_is_read(mode: str) -> None:
     assert likeness(glyph.image, see(255 - draw_big())) > (0.95 if mode == "1" else 0.999)
 
 
-@pytest.mark.parametrize("deep", [draw_big().astype(np.uint16) * 257, draw_big().astype(np.float32) / 255])
+@pytest.mark.parametrize(
+    "deep",
+    [
+        *((draw_big().astype(np.uint32) * white // 255).astype(np.uint16) for white in (1023, 4095, 65535)),
+        draw_big().astype(np.float32) / 255,
+    ],
+)
 def test_deeper_pixels_are_scaled_not_cut_off(deep: np.ndarray) -> None:
     assert np.array_equal(read_picture(save(deep, "TIFF")).pixels[..., 0], draw_big())
 
@@ -213,8 +219,9 @@ def test_odd_sizes_work_or_are_blank(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [28, 100])
 @pytest.mark.parametrize("level", [0, 77, 255])
-def test_a_blank_picture_shows_nothing(level: int, size: int) -> None:
-    assert find_digit(read_picture(save(np.full((size, size), level, np.uint8))))[0] is None
+@pytest.mark.parametrize("invert", ["auto", "yes", "no"])
+def test_a_blank_picture_shows_nothing(invert: Invert, level: int, size: int) -> None:
+    assert find_digit(read_picture(save(np.full((size, size), level, np.uint8))), invert)[0] is None
 
 
 def test_grainy_paper_without_ink_shows_nothing() -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,6 +96,22 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
     done = process("train", "--resume", "ckpt.pt", "--epochs", saved.epoch + 1, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert load(tmp_path / "ckpt.pt").epoch == saved.epoch + 1
+
+
+def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mnistcli", "predict", "-", "--checkpoint", "bundled"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "weights: bundled\n"
+        time.sleep(1)  # it asks for its input now
+        running.send_signal(signal.SIGINT)
+        try:
+            assert running.wait(timeout=20) == 130
+        finally:
+            running.kill()
+        assert "Traceback" not in running.stderr.read()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
