@@ -75,7 +75,10 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
 def _opaque(picture: Image.Image) -> Pixels:
     """Turn any kind of pixel into grey or RGB levels of 8 bits."""
     if picture.has_transparency_data:
-        return _on_contrast(np.asarray(picture.convert("RGBA"), np.float32))
+        covered, factor = picture.convert("RGBA"), max(picture.size) // WORKING_PX
+        if factor > 1:  # as floats it would take much memory; multiplied by it, colour that is not seen weighs nothing
+            covered = covered.convert("RGBa").reduce(factor).convert("RGBA")
+        return _on_contrast(np.asarray(covered, np.float32))
     if picture.mode[0] in "IF":
         return _eight_bit(np.asarray(picture, np.float64))[..., None]
     if picture.mode in ("1", "L"):

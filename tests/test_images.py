@@ -164,6 +164,13 @@ def test_transparent_pixels_are_paper_that_contrasts(level: int) -> None:
     assert likeness(see(rgba), see(ink)) > 0.99
 
 
+def test_a_large_transparent_picture_is_read_as_an_opaque_one() -> None:
+    ink = np.kron(draw_big(), np.ones((12, 12), np.uint8))
+    transparent = np.dstack([np.zeros((*ink.shape, 3), np.uint8), ink])
+    assert max(ink.shape) > 2 * WORKING_PX
+    assert likeness(see(transparent), see(255 - ink)) > 0.99
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_every_usual_kind_of_pixel_is_read(mode: str) -> None:
     picture = Image.fromarray(255 - draw_big()).convert("RGB" if mode == "CMYK" else "L")

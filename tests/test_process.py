@@ -83,8 +83,7 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
     command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
-        while not running.stderr.readline().startswith("epoch 2/"):
-            pass
+        assert any(line.startswith("epoch 2/") for line in running.stderr)
         running.send_signal(number)
         _, rest = running.communicate()
     assert running.returncode == exit_code
