@@ -59,7 +59,7 @@ CHARACTERS = (
     (1, "8,-8 -3,-6 -7,0 -3,6 8,8 -3,6 2,-4 8,0"),  # a scrawl
 )
 PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
-THINNEST, WIDEST = 0.6, 1.1  # a pen's width, times that of the one it is
+PEN_WIDTHS = (0.6, 1.1)  # times that of the one that it is
 WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
 PIECES = 4  # straight ones, between two points
@@ -104,6 +104,11 @@ class _Way(NamedTuple):
         )
 
 
+def between(low: float, high: float, dice: Tensor) -> Tensor:
+    """Give what dice, 0..1, stand for in a range."""
+    return low + (high - low) * dice
+
+
 def write(pens: Tensor, dice: Tensor) -> Tensor:
     """Write characters that are no digits.
 
@@ -119,7 +124,7 @@ def write(pens: Tensor, dice: Tensor) -> Tensor:
     which = torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
     way = _follow(_bend(points, dice), lifted, roundness=(1.2 * dice[:, 1]).clamp(max=1))
-    width = THINNEST + (WIDEST - THINNEST) * dice[:, 5]
+    width = between(*PEN_WIDTHS, dice[:, 5])
     return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), width, hardness=dice[:, 6])
 
 
@@ -128,7 +133,7 @@ def _bend(points: Tensor, dice: Tensor) -> Tensor:
     waves = dice[:, PLAIN_DICE : PLAIN_DICE + 5 * WAVES].view(-1, WAVES, 5)
     moves = dice[:, PLAIN_DICE + 5 * WAVES :].view(points.shape) - 0.5
     angles = points @ (0.5 * (waves[:, :, :2] - 0.5)).mT + 2 * math.pi * waves[:, None, :, 2]  # (N, P, WAVES)
-    sway = PUSH[0] + (PUSH[1] - PUSH[0]) * dice[:, 3]
+    sway = between(*PUSH, dice[:, 3])
     moved = (
         points
         + MOVE * moves.gather(1, _first_of_equals(points))

@@ -400,7 +400,7 @@ def predict(
     )
     report.weights(checkpoint_name(path), weights)
     failed = 0
-    for answer in report.reading(answers, sum(1 for _ in find_pictures(images))):
+    for answer in report.reading(answers, lambda: sum(1 for _ in find_pictures(images))):
         report.read(answer, checkpoint_name(path), weights, top_k)
         if drawings:
             drawings.draw(answer)

@@ -109,9 +109,14 @@ def _shrink(pixels: Pixels) -> Pixels:
     scale = WORKING_PX / max(height, width)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1).astype(np.uint8)
+        pixels = _average(pixels, *size)
     is_grey = pixels.shape[2] == 3 and bool((pixels == pixels[..., :1]).all())
     return pixels[..., :1] if is_grey else pixels
+
+
+def _average(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Shrink with area averaging."""
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1).astype(np.uint8)
 
 
 def sample_of(pixels: Pixels) -> Grey | None:
@@ -134,9 +139,7 @@ def shrink_drawing(picture: Picture) -> Picture | None:
     factor = max(height, width) // COARSE_PX
     if factor < 2 or min(height, width) < factor or flat_colour(picture.pixels) is None:
         return None
-    size = width // factor, height // factor
-    smaller = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-    return replace(picture, pixels=smaller.astype(np.uint8, copy=False))
+    return replace(picture, pixels=_average(picture.pixels, width // factor, height // factor))
 
 
 def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int = 0) -> Glyph:

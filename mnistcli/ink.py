@@ -1,5 +1,6 @@
 """Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ FAINT_SHARE = 0.35  # of the threshold
 RULED_PX = 100  # a smaller picture shows no ruled paper
 # Of a side: a ruled line is no thicker, runs level so far at a time, has no longer gaps, and rises no more in all.
 RULE_THICKNESS, RULE_RUN, RULE_GAP, RULE_RISE = 0.02, 0.06, 0.5, 0.08
-WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelope` sees past
+WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelopes` see past
 SHADOW_SHARE = 0.08  # of the picture: as much dark at its rim may be a shadow
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
 SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
@@ -85,19 +86,20 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
         The ink, or None where nothing stands out.
     """
     image = pixels.astype(np.float32)
-    if invert != "auto":
+    is_signed = invert != "auto"
+    if is_signed:
         image = image.mean(2, keepdims=True)
         image = 255 - image if invert == "yes" else image  # light ink on dark paper
-    layer = _separate(image, _surface(image, is_signed=invert != "auto"), is_signed=invert != "auto")
+    layer = _separate(image, _surface(image, is_signed=is_signed), is_signed=is_signed)
     if layer is None:
         return None
     if layer.mask.mean() > MOST_INK:  # a frame along the rim was taken for the paper, or the ink is one large blot
         inside = np.median(image[layer.mask], axis=0)
-        framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=invert != "auto")
+        framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=is_signed)
         has_inside = framed and _marks(framed.mask, is_hanging=False).mean() > LEAST_ISLANDS
         layer = framed if framed and has_inside else layer
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
-        layer = _in_uneven_light(image, layer, is_signed=invert != "auto") or layer
+        layer = _in_uneven_light(image, layer, is_signed=is_signed) or layer
     return _along_its_colour(image, layer)
 
 
@@ -217,14 +219,15 @@ def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
 
 def _surface(image: Image, *, is_signed: bool) -> Image:
     """Estimate the paper as a constant where the rim is one, else as a quadratic surface that fits the most of it."""
-    colour = flat_colour(image)
-    if colour is not None and not is_signed:
-        return np.broadcast_to(colour, image.shape)
-    colour = np.median(rim(image), axis=0)
     if is_signed:  # paper is the darker side
         otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
         darker = image[..., 0] < max(otsu, float(image.min())) + 1  # what the threshold was found by is rounded down
         colour = np.median(image[darker], axis=0)
+    else:
+        flat = flat_colour(image)
+        if flat is not None:
+            return np.broadcast_to(flat, image.shape)
+        colour = np.median(rim(image), axis=0)
     height, width = image.shape[:2]
     small = _resize(image, *_shrunk_size(image, SURFACE_PX))
     rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)
@@ -257,11 +260,9 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
     hanging = _marks(layer.contrast > SHADOW_CONTRAST * layer.threshold, is_hanging=True)
     if hanging.mean() <= SHADOW_SHARE:
         return None
-    dark, light = (
-        _separate(image, _envelope(image, is_dark=is_dark), is_signed=is_signed) for is_dark in (True, False)
-    )
+    layers = (_separate(image, paper, is_signed=is_signed) for paper in _envelopes(image))
     # The one that takes the paper between strokes for the ink finds less contrast.
-    shaded = max(filter(None, (dark, light)), key=lambda found: found.threshold, default=None)
+    shaded = max(filter(None, layers), key=lambda found: found.threshold, default=None)
     if shaded is None:
         return None
     is_soft = _sharpness(layer, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)
@@ -283,8 +284,8 @@ def _refine(image: Image, layer: _Layer) -> Image:
     return layer.paper + _resize((wrong / (weight + 0.02)).astype(np.float32), width, height, cv2.INTER_LINEAR)
 
 
-def _envelope(image: Image, *, is_dark: bool) -> Image:
-    """Estimate the paper, shadows and all, as what is left when all strokes are closed over.
+def _envelopes(image: Image) -> Iterator[Image]:
+    """Estimate the paper, shadows and all, as what is left when all dark strokes are closed over, then all light ones.
 
     Morphological closing takes away what is dark and narrow, opening what is light and narrow.
     """
@@ -292,8 +293,9 @@ def _envelope(image: Image, *, is_dark: bool) -> Image:
     small = cv2.GaussianBlur(_resize(image, *_shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
     side = max(small.shape[:2])
     wide = np.ones((int(side * WIDEST_STROKE) | 1,) * 2, np.uint8)
-    without = cv2.morphologyEx(small, cv2.MORPH_CLOSE if is_dark else cv2.MORPH_OPEN, wide)
-    return _resize(cv2.GaussianBlur(without, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
+    for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
+        without = cv2.morphologyEx(small, how, wide)
+        yield _resize(cv2.GaussianBlur(without, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
 
 
 def _marks(mask: Mask, *, is_hanging: bool) -> Mask:

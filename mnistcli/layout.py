@@ -83,9 +83,9 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     Returns:
         Rows from top to bottom, in each the digits from left to right; nothing where nothing stands out.
     """
-    sample = sample_of(picture.pixels)
+    sample = _sample_glyph(picture)
     if sample is not None:
-        return [[Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))]]
+        return [[sample]]
     ink = find_ink(picture.pixels, invert)
     if ink is None:
         return []
@@ -98,14 +98,20 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None,
 
     There is none where nothing stands out. There seem to be several where two are side by side, and about as high.
     """
-    sample = sample_of(picture.pixels)
+    sample = _sample_glyph(picture)
     if sample is not None:
-        return Glyph(sample, (0, 0, SIZE_PX, SIZE_PX)), False
+        return sample, False
     coarse = shrink_drawing(picture)
     found = _find_main(coarse, invert) if coarse else None
     if found is None or found.size_px < LARGE_PX:
         found = _find_main(picture, invert)
     return (found.glyph, found.are_several) if found else (None, False)
+
+
+def _sample_glyph(picture: Picture) -> Glyph | None:
+    """Give a picture that is one of the data set's own making already as it is."""
+    sample = sample_of(picture.pixels)
+    return None if sample is None else Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
 
 
 class _Main(NamedTuple):

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -267,12 +267,15 @@ class Report:
         self.out.width = max(self.out.width, TABLE_WIDTH)
         self.draw(scores, confusion)
 
-    def reading(self, answers: Iterable[_T], count: int) -> Iterator[_T]:
-        """Follow the reading of so many pictures, where the answers themselves do not show how far it is."""
+    def reading(self, answers: Iterable[_T], count: Callable[[], int]) -> Iterator[_T]:
+        """Follow the reading of so many pictures, where the answers themselves do not show how far it is.
+
+        They are counted only for the bar: there may be many to look for.
+        """
+        total = count() if self.bars and not self.to_person else 0
         columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        is_followed = self.bars and not self.to_person and count > 1
-        with Progress(*columns, console=self.err, transient=True, disable=not is_followed) as bar:
-            yield from bar.track(answers, total=count)
+        with Progress(*columns, console=self.err, transient=True, disable=total <= 1) as bar:
+            yield from bar.track(answers, total=total)
 
     def read(self, answer: "Prediction | MultiPrediction", checkpoint: str, weights: str, top_k: int) -> None:
         """Answer what one picture is taken for: a drawing to a person, a line of three fields to a program."""

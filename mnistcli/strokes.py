@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnistcli.augment import SIDE
-from mnistcli.characters import CHARACTER_DICE, write
+from mnistcli.characters import CHARACTER_DICE, between, write
 from mnistcli.data import Samples
 
 STYLE_DICE, OUTLIER_DICE = 12, 4 + CHARACTER_DICE  # numbers in a row
@@ -48,7 +48,7 @@ class Strokes:
         if count == 0:
             return self.ones.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
         ones = self.ones[(dice[:, 0] * len(self.ones)).long()].float().repeat_interleave(strokes, 0)
-        wide = _between(*PEN_WIDTHS, dice[:, 1]).repeat_interleave(strokes)
+        wide = between(*PEN_WIDTHS, dice[:, 1]).repeat_interleave(strokes)
         start, end = segments.flatten(0, 1).unbind(1)  # (N * K, 2)
         span = end - start + torch.tensor([0, 1e-3], device=start.device)  # a point is drawn as a dot
         distance = span.norm(dim=1)
@@ -98,10 +98,6 @@ class Strokes:
         return outliers
 
 
-def _between(low: float, high: float, dice: Tensor) -> Tensor:
-    return low + (high - low) * dice
-
-
 def _turn(digit: Tensor, dice: Tensor) -> Tensor:
     """Mirror a digit, or turn it a quarter either way."""
     choice = dice.view(-1, 1, 1, 1)
@@ -114,13 +110,13 @@ def _flag_and_foot(ones: Tensor, dice: Tensor) -> Tensor:
     top, bottom = _ends(ones)  # (N, 2)
     stem = bottom - top
     length = stem.norm(dim=1, keepdim=True).clamp(min=4)
-    angle = _between(math.radians(18), math.radians(52), dice[:, 3])
+    angle = between(math.radians(18), math.radians(52), dice[:, 3])
     cos, sin = angle.cos(), angle.sin()
     x, y = (stem / length).unbind(1)
     down_left = torch.stack([x * cos - y * sin, x * sin + y * cos], 1)
-    bend = top + torch.stack([-_between(0, 3.5, dice[:, 4]), _between(0, 1, dice[:, 5])], 1) * (dice[:, 6:7] < 0.5)
-    tip = bend + down_left * length * _between(0.2, 0.75, dice[:, 7:8])
-    reach = _between(3, 7, dice[:, 8]) * (dice[:, 9] < 0.3)
+    bend = top + torch.stack([-between(0, 3.5, dice[:, 4]), between(0, 1, dice[:, 5])], 1) * (dice[:, 6:7] < 0.5)
+    tip = bend + down_left * length * between(0.2, 0.75, dice[:, 7:8])
+    reach = between(3, 7, dice[:, 8]) * (dice[:, 9] < 0.3)
     side = torch.stack([reach, torch.zeros_like(reach)], 1)
     ends = [(top, bend), (bend, tip), (bottom - side, bottom + side)]
     return torch.stack([torch.stack(pair, 1) for pair in ends], 1)
@@ -155,8 +151,8 @@ def _straighten(ones: Tensor) -> Tensor:
 
 def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
     """Give the segment, (N, 1, 2, 2), of a bar across the stem of (N, 28, 28) sevens."""
-    row = _between(13, 17, dice[:, 3]).long()
+    row = between(13, 17, dice[:, 3]).long()
     middle = torch.stack([_middle_of_row(sevens, row), row + 0.5 - SIDE / 2], 1)
-    reach = _between(3, 6.5, dice[:, 4])
-    side = torch.stack([reach, reach * _between(-0.3, 0.2, dice[:, 5])], 1)
+    reach = between(3, 6.5, dice[:, 4])
+    side = torch.stack([reach, reach * between(-0.3, 0.2, dice[:, 5])], 1)
     return torch.stack([middle - side, middle + side], 1)[:, None]

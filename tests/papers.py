@@ -42,6 +42,19 @@ def sheet(colour: tuple[int, int, int]) -> Photo:
     return np.full((*PAGE_PX, 3), colour, np.float32)
 
 
+def squares(colour: tuple[int, int, int], random: Random) -> Photo:
+    """Make squared paper of an RGB colour."""
+    page, gap = sheet(colour), int(random.integers(38, 52))
+    page[int(random.integers(gap)) :: gap] = (140, 160, 200)
+    page[:, int(random.integers(gap)) :: gap] = (140, 160, 200)
+    return page
+
+
+def dark_pen(ink: Cover, random: Random) -> Photo:
+    """Write with a dark pen on evenly lit paper."""
+    return grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+
+
 def plain(ink: Cover, random: Random) -> Photo:
     """Black on white, as drawn with a mouse."""
     return write(sheet((255, 255, 255)), ink, (0, 0, 0))
@@ -65,7 +78,7 @@ def photographed(ink: Cover, random: Random) -> Photo:
 
 def shaded(ink: Cover, random: Random) -> Photo:
     """A dark pen on paper with the edge of a shadow across it."""
-    page = grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+    page = dark_pen(ink, random)
     rows, columns = np.mgrid[: PAGE_PX[0], : PAGE_PX[1]]
     angle, place = random.uniform(0, 2 * np.pi), random.uniform(-80, 80)
     across = (columns - PAGE_PX[1] / 2) * np.cos(angle) + (rows - PAGE_PX[0] / 2) * np.sin(angle) - place
@@ -76,7 +89,7 @@ def shaded(ink: Cover, random: Random) -> Photo:
 
 def under_a_phone(ink: Cover, random: Random) -> Photo:
     """A dark pen on paper with the soft shadow of a phone over it."""
-    page = grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+    page = dark_pen(ink, random)
     left, top = int(random.integers(-60, 200)), int(random.integers(60, 300))
     shade = np.zeros(PAGE_PX, np.float32)
     shade[top:, max(left, 0) : left + 200] = 0.4
@@ -86,7 +99,7 @@ def under_a_phone(ink: Cover, random: Random) -> Photo:
 
 def on_a_table(ink: Cover, random: Random) -> Photo:
     """A dark pen on paper, and the dark table that it lies on along one or two sides."""
-    page = grain(write(sheet((225, 222, 214)), ink, (35, 35, 40)), random, 4)
+    page = dark_pen(ink, random)
     (height, width), wide = PAGE_PX, 140
     left, top = ((0, wide // 2), (wide, wide // 2), (wide // 2, 0), (wide // 2, wide))[int(random.integers(4))]
     table = np.full((height + wide, width + wide, 3), random.uniform(40, 120), np.float32)
@@ -106,17 +119,13 @@ def ruled(ink: Cover, random: Random) -> Photo:
 
 def squared(ink: Cover, random: Random) -> Photo:
     """A blue pen on squared paper."""
-    page, gap = sheet((246, 246, 242)), int(random.integers(38, 52))
-    page[int(random.integers(gap)) :: gap] = (140, 160, 200)
-    page[:, int(random.integers(gap)) :: gap] = (140, 160, 200)
+    page = squares((246, 246, 242), random)
     return grain(write(page, ink, (30, 40, 130)), random, 4)
 
 
 def askew(ink: Cover, random: Random) -> Photo:
     """A dark pen on squared paper that the lamp lights from one side, photographed at an angle."""
-    page, gap = sheet((235, 234, 228)), int(random.integers(38, 52))
-    page[int(random.integers(gap)) :: gap] = (140, 160, 200)
-    page[:, int(random.integers(gap)) :: gap] = (140, 160, 200)
+    page = squares((235, 234, 228), random)
     lit = light(grain(write(page, ink, (30, 30, 35)), random, 4), random)
     height, width = PAGE_PX
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-4, 4), 1.15)  # no corner is left empty
