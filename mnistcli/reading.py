@@ -1,16 +1,12 @@
 """Reading people's pictures: files in, answers out, in order, with reading and computing at the same time."""
 
-import io
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 import torch
 
@@ -18,14 +14,13 @@ from mnistcli.api import Network, open_network
 from mnistcli.checkpoint import Weights
 from mnistcli.config import MIN_CONFIDENCE, Device
 from mnistcli.errors import ImageError
+from mnistcli.finding import Finder, Finders, Search, Seen, find_all, find_one
 from mnistcli.glyphs import Grey
-from mnistcli.images import Glyph, Picture, read_picture
+from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, find_pictures
-from mnistcli.layout import find_digit, find_digits
 
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
-READERS = min(8, os.cpu_count() or 1)  # threads that read pictures: Pillow and OpenCV let others run meanwhile
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
@@ -153,7 +148,7 @@ def predict(
     """
     # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
     reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures)
-    return (_single(found) for found in reader.read(images, _find_one))
+    return (_single(found) for found in reader.read(images, find_one))
 
 
 def predict_multi(
@@ -170,7 +165,7 @@ def predict_multi(
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
     reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures)
     return (
-        MultiPrediction(found.path, found.rows, found.error, found.picture) for found in reader.read(images, _find_all)
+        MultiPrediction(found.path, found.rows, found.error, found.picture) for found in reader.read(images, find_all)
     )
 
 
@@ -189,26 +184,6 @@ def _single(found: _Found) -> Prediction:
     return replace(digit, is_one_of_several=found.are_several, picture=found.picture)
 
 
-_Finder = Callable[[Picture, Invert], tuple[list[list[Glyph]], bool]]  # the digits, and whether there may be several
-
-
-def _find_one(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
-    glyph, are_several = find_digit(picture, invert)
-    return ([[glyph]] if glyph else []), are_several
-
-
-def _find_all(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
-    return find_digits(picture, invert), False
-
-
-class _Seen(NamedTuple):
-    """A picture whose digits were found, but not read yet."""
-
-    rows: list[list[Glyph]]
-    are_several: bool
-    picture: Picture | None
-
-
 @dataclass(frozen=True)
 class _Reader:
     """Finds digits in several pictures at once, while the network reads those of the pictures before."""
@@ -219,32 +194,15 @@ class _Reader:
     tta: bool
     keep_pictures: bool
 
-    def read(self, images: Iterable[str | Path], find: _Finder) -> Iterator[_Found]:
+    def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
         paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE
-        readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        groups = iter(lambda: list(islice(paths, count)), [])
+        with Finders(Search(find, self.invert, self.keep_pictures)) as finders:
+            for group, finding in _one_ahead(groups, lambda group: finders.begin([*map(_content, group)])):
+                yield from self._ask(group, [future.result() for future in finding])
 
-        def begin(group: Sequence[Path]) -> list[Future[_Seen | ImageError]]:
-            return [readers.submit(self._see, _content(path), find) for path in group]
-
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
-        try:
-            groups = iter(lambda: list(islice(paths, count)), [])
-            for group, seeing in _one_ahead(groups, begin):
-                yield from self._ask(group, [future.result() for future in seeing])
-        finally:  # whoever wants no more does not wait for what was begun
-            readers.shutdown(wait=False, cancel_futures=True)
-            cv2.setNumThreads(threads)
-
-    def _see(self, content: Path | bytes, find: _Finder) -> _Seen | ImageError:
-        try:
-            picture = _open(content)
-        except ImageError as error:
-            return error
-        return _Seen(*find(picture, self.invert), picture if self.keep_pictures else None)
-
-    def _ask(self, paths: Sequence[Path], pictures: Sequence[_Seen | ImageError]) -> Iterator[_Found]:
-        seen = [picture for picture in pictures if isinstance(picture, _Seen)]
+    def _ask(self, paths: Sequence[Path], pictures: Sequence[Seen | ImageError]) -> Iterator[_Found]:
+        seen = [picture for picture in pictures if isinstance(picture, Seen)]
         images = [glyph.image for picture in seen for row in picture.rows for glyph in row]
         answers = iter(_probabilities(self.network, images, tta=self.tta))
         for path, picture in zip(map(str, paths), pictures, strict=True):
@@ -275,16 +233,6 @@ def _content(path: Path) -> Path | bytes:
     if str(path) != STANDARD_INPUT:
         return path
     return sys.stdin.buffer.read() if sys.stdin else b""
-
-
-def _open(content: Path | bytes) -> Picture:
-    if isinstance(content, bytes):
-        if not content:
-            raise ImageError("standard input is closed or empty")
-        return read_picture(io.BytesIO(content), "standard input")
-    if os.path.isdir(content):  # noqa: PTH112  # a path that cannot even be asked about is no folder
-        raise ImageError(f"no pictures in {content}")
-    return read_picture(content)
 
 
 def _probabilities(network: Network, images: Sequence[Grey], *, tta: bool) -> list[tuple[float, ...]]:
