@@ -367,6 +367,12 @@ def predict(
         ),
     ] = None,
     tta: Tta = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes", min=0, help="How many find the digits; by default one a core from 1,000 pictures on."
+        ),
+    ] = None,
     weights: WhichWeights = "last",
     device: DeviceName = "auto",
     as_json: AsJson = False,
@@ -397,6 +403,7 @@ def predict(
         device=device,
         weights=weights,
         keep_pictures=picture is not None,
+        processes=processes,
     )
     report.weights(checkpoint_name(path), weights)
     failed = 0

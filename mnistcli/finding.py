@@ -1,22 +1,31 @@
-"""Finding the digits in many pictures at once, without torch."""
+"""Finding the digits in many pictures at once, in threads or in processes of their own; none of them needs torch."""
 
 import io
+import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import cv2
 
-from mnistcli.errors import ImageError
+from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Glyph, Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
 
-THREADS = min(8, os.cpu_count() or 1)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
+ALONE = "0 processes would leave it to this one"
+PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
 
 
 class Seen(NamedTuple):
@@ -57,6 +66,10 @@ class Search:
             return error
         return Seen(*self.find(picture, self.invert), picture if self.keep_pictures else None)
 
+    def see_all(self, contents: Sequence[Path | bytes]) -> list[Seen | ImageError]:
+        """Do so with several, in order."""
+        return [self.see(content) for content in contents]
+
 
 def _open(content: Path | bytes) -> Picture:
     if isinstance(content, bytes):
@@ -69,16 +82,22 @@ def _open(content: Path | bytes) -> Picture:
 
 
 class Finders:
-    """Threads that search several pictures at once; whoever leaves the block does not wait for them."""
+    """Threads, or processes, that search several pictures at once; whoever leaves the block does not wait for them."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, processes: int) -> None:
         self.search = search
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
+        self._at_once = PICTURES_A_TASK if processes else 1
+        self._pool: Executor = (
+            _start_processes(processes) if processes else ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
+        )
         self._opencv_threads = cv2.getNumThreads()
 
-    def begin(self, contents: Sequence[Path | bytes]) -> list[Future[Seen | ImageError]]:
-        """Begin to search some pictures; the results are in order."""
-        return [self._pool.submit(self.search.see, content) for content in contents]
+    def begin(self, contents: Sequence[Path | bytes]) -> Callable[[], list[Seen | ImageError]]:
+        """Begin to search some pictures; what is given back waits for the results, which are in order."""
+        tasks = [contents[first : first + self._at_once] for first in range(0, len(contents), self._at_once)]
+        with _named_failures():
+            results = [self._pool.submit(self.search.see_all, task) for task in tasks]
+        return lambda: _collect(results)
 
     def __enter__(self) -> Self:
         cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
@@ -89,3 +108,42 @@ class Finders:
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         cv2.setNumThreads(self._opencv_threads)
+
+
+def _collect(results: Sequence[Future[list[Seen | ImageError]]]) -> list[Seen | ImageError]:
+    with _named_failures():
+        return [seen for result in results for seen in result.result()]
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise MnistCliError(f"a process that looked for digits ended early; {ALONE}") from None
+
+
+def _start_processes(count: int) -> ProcessPoolExecutor:
+    """Start processes that share the memory of one that has loaded what they need, where the system can do so."""
+    has_server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if has_server else "spawn")
+    if has_server:
+        context.set_forkserver_preload([__name__])
+    try:
+        return ProcessPoolExecutor(count, context, _begin_process)
+    except (ImportError, NotImplementedError, OSError) as error:
+        raise MnistCliError(f"cannot start processes that look for digits: {error}; {ALONE}") from None
+
+
+def _begin_process() -> None:
+    """Leave Ctrl-C to the parent, and end when it does, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

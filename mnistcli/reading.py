@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -14,13 +15,15 @@ from mnistcli.api import Network, open_network
 from mnistcli.checkpoint import Weights
 from mnistcli.config import MIN_CONFIDENCE, Device
 from mnistcli.errors import ImageError
-from mnistcli.finding import Finder, Finders, Search, Seen, find_all, find_one
+from mnistcli.finding import CORES, Finder, Finders, Search, Seen, find_all, find_one
 from mnistcli.glyphs import Grey
 from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, find_pictures
 
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
+MANY_PICTURES = 1000  # that processes pay for: they take half a second to start
+GLYPHS_AT_ONCE = 64  # what the network has in between then stays in the cache: half the time that 1,000 take each
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
@@ -125,6 +128,7 @@ def predict(
     device: Device = "auto",
     weights: Weights = "last",
     keep_pictures: bool = False,
+    processes: int | None = 0,
 ) -> Iterator[Prediction]:
     """Read pictures of one digit each, in order, some hundreds at a time.
 
@@ -138,6 +142,9 @@ def predict(
         device: where to compute.
         weights: those after the last step, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.
+        processes: how many of their own find the digits, faster than threads do where there are thousands of pictures;
+            0 for threads, None for one a core from 1,000 pictures on. A script that asks for them must begin with
+            `if __name__ == "__main__":`, as the documentation of `multiprocessing` tells.
 
     Returns:
         An iterator over a prediction for each picture; one that cannot be read has an `error`, and the others go on.
@@ -147,7 +154,7 @@ def predict(
         ConfigError: the device is missing.
     """
     # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
-    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures)
+    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures, processes)
     return (_single(found) for found in reader.read(images, find_one))
 
 
@@ -161,9 +168,10 @@ def predict_multi(
     device: Device = "auto",
     weights: Weights = "last",
     keep_pictures: bool = False,
+    processes: int | None = 0,
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
-    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures)
+    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures, processes)
     return (
         MultiPrediction(found.path, found.rows, found.error, found.picture) for found in reader.read(images, find_all)
     )
@@ -193,13 +201,20 @@ class _Reader:
     min_confidence: float
     tta: bool
     keep_pictures: bool
+    processes: int | None
 
     def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
         paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE
+        processes = self.processes
+        if processes is None:
+            first = list(islice(paths, MANY_PICTURES))
+            processes = CORES if len(first) == MANY_PICTURES and CORES > 1 and not self.keep_pictures else 0
+            paths = chain(first, paths)
         groups = iter(lambda: list(islice(paths, count)), [])
-        with Finders(Search(find, self.invert, self.keep_pictures)) as finders:
-            for group, finding in _one_ahead(groups, lambda group: finders.begin([*map(_content, group)])):
-                yield from self._ask(group, [future.result() for future in finding])
+        finders = Finders(Search(find, self.invert, self.keep_pictures), processes)
+        with finders, _torch_threads(1 if processes else torch.get_num_threads()):
+            for group, results in _one_ahead(groups, lambda group: finders.begin([*map(_content, group)])):
+                yield from self._ask(group, results())
 
     def _ask(self, paths: Sequence[Path], pictures: Sequence[Seen | ImageError]) -> Iterator[_Found]:
         seen = [picture for picture in pictures if isinstance(picture, Seen)]
@@ -214,6 +229,17 @@ class _Reader:
                     for row in picture.rows
                 )
                 yield _Found(path, rows, picture.are_several, None, picture.picture)
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Compute in so many threads: one, where processes need the other cores, for several would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tuple[_T, _R]]:
@@ -240,5 +266,5 @@ def _probabilities(network: Network, images: Sequence[Grey], *, tta: bool) -> li
     if not images:
         return []
     # MPS has no float64, so probabilities are taken on the CPU.
-    logits = network.logits(torch.from_numpy(np.stack(images))[:, None], tta=tta).double()
+    logits = network.logits(torch.from_numpy(np.stack(images))[:, None], GLYPHS_AT_ONCE, tta=tta).double()
     return [tuple(row) for row in (logits / network.temperature).softmax(1).tolist()]

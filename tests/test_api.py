@@ -284,10 +284,10 @@ def test_whoever_wants_no_more_readings_waits_for_none_and_gets_all_as_it_was(tm
     answers = mnistcli.predict([tmp_path / "7.png"] * 600, checkpoint="bundled")
     assert next(answers).path == str(tmp_path / "7.png")
     answers.close()  # type: ignore[attr-defined]  # it is a generator
-    readers = [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
-    for reader in readers:
-        reader.join(timeout=2)  # the picture that it is at; those in line would take longer
-    assert not any(reader.is_alive() for reader in readers)
+    finders = [thread for thread in threading.enumerate() if thread.name.startswith("finder")]
+    for finder in finders:
+        finder.join(timeout=2)  # the picture that it is at; those in line would take longer
+    assert not any(finder.is_alive() for finder in finders)
     assert cv2.getNumThreads() == threads
 
 

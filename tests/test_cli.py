@@ -116,7 +116,7 @@ def test_debug_shows_the_traceback(cli: RunCli) -> None:
 
 
 def test_a_bug_keeps_its_traceback(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnistcli.reading.read_picture", lambda *_: 1 / 0)
+    monkeypatch.setattr("mnistcli.finding.read_picture", lambda *_: 1 / 0)
     monkeypatch.setattr("mnistcli.checkpoint.load", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli("eval", "ckpt.pt")

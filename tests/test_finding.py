@@ -1,0 +1,116 @@
+"""Finding digits in several pictures at once, in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mnistcli
+from conftest import draw_digits
+from mnistcli import reading
+from mnistcli.errors import ImageError, MnistCliError
+from mnistcli.finding import PICTURES_A_TASK, Finders, Search, Seen, find_all
+from mnistcli.images import Glyph, Picture
+from mnistcli.ink import Invert
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+@pytest.fixture
+def drawings(tmp_path: Path) -> list[Path]:
+    """More than a task holds, and one of them no picture."""
+    digits = np.arange(PICTURES_A_TASK * 2 + 3, dtype=np.uint8) % 10
+    paths = [tmp_path / f"{number:02}.png" for number in range(len(digits))]
+    for path, image in zip(paths, draw_digits(digits, seed=1), strict=True):
+        Image.fromarray(255 - image).resize((140, 140)).save(path)
+    paths[5].write_text("no picture")
+    return paths
+
+
+def test_processes_find_what_threads_do_in_the_same_order(drawings: list[Path]) -> None:
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    threads, processes = (list(mnistcli.predict(drawings, checkpoint="bundled", processes=count)) for count in (0, 2))
+    assert [answer.path for answer in processes] == list(map(str, drawings))
+    assert [answer.status for answer in processes].count("error") == 1
+    for mine, theirs in zip(threads, processes, strict=True):
+        assert (theirs.digit, theirs.error) == (mine.digit, mine.error)
+        if mine.glyph and theirs.glyph:
+            assert theirs.glyph.box == mine.glyph.box
+            assert np.array_equal(theirs.glyph.image, mine.glyph.image)
+    assert sum(answer.glyph is not None for answer in processes) == len(drawings) - 1
+    assert (cv2.getNumThreads(), torch.get_num_threads()) == before
+
+
+def test_many_pictures_are_left_to_processes_without_being_told(
+    drawings: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def note(search: Search, processes: int) -> Finders:
+        asked.append(processes)
+        return Finders(search, 0)
+
+    monkeypatch.setattr(reading, "Finders", note)
+    monkeypatch.setattr(reading, "CORES", 3)
+    monkeypatch.setattr(reading, "MANY_PICTURES", len(drawings))
+    for paths, keep in ((drawings, False), (drawings[1:], False), (drawings, True)):
+        answers = mnistcli.predict(paths, checkpoint="bundled", processes=None, keep_pictures=keep)
+        assert [answer.path for answer in answers] == list(map(str, paths))
+    assert asked == [3, 0, 0]
+
+
+def end_early(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
+    os._exit(9)
+
+
+def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
+    with Finders(Search(end_early, "auto", False), 1) as finders:
+        results = finders.begin(drawings)
+        with pytest.raises(MnistCliError, match=r"ended early.*0 processes"):
+            results()
+        with pytest.raises(MnistCliError, match="ended early"):
+            finders.begin(drawings)
+
+
+def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> None:
+    with Finders(Search(find_all, "auto", keep_pictures=True), 1) as finders:
+        seen, error = finders.begin([drawings[0], drawings[5]])()
+    assert isinstance(seen, Seen)
+    assert seen.picture is not None
+    assert seen.rows[0][0].image.shape == (28, 28)
+    assert isinstance(error, ImageError)
+    assert str(error) == f"{drawings[5]} is not a picture that can be read"
+
+
+@posix
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_processes_end_with_the_command(tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
+    Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).save(tmp_path / "7.png")
+    # Looking seven times, the network is so slow that processes wait for it as well as it for them.
+    command = [sys.executable, "-m", "mnistcli", "predict", "--checkpoint", "bundled", "--processes", "2", "--tta"]
+    with subprocess.Popen(
+        [*command, *["7.png"] * 3000],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline().startswith("7.png")
+            # Ctrl-C goes to all processes of a terminal, and what kills a command to that alone.
+            (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
+            _, written = running.communicate(timeout=20)  # until the last process has let go of its output
+            assert running.returncode == exit_code
+            assert "Traceback" not in written
+        except BaseException:
+            os.killpg(running.pid, signal.SIGKILL)
+            raise
