@@ -1,13 +1,14 @@
 """From ink to an image as the data set would show it: the digit's marks, their stroke's weight, their place."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.ink import Boxes, Ink, Mask, Plane, extent, longer_side, touches_rim
+from mnistcli.ink import Boxes, Ink, Mask, Plane, connect, extent, longer_side, touches_rim
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -38,11 +39,46 @@ class Marks:
         return size
 
 
+@dataclass(frozen=True)
+class Stroke:
+    """Ink that was cut out, and what is measured of it when first asked for."""
+
+    covered: Plane  # (H, W), 0..1
+
+    @cached_property
+    def mask(self) -> Mask:
+        """Tell where it is more ink than paper."""
+        inked: Mask = self.covered > 0.5 * self.covered.max()
+        return inked
+
+    @cached_property
+    def from_paper(self) -> Plane:
+        """Give each inked place's distance from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
+        rimmed = cv2.copyMakeBorder(self.mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+        return cv2.distanceTransform(rimmed, cv2.DIST_L2, 3)
+
+    @cached_property
+    def width(self) -> float:
+        """Measure it, in pixels: twice the distance of its middle line from the paper, the median over the ink.
+
+        Each place of the middle line counts as the ink it stands for: what is left of a ruled line is long, but thin.
+        """
+        distance = self.from_paper
+        is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
+        ridge = np.sort(distance[is_ridge])
+        inked = ridge.cumsum(dtype=np.float64)
+        return 2 * float(ridge[np.searchsorted(inked, inked[-1] / 2)]) - 0.5
+
+    @cached_property
+    def is_blot(self) -> bool:
+        """Tell whether it is as wide as it is long, as no stroke of a digit is."""
+        return bool(self.from_paper.max() > BLOT_SHARE * longer_side(self.mask))
+
+
 def find_marks(ink: Ink) -> Marks:
     """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986)."""
-    inked = (ink.strength > ink.faint).astype(np.uint8)
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(inked, connectivity=8)
-    area = np.bincount(labels[ink.strength > ink.threshold], minlength=count)
+    labels, boxes = connect(ink.strength > ink.faint)
+    area = np.bincount(labels[ink.strength > ink.threshold], minlength=len(boxes))
     area[0] = 0
     return Marks(labels, boxes, area)
 
@@ -52,6 +88,9 @@ def pick_digit(marks: Marks) -> list[int]:
 
     The main mark is large, near the middle, and does not hang on the rim as a neighbour does that was cut off.
     """
+    inked = np.flatnonzero(marks.area)
+    if len(inked) == 1:
+        return [int(inked[0])]
     height, width = marks.labels.shape
     left, top, wide, high = marks.boxes[:, :4].T
     hangs = touches_rim(marks.boxes, marks.labels.shape)
@@ -72,13 +111,13 @@ def pick_digit(marks: Marks) -> list[int]:
     return [int(mark) for mark in np.flatnonzero(is_part)]
 
 
-def draw(covered: Plane) -> Grey:
+def draw(stroke: Stroke) -> Grey:
     """Draw ink that was cut out as the data set shows a digit: (28, 28), its stroke, size and place like there."""
-    return place(shrink(correct_stroke(covered)))
+    return place(shrink(correct_width(stroke)))
 
 
-def cut(ink: Ink, mask: Mask) -> Plane:
-    """Cut out the ink under a mask: (H, W), 0..1, at a size at which its stroke can be corrected, with a rim."""
+def cut(ink: Ink, mask: Mask) -> Stroke:
+    """Cut out the ink under a mask, at a size at which its width can be corrected, with a rim of paper."""
     window = extent(mask)
     # What is surely ink is full, so that a pen that skips leaves no gap.
     faint = min(ink.faint, ink.threshold / 2)
@@ -88,56 +127,32 @@ def cut(ink: Ink, mask: Mask) -> Plane:
     longest = max(covered.shape)
     scale = min(max(DRAWN_PX[0] / longest, 1), DRAWN_PX[1] / longest)
     if scale == 1:
-        return covered
+        return Stroke(covered)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC if scale < 4 else cv2.INTER_LINEAR
-    return np.clip(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how), 0, 1)
+    return Stroke(np.clip(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how), 0, 1))
 
 
-def stroke_width(mask: Mask) -> float:
-    """Measure a stroke, in pixels: twice the distance of its middle line from the paper, the median over the ink.
-
-    Each place of the middle line counts as the ink it stands for: what is left of a ruled line is long, but thin.
-    """
-    distance = _from_paper(mask)
-    is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
-    ridge = np.sort(distance[is_ridge])
-    inked = ridge.cumsum(dtype=np.float64)
-    return 2 * float(ridge[np.searchsorted(inked, inked[-1] / 2)]) - 0.5
-
-
-def without_hairs(covered: Plane) -> Plane:
-    """Take off what is much thinner than the stroke, such as the rest of a ruled line: (H, W), 0..1."""
-    reach = round(HAIR_SHARE * stroke_width(covered > 0.5 * covered.max()))
+def without_hairs(stroke: Stroke) -> Stroke:
+    """Take off what is much thinner than the stroke, such as the rest of a ruled line."""
+    reach = round(HAIR_SHARE * stroke.width)
     if reach < 3:
-        return covered
-    return cv2.morphologyEx(covered, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+        return stroke
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return Stroke(cv2.morphologyEx(stroke.covered, cv2.MORPH_OPEN, brush))
 
 
-def is_blot(covered: Plane) -> bool:
-    """Tell whether ink is as wide as it is long, as no stroke of a digit is."""
-    mask = covered > 0.5 * covered.max()
-    return bool(_from_paper(mask).max() > BLOT_SHARE * longer_side(mask))
-
-
-def _from_paper(mask: Mask) -> Plane:
-    """Give each inked place's distance from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
-    rimmed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return cv2.distanceTransform(rimmed, cv2.DIST_L2, 3)
-
-
-def correct_stroke(covered: Plane) -> Plane:
-    """Thicken or thin a stroke that would come out thinner or wider than the data set's."""
-    mask = covered > 0.5 * covered.max()
-    unit = longer_side(mask) / INK_SIZE_PX  # pixels here in one of the result's
-    width = stroke_width(mask) / unit
+def correct_width(stroke: Stroke) -> Plane:
+    """Thicken or thin a stroke that would come out thinner or wider than the data set's: (H, W), 0..1."""
+    unit = longer_side(stroke.mask) / INK_SIZE_PX  # pixels here in one of the result's
+    width = stroke.width / unit
     change = np.clip(width, THINNEST_PX, WIDEST_PX) - width
     reach = round(abs(change) * unit) + 1
     if reach == 1:
-        return covered
+        return stroke.covered
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     if change < 0:
-        return cv2.erode(covered, brush)
-    return cv2.dilate(cv2.copyMakeBorder(covered, *(reach,) * 4, cv2.BORDER_CONSTANT), brush)
+        return cv2.erode(stroke.covered, brush)
+    return cv2.dilate(cv2.copyMakeBorder(stroke.covered, *(reach,) * 4, cv2.BORDER_CONSTANT), brush)
 
 
 def shrink(covered: Plane) -> Plane:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, is_blot, without_hairs
+from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
 from mnistcli.ink import Ink, Mask, Pixels, extent, flat_colour, longer_side, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
@@ -154,5 +154,5 @@ def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int =
     """
     rows, columns = extent(mask)
     box = picture.box(left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start)
-    covered = without_hairs(cut(ink, mask))
-    return Glyph(draw(covered), box, is_blot(covered))
+    stroke = without_hairs(cut(ink, mask))
+    return Glyph(draw(stroke), box, stroke.is_blot)

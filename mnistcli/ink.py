@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import cv2
@@ -54,21 +55,21 @@ class _Layer:
     threshold: float
     noise: float
 
-    @property
+    @cached_property
     def mask(self) -> Mask:
         return self.contrast > self.threshold
 
 
 def extent(mask: NDArray[Any]) -> tuple[slice, slice]:
     """Give the rows and columns that what is in a plane takes up, to select it by; there has to be something."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    left, top, width, height = cv2.boundingRect(mask.astype(bool).view(np.uint8))
+    return slice(top, top + height), slice(left, left + width)
 
 
 def longer_side(mask: NDArray[Any]) -> int:
     """Give the longer side, in pixels, of the box around what is in a plane; there has to be something."""
-    rows, columns = extent(mask)
-    return max(int(rows.stop - rows.start), int(columns.stop - columns.start))
+    longer: int = max(cv2.boundingRect(mask.astype(bool).view(np.uint8))[2:])
+    return longer
 
 
 def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
@@ -93,7 +94,8 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     layer = _separate(image, _surface(image, is_signed=is_signed), is_signed=is_signed)
     if layer is None:
         return None
-    if layer.mask.mean() > MOST_INK:  # a frame along the rim was taken for the paper, or the ink is one large blot
+    if np.count_nonzero(layer.mask) > MOST_INK * layer.mask.size:
+        # A frame along the rim was taken for the paper, or the ink is one large blot.
         inside = np.median(image[layer.mask], axis=0)
         framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=is_signed)
         has_inside = framed and _marks(framed.mask, is_hanging=False).mean() > LEAST_ISLANDS
@@ -106,12 +108,14 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
 def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     """Measure ink in the direction in which it differs from the paper: what differs otherwise is none."""
     difference = image - layer.paper
-    direction = difference[layer.mask].mean(0)  # (C,)
+    direction = np.array(cv2.mean(difference, layer.mask.view(np.uint8))[: image.shape[2]])  # (C,)
     length = float(np.linalg.norm(direction))
     if length < 1:
         return None
-    contrast = np.maximum(cv2.transform(difference, (direction / length)[None]), 0) / _norm_scale(image)
-    settled = _settle(layer.paper, contrast.reshape(image.shape[:2]))
+    along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
+    contrast = np.maximum(along, 0) / _norm_scale(image)
+    is_same = np.array_equal(contrast, layer.contrast)  # in a grey drawing, all that differs does so in one direction
+    settled = layer if is_same else _settle(layer.paper, contrast)
     if settled is None:
         return None
     full = float(np.percentile(settled.contrast[settled.mask], 70))
@@ -129,7 +133,10 @@ def _without_rules(ink: Ink) -> Plane:
     if min(strength.shape) < RULED_PX:
         return strength
     for turned in (False, True):
-        plane = np.ascontiguousarray(strength.T) if turned else strength
+        plane = strength.T if turned else strength
+        if not all((plane[:, side] > ink.faint).any() for side in (0, -1)):
+            continue
+        plane = np.ascontiguousarray(plane)
         thickest = int(RULE_THICKNESS * max(plane.shape))
         rules = _find_rules(plane > ink.faint, thickest)
         if rules.any():
@@ -142,14 +149,12 @@ def _without_rules(ink: Ink) -> Plane:
 def _find_rules(mask: Mask, thickest: int) -> Mask:
     """Find the pixels of lines, no thicker than `thickest`, that go from one side to the other, nearly level."""
     height, width = mask.shape
-    if not (mask[:, 0].any() and mask[:, -1].any()):
-        return np.zeros_like(mask)
     inked = mask.astype(np.uint8)
     thin = inked - cv2.morphologyEx(inked, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
     run = int(RULE_RUN * width)
     straight = cv2.morphologyEx(thin, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
     joined = cv2.dilate(straight, np.ones((3, int(RULE_GAP * width)), np.uint8))
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    labels, boxes = connect(joined)
     at_left, at_right = (np.unique(labels[:, side][straight[:, side] > 0]) for side in (slice(run), slice(-run, None)))
     is_rule = np.isin(np.arange(len(boxes)), np.intersect1d(at_left, at_right)) & (boxes[:, 3] <= RULE_RISE * height)
     # A pixel more on both sides: a line's edge is softer than the line.
@@ -300,11 +305,19 @@ def _envelopes(image: Image) -> Iterator[Image]:
 
 def _marks(mask: Mask, *, is_hanging: bool) -> Mask:
     """Give the marks of a mask that hang on the rim, or those that do not."""
-    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    labels, boxes = connect(mask)
     is_meant = touches_rim(boxes, mask.shape) == is_hanging
     is_meant[0] = False  # the paper
     marks: Mask = is_meant[labels]
     return marks
+
+
+def connect(mask: NDArray[Any]) -> tuple[NDArray[Any], Boxes]:
+    """Number the connected places of a mask, (H, W) int32 with 0 for the rest, and give the boxes around them."""
+    inked = mask.astype(bool).view(np.uint8)
+    # At these sizes, this algorithm takes half the time of the default one.
+    _, labels, boxes, _ = cv2.connectedComponentsWithStatsWithAlgorithm(inked, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    return labels, boxes
 
 
 def touches_rim(boxes: Boxes, shape: tuple[int, ...]) -> Mask:

@@ -59,8 +59,9 @@ class _Spot:
 
     def mask(self, marks: Marks) -> Mask:
         """Give the marks' ink inside the box: (height, width)."""
-        inked: Mask = np.isin(marks.labels[self.window], self.marks)
-        return inked
+        is_inside = np.zeros(len(marks.boxes), np.bool_)
+        is_inside[list(self.marks)] = True
+        return is_inside.take(marks.labels[self.window])
 
     def join(self, other: "_Spot") -> "_Spot":
         """Put two spots together."""
