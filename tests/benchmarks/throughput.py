@@ -32,18 +32,18 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), arguments.count)
-        few, start = predict(sorted(Path(folder).iterdir())[:100])
-        decoded, predicted, peaks = [], [], []
-        for _ in range(arguments.rounds):
+        few = sorted(Path(folder).iterdir())[:100]
+        few_mb, many_mb = (peak_memory(predict(paths)) for paths in (few, [Path(folder)]))
+        decoded, started, predicted = [], [], []
+        for _ in range(arguments.rounds):  # apart from the above, for looking at the memory takes time, too
             decoded.append(decode(Path(folder)))
-            peak, seconds = predict([Path(folder)])
-            predicted.append(seconds)
-            peaks.append(peak)
+            started.append(duration(predict(few)))
+            predicted.append(duration(predict([Path(folder)])))
     alone, ours = (arguments.count / median(seconds) for seconds in (decoded, predicted))
-    after_start = (arguments.count - 100) / (median(predicted) - start)
+    after_start = (arguments.count - len(few)) / (median(predicted) - median(started))
     print(f"Pillow alone: {alone:,.0f} pictures a second; the whole command: {ours:,.0f}, {ours / alone:.2f} of that")
     print(f"without what a call with 100 pictures takes: {after_start:,.0f}, {after_start / alone:.2f} of that")
-    print(f"peak memory: {median(peaks):,.0f} MB, {median(peaks) - few:,.0f} MB over a call with 100 pictures")
+    print(f"peak memory: {many_mb:,.0f} MB, {many_mb - few_mb:,.0f} MB over a call with 100 pictures")
 
 
 def draw(folder: Path, count: int) -> None:
@@ -65,19 +65,34 @@ def decode(folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def predict(paths: list[Path]) -> tuple[float, float]:
-    """Run the command, and give the peak memory of all its processes, in MB, and its seconds."""
+def predict(paths: list[Path]) -> "subprocess.Popen[bytes]":
+    """Start the command, in a session of its own."""
     command = [sys.executable, "-m", "mnistcli", "predict", "--checkpoint", "bundled", "--quiet", *map(str, paths)]
-    started, peak_kb = time.perf_counter(), 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as running:
-        while running.poll() is None:
-            peak_kb = max(peak_kb, memory_kb(running.pid))
-            with suppress(subprocess.TimeoutExpired):
-                running.wait(LOOK_SECONDS)
-        seconds = time.perf_counter() - started
-    if running.returncode:
-        raise SystemExit(f"predict ended with {running.returncode}")
-    return peak_kb / 1024, seconds
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def duration(running: "subprocess.Popen[bytes]") -> float:
+    """Wait for the end of a command that was just started, and give its seconds."""
+    started = time.perf_counter()
+    check_end(running.wait())
+    return time.perf_counter() - started
+
+
+def peak_memory(running: "subprocess.Popen[bytes]") -> float:
+    """Wait for the end of a command, and give the peak memory of all its processes together, in MB."""
+    peak_kb = 0
+    while running.poll() is None:
+        peak_kb = max(peak_kb, memory_kb(running.pid))
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(LOOK_SECONDS)
+    check_end(running.returncode)
+    return peak_kb / 1024
+
+
+def check_end(code: int) -> None:
+    """End the measurement where the command failed."""
+    if code:
+        raise SystemExit(f"predict ended with {code}")
 
 
 def memory_kb(session: int) -> int:
