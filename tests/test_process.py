@@ -83,9 +83,12 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
     command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
-        assert any(line.startswith("epoch 2/") for line in running.stderr)
-        running.send_signal(number)
-        _, rest = running.communicate()
+        try:
+            assert any(line.startswith("epoch 2/") for line in running.stderr)
+            running.send_signal(number)
+            _, rest = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == exit_code
     stopped, resume = rest.splitlines()[-2:]
     assert re.fullmatch(r"stopped after \d+ epochs? and \d+ steps?; saved as ckpt.pt", stopped)
