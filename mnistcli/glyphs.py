@@ -121,7 +121,7 @@ def cut(ink: Ink, mask: Mask) -> Stroke:
     window = extent(mask)
     # What is surely ink is full, so that a pen that skips leaves no gap.
     faint = min(ink.faint, ink.threshold / 2)
-    covered: Plane = np.clip((ink.strength[window] - faint) / (ink.threshold - faint), 0, 1)
+    covered = _limit((ink.strength[window] - faint) / (ink.threshold - faint), 1)
     covered *= cv2.dilate(mask[window].astype(np.float32), np.ones((3, 3), np.uint8))
     covered = cv2.copyMakeBorder(covered, 3, 3, 3, 3, cv2.BORDER_CONSTANT)
     longest = max(covered.shape)
@@ -129,7 +129,12 @@ def cut(ink: Ink, mask: Mask) -> Stroke:
     if scale == 1:
         return Stroke(covered)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC if scale < 4 else cv2.INTER_LINEAR
-    return Stroke(np.clip(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how), 0, 1))
+    return Stroke(_limit(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how), 1))
+
+
+def _limit(plane: Plane, highest: float) -> Plane:
+    """Keep numbers within 0 and `highest`, as `np.clip` does, in a third of the time."""
+    return np.minimum(np.maximum(plane, 0, out=plane), highest, out=plane)
 
 
 def without_hairs(stroke: Stroke) -> Stroke:
@@ -145,7 +150,7 @@ def correct_width(stroke: Stroke) -> Plane:
     """Thicken or thin a stroke that would come out thinner or wider than the data set's: (H, W), 0..1."""
     unit = longer_side(stroke.mask) / INK_SIZE_PX  # pixels here in one of the result's
     width = stroke.width / unit
-    change = np.clip(width, THINNEST_PX, WIDEST_PX) - width
+    change = min(max(width, THINNEST_PX), WIDEST_PX) - width
     reach = round(abs(change) * unit) + 1
     if reach == 1:
         return stroke.covered
@@ -161,8 +166,7 @@ def shrink(covered: Plane) -> Plane:
     scale = INK_SIZE_PX / max(ink.shape)
     size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
     small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])
-    full: Plane = np.clip(small * (267 / max(float(small.max()), 0.6)), 0, 255)  # as the data set's strokes are inside
-    return full
+    return _limit(small * (267 / max(float(small.max()), 0.6)), 255)  # as the data set's strokes are inside
 
 
 def place(ink: Plane) -> Grey:
@@ -180,4 +184,4 @@ def _offset(mass: NDArray[np.float64]) -> int:
     Pixel 14, counted from 0, is where the data set has it: 14.00 +- 0.29 over the training images, down and across.
     """
     centre = float(mass @ np.arange(len(mass)) / mass.sum())
-    return int(np.clip(round(SIZE_PX / 2 - centre), 0, SIZE_PX - len(mass)))
+    return min(max(round(SIZE_PX / 2 - centre), 0), SIZE_PX - len(mass))

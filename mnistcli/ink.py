@@ -23,6 +23,7 @@ NOISES = 4  # ink stands out from the paper's noise by as many standard deviatio
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
 MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
 FAINT_SHARE = 0.35  # of the threshold
+FULL_SHARE = 0.7  # of the ink's places: as many are fainter than what counts as full ink
 RULED_PX = 100  # a smaller picture shows no ruled paper
 # Of a side: a ruled line is no thicker, runs level so far at a time, has no longer gaps, and rises no more in all.
 RULE_THICKNESS, RULE_RUN, RULE_GAP, RULE_RISE = 0.02, 0.06, 0.5, 0.08
@@ -105,6 +106,15 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     return _along_its_colour(image, layer)
 
 
+def quantile(values: NDArray[Any], share: float) -> float:
+    """Give the quantile of (N,) numbers, as `np.quantile` does, in a tenth of the time."""
+    place = share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    ordered = np.partition(values, (low, high))
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
+
+
 def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     """Measure ink in the direction in which it differs from the paper: what differs otherwise is none."""
     difference = image - layer.paper
@@ -113,12 +123,12 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     if length < 1:
         return None
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
-    contrast = np.maximum(along, 0) / _norm_scale(image)
-    is_same = np.array_equal(contrast, layer.contrast)  # in a grey drawing, all that differs does so in one direction
-    settled = layer if is_same else _settle(layer.paper, contrast)
+    # In a grey drawing, all that differs does so in one direction, and was measured already.
+    is_same = image.shape[2] == 1 and float(along.min()) >= 0
+    settled = layer if is_same else _settle(layer.paper, np.maximum(along, 0) / _norm_scale(image))
     if settled is None:
         return None
-    full = float(np.percentile(settled.contrast[settled.mask], 70))
+    full = quantile(settled.contrast[settled.mask], FULL_SHARE)
     ink = Ink(settled.contrast / full, settled.threshold / full, settled.noise / full)
     return replace(ink, strength=_without_rules(ink))
 
@@ -180,7 +190,7 @@ def _norm_scale(image: Image) -> float:
 
 def _settle(paper: Image, contrast: Plane) -> _Layer | None:
     """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise."""
-    levels = np.clip(contrast, 0, 255).astype(np.uint8)
+    levels = np.minimum(contrast, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
     counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     # The median of a normal deviate's size is 0.6745 of its standard deviation.
@@ -217,8 +227,8 @@ def rim(image: NDArray[Any]) -> NDArray[Any]:
 def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
     """Give the colour, (C,), that the rim of (H, W, C) has all along, but for what touches it: that of a drawing."""
     edge = rim(image).astype(np.float32)
-    colour: NDArray[Any] = np.median(edge, axis=0)
-    is_off = (np.abs(edge - colour) > FLAT_LEVELS).any(1)
+    colour = np.array([quantile(channel, 0.5) for channel in edge.T], np.float32)
+    is_off = np.abs(edge - colour).max(1) > FLAT_LEVELS
     return colour if np.count_nonzero(is_off) <= (1 - FLAT_SHARE) * len(edge) else None
 
 

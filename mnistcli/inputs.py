@@ -38,5 +38,6 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
 def _pictures_in(folder: Path) -> list[Path]:
     kinds = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN.keys() - UNDRAWN}
     files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds and path.is_file())
-    inside = (path.relative_to(folder) for path in files)
-    return [folder / path for path in sorted(inside) if not any(part.startswith(".") for part in path.parts)]
+    depth = len(folder.parts)
+    inside = ((path.parts[depth:], path) for path in files)  # their names, which are sorted faster than paths
+    return [path for parts, path in sorted(inside) if not any(part.startswith(".") for part in parts)]

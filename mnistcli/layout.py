@@ -130,9 +130,21 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     marks = find_marks(ink)
     if not marks.area.any():  # all ink is faint
         return None
-    are_several = any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
-    return _Main(_glyph(picture, ink, marks, spot), max(spot.width, spot.height), are_several)
+    return _Main(_glyph(picture, ink, marks, spot), max(spot.width, spot.height), _are_several(marks))
+
+
+def _are_several(marks: Marks) -> bool:
+    """Tell whether two digits seem to be side by side; nothing is where all ink is one mark that is not wide."""
+    inked = np.flatnonzero(marks.area)
+    if len(inked) == 1 and not _is_wide(_spot(marks, int(inked[0]))):
+        return False
+    return any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
+
+
+def _is_wide(spot: _Spot, height: float = 0) -> bool:
+    """Tell whether a spot may be two digits that touch, in a row of this height."""
+    return spot.width > TWO_WIDTH * max(height, spot.height)
 
 
 def _are_alike(one: _Spot, other: _Spot) -> bool:
@@ -222,13 +234,12 @@ def _beside(one: _Spot, other: _Spot) -> float:
 
 def _split_row(marks: Marks, row: list[_Spot]) -> list[_Spot]:
     height = float(np.median([spot.height for spot in row]))
-    return [part for spot in row for part in _split(marks, spot, max(height, spot.height))]
+    return [part for spot in row for part in (_split(marks, spot, height) if _is_wide(spot, height) else [spot])]
 
 
 def _split(marks: Marks, spot: _Spot, height: float) -> list[_Spot]:
     """Cut digits that touch, where the column has the least ink near where equally wide ones would meet."""
-    if spot.width <= TWO_WIDTH * height:
-        return [spot]
+    height = max(height, spot.height)
     mask = spot.mask(marks)
     inked = mask.sum(0)  # (width,), pixels in each column
     count = max(2, round(spot.width / (PITCH * height)))
