@@ -1,4 +1,6 @@
-"""Characters that are no digits, as a hand writes them: bent at random, and with the data set's own pen.
+"""Characters, digits and others, as a hand writes them: bent at random, and with the data set's own pen.
+
+Digits are written for the others' sake, too: were only what is no digit written, a network could tell it by the pen.
 
 A pen is an upright one of the training images, of which each stroke is a copy, bent along the way that the pen goes.
 All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, one row for each character.
@@ -13,9 +15,9 @@ from torch import Tensor
 
 from mnistcli.augment import SIDE
 
-# How often each comes beside the others, and the points that the pen goes through: x and y from the middle, 8 or so at
-# the letter's edge. At a point that is given twice the pen turns a corner; at | it is lifted. Those that are nearest to
-# digits come most often: a network learns soon that an H is none, and late that a z is none.
+# What is no digit: how often each comes beside the others, and the points that the pen goes through, x and y from the
+# middle, 8 or so at the letter's edge. At a point that is given twice the pen turns a corner; at | it is lifted. Those
+# that are nearest to digits come most often: a network learns soon that an H is none, and late that a z is none.
 CHARACTERS = (
     (4, "-6,-8 -6,-3 -3,0 1,-1 4,-7 4,-7 4,0 2,7 -2,9 -6,7"),  # y
     (3, "-5,-8 -5,-3 -2,-1 2,-3 5,-8 5,-8 4,0 2,7 -2,9 -5,5 0,2 6,0"),
@@ -58,7 +60,41 @@ CHARACTERS = (
     (1, "0,-8 0,8|-7,-4 7,4|-7,4 7,-4"),  # a star
     (1, "8,-8 -3,-6 -7,0 -3,6 8,8 -3,6 2,-4 8,0"),  # a scrawl
 )
+# Digits, each in some of the ways that people have for it, which come equally often: a 1 with a long flag, an open 4.
+DIGITS = (
+    (0, "1,-8 -4,-6 -6,0 -4,6 0,8 4,6 6,0 4,-6 0,-8"),
+    (0, "3,-8 -3,-6 -6,1 -3,7 2,8 6,3 6,-3 3,-7 -2,-8"),
+    (1, "0,-8 0,8"),
+    (1, "-4,-4 0,-8 0,-8 0,8"),
+    (1, "-5,1 1,-8 1,-8 0,8"),
+    (1, "-6,3 1,-8 1,-8 1,8"),
+    (1, "-4,-4 0,-8 0,-8 0,8|-5,8 5,8"),
+    (1, "-6,1 1,-8 1,-8 0,8|-6,8 6,8"),
+    (2, "-5,-5 -3,-8 2,-8 5,-5 3,0 -1,4 -6,8 -6,8 0,8 6,8"),
+    (2, "-5,-4 -2,-8 3,-8 5,-4 2,2 -4,7 -6,6 -3,4 2,7 7,7"),
+    (2, "-5,-6 -1,-8 3,-7 4,-3 2,2 -2,6 -6,8 -6,8 -1,7 3,8 7,6"),
+    (3, "-5,-7 0,-8 4,-6 3,-2 -1,0 -1,0 4,2 5,5 1,8 -5,7"),
+    (3, "-5,-8 5,-8 5,-8 -1,-1 -1,-1 4,1 5,5 1,8 -5,6"),
+    (4, "-2,-8 -6,2 -6,2 6,2|2,-3 2,8"),
+    (4, "-5,-8 -5,0 -5,0 5,0|4,-8 4,8"),
+    (4, "3,8 3,-8 3,-8 -6,3 -6,3 7,3"),
+    (4, "-6,-7 -6,-2 -3,1 2,0 5,-2|5,-8 4,0 3,8"),
+    (5, "5,-8 -4,-8 -4,-8 -5,-1 0,-3 5,1 4,6 -1,8 -6,6"),
+    (5, "-4,-8 -5,-1 0,-3 5,1 4,6 -1,8 -6,6|-4,-8 5,-8"),
+    (6, "4,-8 -2,-4 -5,2 -4,7 0,8 5,6 5,2 1,0 -4,4"),
+    (6, "1,-8 -3,-2 -5,4 -2,8 3,7 4,3 0,1 -4,5"),
+    (7, "-6,-8 6,-8 6,-8 1,0 -1,8"),
+    (7, "-6,-5 -6,-8 6,-8 6,-8 0,8"),
+    (7, "-6,-8 6,-8 6,-8 0,8|-4,0 5,0"),
+    (8, "4,-5 0,-8 -4,-5 0,-1 5,4 0,8 -5,4 0,-1 4,-5"),
+    (8, "5,-7 -2,-8 -4,-5 0,-1 5,4 1,8 -4,5 -1,0 5,-7"),
+    (9, "5,-5 1,-8 -4,-6 -4,-2 0,-1 4,-3 5,-6 5,-6 4,2 2,8"),
+    (9, "5,-6 0,-8 -5,-4 -2,0 3,-1 5,-6 5,-6 5,3 2,8 -4,7"),
+    (9, "4,-6 0,-8 -4,-5 -3,-1 1,-1 4,-5 4,-5 1,8"),
+    (9, "4,-4 2,-8 -3,-8 -5,-4 -2,-1 2,-2 5,-6 5,-6 4,1 1,8 -5,7 -5,4"),
+)
 PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
+LEAST_ROUND = 0.5  # of the way to the roundest, for digits: a 2 with a corner at its top would be a z
 PEN_WIDTHS = (0.6, 1.1)  # times that of the one that it is
 WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
@@ -67,9 +103,9 @@ MOVE, PUSH = 3.0, (1.0, 3.0)  # how far points are moved, each alone and with th
 WAVES = 4  # that points are pushed by
 
 
-def _read() -> tuple[Tensor, Tensor, Tensor]:
-    """Read the table: all points, (C, P, 2), after which the pen is lifted, (C, P), and how often each comes, (C,)."""
-    strokes = [[stroke.split() for stroke in written.split("|")] for _, written in CHARACTERS]
+def _read() -> tuple[Tensor, Tensor]:
+    """Read both tables, digits last: all points, (C, P, 2), and after which the pen is lifted, (C, P)."""
+    strokes = [[stroke.split() for stroke in written.split("|")] for _, written in (*CHARACTERS, *DIGITS)]
     points = [
         [[float(number) for number in point.split(",")] for stroke in each for point in stroke] for each in strokes
     ]
@@ -77,11 +113,13 @@ def _read() -> tuple[Tensor, Tensor, Tensor]:
     longest = max(map(len, points))
     padded = [row + [row[-1]] * (longest - len(row)) for row in points]
     lifted = [row + [True] * (longest - len(row)) for row in lifts]
-    often = torch.tensor([float(number) for number, _ in CHARACTERS])
-    return torch.tensor(padded), torch.tensor(lifted), often / often.sum()
+    return torch.tensor(padded), torch.tensor(lifted)
 
 
-POINTS, LIFTED, SHARES = _read()
+POINTS, LIFTED = _read()
+OFTEN = torch.tensor([float(number) for number, _ in CHARACTERS])
+SHARES = OFTEN / OFTEN.sum()
+WAYS = torch.bincount(torch.tensor([digit for digit, _ in DIGITS]))  # (10,), in which each digit is written
 # The first seven: which character, how round, how wide, how much it sways, the pen, its width and hardness.
 PLAIN_DICE = 7
 CHARACTER_DICE = PLAIN_DICE + 5 * WAVES + 2 * POINTS.shape[1]  # numbers in a row
@@ -104,15 +142,27 @@ class _Way(NamedTuple):
         )
 
 
-def between(low: float, high: float, dice: Tensor) -> Tensor:
+def between(low: float | Tensor, high: float, dice: Tensor) -> Tensor:
     """Give what dice, 0..1, stand for in a range."""
     return low + (high - low) * dice
 
 
-def write(pens: Tensor, dice: Tensor) -> Tensor:
-    """Write characters that are no digits.
+def pick_others(dice: Tensor) -> Tensor:
+    """Give the numbers of characters that are no digits, (N,) int64, for (N, CHARACTER_DICE) dice."""
+    return torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
+
+
+def pick_digits(labels: Tensor, dice: Tensor) -> Tensor:
+    """Give the numbers of characters that are these digits, (N,) int64 as they, for (N, CHARACTER_DICE) dice."""
+    ways = WAYS.to(labels.device)
+    return len(CHARACTERS) + (ways.cumsum(0) - ways)[labels] + (dice[:, 0] * ways[labels]).long()
+
+
+def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
+    """Write characters.
 
     Args:
+        which: (N,) int64, their numbers.
         pens: (K, 1, 28, 28) uint8, upright ones.
         dice: (N, CHARACTER_DICE) float32.
 
@@ -121,9 +171,9 @@ def write(pens: Tensor, dice: Tensor) -> Tensor:
     """
     if len(dice) == 0:
         return pens.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
-    which = torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
-    way = _follow(_bend(points, dice), lifted, roundness=(1.2 * dice[:, 1]).clamp(max=1))
+    least_round = torch.where(which < len(CHARACTERS), 0.0, LEAST_ROUND)
+    way = _follow(_bend(points, dice), lifted, roundness=(1.2 * between(least_round, 1, dice[:, 1])).clamp(max=1))
     width = between(*PEN_WIDTHS, dice[:, 5])
     return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), width, hardness=dice[:, 6])
 

@@ -227,6 +227,7 @@ def train(
     elastic_px: Annotated[str | None, _key("elastic_px")] = None,
     thickness: Annotated[str | None, _key("thickness")] = None,
     styles: Annotated[str | None, _key("styles")] = None,
+    written: Annotated[str | None, _key("written")] = None,
     outliers: Annotated[str | None, _key("outliers")] = None,
     val_size: Annotated[str | None, _key("val_size")] = None,
     patience: Annotated[str | None, _key("patience")] = None,

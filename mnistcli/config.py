@@ -71,6 +71,9 @@ class TrainConfig(BaseModel):
     styles: float = Field(
         default=0.0, ge=0, le=1, description="Share of ones that get a flag or a foot, and of sevens that get a bar."
     )
+    written: float = Field(
+        default=0.0, ge=0, le=1, description="Share of images whose digit is written anew, stroke by stroke."
+    )
     outliers: float = Field(
         default=0.0, ge=0, le=1, description="Shapes that are no digits, for each image, to learn to be unsure of."
     )

@@ -20,7 +20,7 @@ from mnistcli.errors import DivergedError
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, calibrate, infer, score
-from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
+from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
@@ -145,7 +145,7 @@ def fit(
     Raises:
         DivergedError: the loss or a weight is no longer finite; `state` is then of no use.
     """
-    strokes = Strokes.of(train) if config.styles or config.outliers else None
+    strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
     run = _Fit(state, ranks.replicate(state.model), train, strokes, val, normalization, config, ranks)
     while not is_finished(config, state.epoch, state.best_epoch):
         yield from run.epoch()
@@ -265,7 +265,7 @@ class _Batches(NamedTuple):
         batch = self.train.take(self.order[positions])
         images = batch.images
         if self.extras is not None:
-            images = self.extras.add_styles(batch, positions)
+            images = self.extras.change(batch, positions)
         if self.distortions is not None:
             images = self.distortions[positions](images)
         if self.extras is not None:
@@ -274,16 +274,19 @@ class _Batches(NamedTuple):
 
 
 class _Extras(NamedTuple):
-    """An epoch's dice for styles and for what is no digit."""
+    """An epoch's dice for styles, for written digits and for what is no digit."""
 
     strokes: Strokes
     config: TrainConfig
     styles: Tensor  # (N, STYLE_DICE)
+    written: Tensor  # (N, WRITTEN_DICE)
     outliers: Tensor  # (M, OUTLIER_DICE)
     distortions: Distortions | None  # of the outliers
 
-    def add_styles(self, batch: Samples, positions: slice) -> Tensor:
-        return self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
+    def change(self, batch: Samples, positions: slice) -> Tensor:
+        """Change some of a batch's images, (B, 1, 28, 28) float32."""
+        images = self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
+        return self.strokes.put_written(images, batch.labels, self.config.written, self.written[positions])
 
     def make_outliers(self, positions: slice) -> Tensor:
         """Make those that belong to these images, so that ranks that share a batch share its outliers too."""
@@ -307,10 +310,11 @@ def _draw_extras(
         return None
     device, outliers = strokes.ones.device, int(count * config.outliers)
     for_styles = torch.rand(count, STYLE_DICE, generator=generator).to(device)
+    for_written = torch.rand(count if config.written else 0, WRITTEN_DICE, generator=generator).to(device)
     for_outliers = torch.rand(outliers, OUTLIER_DICE, generator=generator).to(device)
     wild = config.model_copy(update={"elastic_px": OUTLIER_BENDS * config.elastic_px})
     distortions = _distortions(wild, outliers, generator, device)
-    return _Extras(strokes, config, for_styles, for_outliers, distortions)
+    return _Extras(strokes, config, for_styles, for_written, for_outliers, distortions)
 
 
 def _unsureness_loss(logits: Tensor) -> Tensor:

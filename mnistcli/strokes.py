@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnistcli.augment import SIDE
-from mnistcli.characters import CHARACTER_DICE, between, write
+from mnistcli.characters import CHARACTER_DICE, between, pick_digits, pick_others, write
 from mnistcli.data import Samples
 
-STYLE_DICE, OUTLIER_DICE = 12, 4 + CHARACTER_DICE  # numbers in a row
+STYLE_DICE, WRITTEN_DICE, OUTLIER_DICE = 12, 1 + CHARACTER_DICE, 4 + CHARACTER_DICE  # numbers in a row
 ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this length, and no wider
 PEN_WIDTHS = (0.8, 1.25)  # times that of the one that is laid
 
@@ -80,6 +80,24 @@ class Strokes:
             styled[chosen] = torch.maximum(styled[chosen], self.lay(segments, dice[chosen, 1:3]))
         return styled
 
+    def put_written(self, images: Tensor, labels: Tensor, share: float, dice: Tensor) -> Tensor:
+        """Put written digits in the places of some images of the same digits.
+
+        Args:
+            images: (N, 1, 28, 28) uint8 or float.
+            labels: (N,) int64.
+            share: of the images, how many are written anew, 0..1.
+            dice: (N, WRITTEN_DICE).
+
+        Returns:
+            (N, 1, 28, 28) float32, 0..255.
+        """
+        changed = images.to(torch.float32, copy=True)
+        chosen = (dice[:, 0] < share).nonzero()[:, 0]
+        rows = dice[chosen, 1:]
+        changed[chosen] = write(pick_digits(labels[chosen], rows), self.ones, rows)
+        return changed
+
     def make_outliers(self, dice: Tensor) -> Tensor:
         """Make images of no digit, one for each row of (N, OUTLIER_DICE) dice: (N, 1, 28, 28) float32, 0..255."""
         kind = dice[:, 0].view(-1, 1, 1, 1)
@@ -91,7 +109,7 @@ class Strokes:
         turned = torch.where(looks_alike, two, _turn(digit, dice[:, 3]))
         blob = F.max_pool2d(digit, 9, stride=1, padding=4)
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
-        written = write(self.ones, dice[:, 4:])
+        written = write(pick_others(dice[:, 4:]), self.ones, dice[:, 4:])
         outliers = two
         for highest, outlier in ((0.96, halves), (0.92, blob), (0.86, turned), (0.76, written)):
             outliers = torch.where(kind < highest, outlier, outliers)

@@ -1,9 +1,20 @@
-"""Characters that are no digits: their strokes, their size, their place."""
+"""Written characters, digits and others: their strokes, their size, their place."""
 
 import pytest
 import torch
 
-from mnistcli.characters import CHARACTER_DICE, CHARACTERS, LIFTED, POINTS, SHARES, WRITTEN_SIZE_PX, write
+from mnistcli.characters import (
+    CHARACTER_DICE,
+    CHARACTERS,
+    DIGITS,
+    LIFTED,
+    POINTS,
+    SHARES,
+    WRITTEN_SIZE_PX,
+    pick_digits,
+    pick_others,
+    write,
+)
 
 
 def make_pen() -> torch.Tensor:
@@ -15,12 +26,11 @@ def make_pen() -> torch.Tensor:
 def write_plainly(number: int) -> torch.Tensor:
     """Write one character as the table has it, at its size: dice of one half bend nothing."""
     dice = torch.full((1, CHARACTER_DICE), 0.5)
-    dice[:, 0] = SHARES[:number].sum() + SHARES[number] / 2
     dice[:, 1] = 0  # straight from point to point
-    return write(make_pen(), dice)[0, 0]
+    return write(torch.tensor([number]), make_pen(), dice)[0, 0]
 
 
-@pytest.mark.parametrize("number", range(len(CHARACTERS)))
+@pytest.mark.parametrize("number", range(len(CHARACTERS) + len(DIGITS)))
 def test_the_pen_goes_through_all_points_of_a_character(number: int) -> None:
     image = write_plainly(number)
     near = torch.nn.functional.max_pool2d(image[None], 3, stride=1, padding=1)[0]
@@ -43,7 +53,8 @@ def test_the_pen_is_lifted_between_strokes() -> None:
 
 def test_characters_have_a_digits_size_and_place_and_are_all_different() -> None:
     dice = torch.rand(200, CHARACTER_DICE, generator=torch.Generator().manual_seed(0))
-    images = write(make_pen(), dice)[:, 0]
+    which = torch.arange(200) % len(POINTS)
+    images = write(which, make_pen(), dice)[:, 0]
     assert images.shape == (200, 28, 28)
     assert images.isfinite().all()
     assert len({image.numpy().tobytes() for image in images}) == 200
@@ -54,8 +65,24 @@ def test_characters_have_a_digits_size_and_place_and_are_all_different() -> None
     for axis in (1, 2):
         middle = (images.sum(axis) * places).sum(1) / images.sum((1, 2))
         assert middle.abs().mean() < 0.6
-    torch.testing.assert_close(write(make_pen(), dice[:3])[:, 0], images[:3])  # each by its own dice alone
+    torch.testing.assert_close(write(which[:3], make_pen(), dice[:3])[:, 0], images[:3])  # each by its own dice alone
+
+
+def test_others_come_as_often_as_the_table_says() -> None:
+    dice = torch.zeros(len(CHARACTERS), CHARACTER_DICE)
+    dice[:, 0] = SHARES.cumsum(0) - SHARES / 2
+    assert pick_others(dice).tolist() == list(range(len(CHARACTERS)))
+    assert (pick_others(torch.rand(500, CHARACTER_DICE)) < len(CHARACTERS)).all()
+
+
+def test_a_digit_is_written_in_all_its_ways_and_no_other_digit_is() -> None:
+    dice = torch.rand(2000, CHARACTER_DICE, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(2000) % 10
+    places = pick_digits(labels, dice) - len(CHARACTERS)
+    assert [DIGITS[place][0] for place in places] == labels.tolist()
+    assert set(places.tolist()) == set(range(len(DIGITS)))
 
 
 def test_nothing_is_written_of_no_dice() -> None:
-    assert write(make_pen(), torch.zeros(0, CHARACTER_DICE)).shape == (0, 1, 28, 28)
+    none = torch.zeros(0, dtype=torch.int64)
+    assert write(none, make_pen(), torch.zeros(0, CHARACTER_DICE)).shape == (0, 1, 28, 28)

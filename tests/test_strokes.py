@@ -5,7 +5,7 @@ import torch
 
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
-from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, Strokes
+from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 
 def make_stem() -> torch.Tensor:
@@ -55,6 +55,17 @@ def test_sevens_get_a_bar_across_the_stem() -> None:
     assert row[15:].any()
 
 
+def test_some_images_are_written_anew_and_the_others_stay() -> None:
+    images, labels = make_stem().repeat(40, 1, 1, 1), torch.full((40,), 7)
+    rolls = dice(40, WRITTEN_DICE)
+    written = make_strokes().put_written(images, labels, 0.3, rolls)
+    is_chosen = rolls[:, 0] < 0.3
+    assert 4 < is_chosen.sum() < 20
+    assert torch.equal(written[~is_chosen], images[~is_chosen].float())
+    bars = written[is_chosen][:, 0, :10] > 127  # a stem alone has no bar at its top
+    assert (bars.any(1).sum(1) > 6).all()
+
+
 def test_outliers_are_inked_and_all_different() -> None:
     outliers = make_strokes().make_outliers(dice(300, OUTLIER_DICE))
     assert outliers.shape == (300, 1, 28, 28)
@@ -71,4 +82,4 @@ def test_an_image_stands_in_where_there_is_no_one() -> None:
 
 def test_none_are_made_of_no_dice() -> None:
     assert make_strokes().make_outliers(dice(0, OUTLIER_DICE)).shape == (0, 1, 28, 28)
-    assert TrainConfig().outliers == TrainConfig().styles == 0
+    assert TrainConfig().outliers == TrainConfig().styles == TrainConfig().written == 0
