@@ -4,9 +4,12 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+# Windows has no SIGHUP, which comes when a terminal is closed.
+STOPS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
 
 class StopRequest:
-    """Within the block, the first SIGINT or SIGTERM is remembered, and the next one acts as ever.
+    """Within the block, the first SIGINT, SIGTERM or SIGHUP is remembered, and the next one acts as ever.
 
     Python lets the main thread alone listen for signals; enter it there.
     """
@@ -20,7 +23,7 @@ class StopRequest:
         return self.signal is not None
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: whoever ignored it meant it
                 self._previous[number] = signal.signal(number, self._remember)
         return self

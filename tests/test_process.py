@@ -76,16 +76,16 @@ def test_a_reader_that_leaves_is_no_bug(data_dir: Path, tmp_path: Path) -> None:
     assert load(tmp_path / "ckpt.pt").epoch >= 1
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "exit_code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_stopped_run_is_saved_and_says_how_to_go_on(
-    process: RunProcess, data_dir: Path, tmp_path: Path, number: signal.Signals, exit_code: int
+    process: RunProcess, data_dir: Path, tmp_path: Path, name: str, exit_code: int
 ) -> None:
     command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         try:
             assert any(line.startswith("epoch 2/") for line in running.stderr)
-            running.send_signal(number)
+            running.send_signal(signal.Signals[name])
             _, rest = running.communicate(timeout=60)
         finally:
             running.kill()
