@@ -12,7 +12,7 @@ from conftest import draw_digits
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey
 from mnistcli.images import WORKING_PX, Glyph, read_picture
-from mnistcli.ink import Invert
+from mnistcli.ink import Invert, quantile
 from mnistcli.layout import find_digit
 
 
@@ -48,6 +48,13 @@ def likeness_on(paper: str, digit: Grey, seed: int) -> float:
     """Compare what is seen of a digit on a made paper with what is seen of it on white."""
     white, other = (see(papers.draw(name, digit, np.random.default_rng(seed))) for name in ("plain", paper))
     return likeness(other, white)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 301])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.7, 1.0])
+def test_a_quantile_is_numpys(count: int, share: float) -> None:
+    values = (np.random.default_rng(count).random(count) * 255).astype(np.float32)
+    assert quantile(values, share) == pytest.approx(np.quantile(values, share), rel=1e-6)
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:

@@ -170,3 +170,8 @@ def test_one_digit_does_not_look_like_several(digit: int) -> None:
 
 def test_two_digits_side_by_side_look_like_several() -> None:
     assert find_digit(as_picture(page(*line("17"))))[1]
+
+
+def test_two_digits_that_touch_look_like_several() -> None:
+    four, five = big(4), big(5)
+    assert find_digit(as_picture(page((four, 200, 100), (five, 200 + four.shape[1] - 3, 100))))[1]
