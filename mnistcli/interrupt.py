@@ -1,28 +1,34 @@
 """Ctrl-C as a question that the loop asks between two steps, instead of an exception anywhere."""
 
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 # Windows has no SIGHUP, which comes when a terminal is closed.
 STOPS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has for them
 
 
 class StopRequest:
     """Within the block, the first SIGINT, SIGTERM or SIGHUP is remembered, and the next one acts as ever.
 
-    Python lets the main thread alone listen for signals; enter it there.
+    But for SIGHUP: shell and system may both send one when a terminal is closed, so those that follow are ignored; and
+    what is written to the terminal from then on is dropped, where it would fail. Python lets the main thread alone
+    listen for signals; enter it there.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self._terminals: list[int] = []
 
     def __call__(self) -> bool:
         """Tell whether a stop was asked for."""
         return self.signal is not None
 
     def __enter__(self) -> Self:
+        self._terminals = [stream for stream in STANDARD_STREAMS if os.isatty(stream)]
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: whoever ignored it meant it
                 self._previous[number] = signal.signal(number, self._remember)
@@ -36,6 +42,15 @@ class StopRequest:
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
         self._restore()
+        if self.signal.name == "SIGHUP":
+            signal.signal(number, signal.SIG_IGN)
+            self._drop_output()
+
+    def _drop_output(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in self._terminals:
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
 
     def _restore(self) -> None:
         while self._previous:

@@ -76,16 +76,16 @@ def test_a_reader_that_leaves_is_no_bug(data_dir: Path, tmp_path: Path) -> None:
     assert load(tmp_path / "ckpt.pt").epoch >= 1
 
 
-@pytest.mark.parametrize(("name", "exit_code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_is_saved_and_says_how_to_go_on(
-    process: RunProcess, data_dir: Path, tmp_path: Path, name: str, exit_code: int
+    process: RunProcess, data_dir: Path, tmp_path: Path, number: signal.Signals, exit_code: int
 ) -> None:
     command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         try:
             assert any(line.startswith("epoch 2/") for line in running.stderr)
-            running.send_signal(signal.Signals[name])
+            running.send_signal(number)
             _, rest = running.communicate(timeout=60)
         finally:
             running.kill()
@@ -98,6 +98,36 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
     done = process("train", "--resume", "ckpt.pt", "--epochs", saved.epoch + 1, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert load(tmp_path / "ckpt.pt").epoch == saved.epoch + 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_that_is_closed_loses_nothing(data_dir: Path, tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    train = ["-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
+    # Only a session's own terminal tells it when it is closed.
+    start = "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    start += "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    with subprocess.Popen(
+        [sys.executable, "-c", start, *train],
+        cwd=tmp_path,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    ) as running:
+        os.close(follower)
+        try:
+            screen = b""
+            while b"epoch 2/" not in screen:
+                screen += os.read(leader, 1 << 16)
+            os.close(leader)
+            running.send_signal(signal.SIGHUP)  # a second one, as some shells send it
+            assert running.wait(timeout=60) == 129
+        finally:
+            running.kill()
+    assert load(tmp_path / "ckpt.pt").epoch >= 2
 
 
 def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
