@@ -60,7 +60,7 @@ CHARACTERS = (
     (1, "0,-8 0,8|-7,-4 7,4|-7,4 7,-4"),  # a star
     (1, "8,-8 -3,-6 -7,0 -3,6 8,8 -3,6 2,-4 8,0"),  # a scrawl
 )
-# Digits, each in some of the ways that people have for it, which come equally often: a 1 with a long flag, an open 4.
+# Digits, from 0 to 9: which one, and the points of one of the ways that people have for it, which come equally often.
 DIGITS = (
     (0, "1,-8 -4,-6 -6,0 -4,6 0,8 4,6 6,0 4,-6 0,-8"),
     (0, "3,-8 -3,-6 -6,1 -3,7 2,8 6,3 6,-3 3,-7 -2,-8"),
@@ -68,6 +68,7 @@ DIGITS = (
     (1, "-4,-4 0,-8 0,-8 0,8"),
     (1, "-5,1 1,-8 1,-8 0,8"),
     (1, "-6,3 1,-8 1,-8 1,8"),
+    (1, "-6,7 1,-8 1,-8 2,8"),
     (1, "-4,-4 0,-8 0,-8 0,8|-5,8 5,8"),
     (1, "-6,1 1,-8 1,-8 0,8|-6,8 6,8"),
     (2, "-5,-5 -3,-8 2,-8 5,-5 3,0 -1,4 -6,8 -6,8 0,8 6,8"),
@@ -78,6 +79,7 @@ DIGITS = (
     (4, "-2,-8 -6,2 -6,2 6,2|2,-3 2,8"),
     (4, "-5,-8 -5,0 -5,0 5,0|4,-8 4,8"),
     (4, "3,8 3,-8 3,-8 -6,3 -6,3 7,3"),
+    (4, "-1,-8 -4,1 -4,1 4,0|3,-3 1,8"),
     (4, "-6,-7 -6,-2 -3,1 2,0 5,-2|5,-8 4,0 3,8"),
     (5, "5,-8 -4,-8 -4,-8 -5,-1 0,-3 5,1 4,6 -1,8 -6,6"),
     (5, "-4,-8 -5,-1 0,-3 5,1 4,6 -1,8 -6,6|-4,-8 5,-8"),
@@ -86,15 +88,17 @@ DIGITS = (
     (7, "-6,-8 6,-8 6,-8 1,0 -1,8"),
     (7, "-6,-5 -6,-8 6,-8 6,-8 0,8"),
     (7, "-6,-8 6,-8 6,-8 0,8|-4,0 5,0"),
+    (7, "-6,-4 -5,-7 -1,-8 2,-6 6,-8 6,-8 0,8|-4,1 4,-1"),
     (8, "4,-5 0,-8 -4,-5 0,-1 5,4 0,8 -5,4 0,-1 4,-5"),
     (8, "5,-7 -2,-8 -4,-5 0,-1 5,4 1,8 -4,5 -1,0 5,-7"),
     (9, "5,-5 1,-8 -4,-6 -4,-2 0,-1 4,-3 5,-6 5,-6 4,2 2,8"),
     (9, "5,-6 0,-8 -5,-4 -2,0 3,-1 5,-6 5,-6 5,3 2,8 -4,7"),
     (9, "4,-6 0,-8 -4,-5 -3,-1 1,-1 4,-5 4,-5 1,8"),
+    (9, "3,-6 -1,-8 -4,-6 -4,-3 0,-2 4,-4 4,-8 5,-1 3,6 -1,8 -5,6"),
     (9, "4,-4 2,-8 -3,-8 -5,-4 -2,-1 2,-2 5,-6 5,-6 4,1 1,8 -5,7 -5,4"),
 )
 PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
-LEAST_ROUND = 0.5  # of the way to the roundest, for digits: a 2 with a corner at its top would be a z
+LEAST_ROUND = 0.5  # of digits, as dice for how round: a 2 with a sharp corner at its top would be a z
 PEN_WIDTHS = (0.6, 1.1)  # times that of the one that it is
 WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
@@ -104,7 +108,7 @@ WAVES = 4  # that points are pushed by
 
 
 def _read() -> tuple[Tensor, Tensor]:
-    """Read both tables, digits last: all points, (C, P, 2), and after which the pen is lifted, (C, P)."""
+    """Read both tables, digits last: all points, (C, P, 2) float32, and after which the pen is lifted, (C, P) bool."""
     strokes = [[stroke.split() for stroke in written.split("|")] for _, written in (*CHARACTERS, *DIGITS)]
     points = [
         [[float(number) for number in point.split(",")] for stroke in each for point in stroke] for each in strokes
@@ -153,7 +157,7 @@ def pick_others(dice: Tensor) -> Tensor:
 
 
 def pick_digits(labels: Tensor, dice: Tensor) -> Tensor:
-    """Give the numbers of characters that are these digits, (N,) int64 as they, for (N, CHARACTER_DICE) dice."""
+    """Give the numbers of characters that are these digits, both (N,) int64, for (N, CHARACTER_DICE) dice."""
     ways = WAYS.to(labels.device)
     return len(CHARACTERS) + (ways.cumsum(0) - ways)[labels] + (dice[:, 0] * ways[labels]).long()
 
@@ -162,7 +166,7 @@ def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
     """Write characters.
 
     Args:
-        which: (N,) int64, their numbers.
+        which: (N,) int64, their numbers, as `pick_others` and `pick_digits` give them by the first of the dice.
         pens: (K, 1, 28, 28) uint8, upright ones.
         dice: (N, CHARACTER_DICE) float32.
 

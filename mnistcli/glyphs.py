@@ -133,7 +133,7 @@ def cut(ink: Ink, mask: Mask) -> Stroke:
 
 
 def _limit(plane: Plane, highest: float) -> Plane:
-    """Keep numbers within 0 and `highest`, as `np.clip` does, in a third of the time."""
+    """Bring numbers between 0 and `highest`, in place, as `np.clip` does in three times the time."""
     return np.minimum(np.maximum(plane, 0, out=plane), highest, out=plane)
 
 

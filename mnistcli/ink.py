@@ -107,7 +107,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
 
 
 def quantile(values: NDArray[Any], share: float) -> float:
-    """Give the quantile of (N,) numbers, as `np.quantile` does, in a tenth of the time."""
+    """Give the quantile, 0..1, of (N,) numbers, N > 0: `np.quantile`, but for rounding, in a tenth of its time."""
     place = share * (len(values) - 1)
     low = int(place)
     high = min(low + 1, len(values) - 1)
@@ -123,7 +123,7 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     if length < 1:
         return None
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
-    # In a grey drawing, all that differs does so in one direction, and was measured already.
+    # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
     settled = layer if is_same else _settle(layer.paper, np.maximum(along, 0) / _norm_scale(image))
     if settled is None:
@@ -194,15 +194,15 @@ def _settle(paper: Image, contrast: Plane) -> _Layer | None:
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
     counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     # The median of a normal deviate's size is 0.6745 of its standard deviation.
-    noise = 1.4826 * float(_quantile(counts, 0.5, 0, max(int(otsu), 1)))
+    noise = 1.4826 * float(_quantile_of_counts(counts, 0.5, 0, max(int(otsu), 1)))
     least = max(NOISES * noise, MIN_CONTRAST)
     if counts[int(least) + 1 :].sum() < 4:
         return None
-    threshold = max(least, 0.45 * _quantile(counts, 0.9, int(least) + 1, 255))
+    threshold = max(least, 0.45 * _quantile_of_counts(counts, 0.9, int(least) + 1, 255))
     return _Layer(paper, contrast, threshold, noise)
 
 
-def _quantile(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
+def _quantile_of_counts(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
     """Give the quantile of the levels from `lowest` to `highest`, of how many of each there are."""
     summed = counts[lowest : highest + 1].cumsum()
     return lowest + int(np.searchsorted(summed, share * summed[-1]))

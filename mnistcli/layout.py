@@ -135,7 +135,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 
 
 def _are_several(marks: Marks) -> bool:
-    """Tell whether two digits seem to be side by side; nothing is where all ink is one mark that is not wide."""
+    """Tell whether two digits seem to be side by side; one mark alone that is not wide cannot be two."""
     inked = np.flatnonzero(marks.area)
     if len(inked) == 1 and not _is_wide(_spot(marks, int(inked[0]))):
         return False
@@ -143,7 +143,7 @@ def _are_several(marks: Marks) -> bool:
 
 
 def _is_wide(spot: _Spot, height: float = 0) -> bool:
-    """Tell whether a spot may be two digits that touch, in a row of this height."""
+    """Tell whether a spot may be two digits that touch, in a row of this height, or alone."""
     return spot.width > TWO_WIDTH * max(height, spot.height)
 
 

@@ -265,7 +265,7 @@ class _Batches(NamedTuple):
         batch = self.train.take(self.order[positions])
         images = batch.images
         if self.extras is not None:
-            images = self.extras.change(batch, positions)
+            images = self.extras.redraw(batch, positions)
         if self.distortions is not None:
             images = self.distortions[positions](images)
         if self.extras is not None:
@@ -279,13 +279,15 @@ class _Extras(NamedTuple):
     strokes: Strokes
     config: TrainConfig
     styles: Tensor  # (N, STYLE_DICE)
-    written: Tensor  # (N, WRITTEN_DICE)
+    written: Tensor  # (N, WRITTEN_DICE), N = 0 where none is written
     outliers: Tensor  # (M, OUTLIER_DICE)
     distortions: Distortions | None  # of the outliers
 
-    def change(self, batch: Samples, positions: slice) -> Tensor:
-        """Change some of a batch's images, (B, 1, 28, 28) float32."""
+    def redraw(self, batch: Samples, positions: slice) -> Tensor:
+        """Give a batch's images, (B, 1, 28, 28) float32, some in other styles and some written anew."""
         images = self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
+        if len(self.written) == 0:
+            return images
         return self.strokes.put_written(images, batch.labels, self.config.written, self.written[positions])
 
     def make_outliers(self, positions: slice) -> Tensor:

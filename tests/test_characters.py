@@ -26,7 +26,7 @@ def make_pen() -> torch.Tensor:
 def write_plainly(number: int) -> torch.Tensor:
     """Write one character as the table has it, at its size: dice of one half bend nothing."""
     dice = torch.full((1, CHARACTER_DICE), 0.5)
-    dice[:, 1] = 0  # straight from point to point
+    dice[:, 1] = 0  # straight from point to point, but for digits
     return write(torch.tensor([number]), make_pen(), dice)[0, 0]
 
 
@@ -68,11 +68,17 @@ def test_characters_have_a_digits_size_and_place_and_are_all_different() -> None
     torch.testing.assert_close(write(which[:3], make_pen(), dice[:3])[:, 0], images[:3])  # each by its own dice alone
 
 
+def test_digits_are_never_straight_from_point_to_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = next(number for number, (digit, _) in enumerate(DIGITS) if digit == 2) + len(CHARACTERS)
+    roundish = write_plainly(two)
+    monkeypatch.setattr("mnistcli.characters.LEAST_ROUND", 0.0)
+    assert not torch.equal(write_plainly(two), roundish)
+
+
 def test_others_come_as_often_as_the_table_says() -> None:
     dice = torch.zeros(len(CHARACTERS), CHARACTER_DICE)
     dice[:, 0] = SHARES.cumsum(0) - SHARES / 2
     assert pick_others(dice).tolist() == list(range(len(CHARACTERS)))
-    assert (pick_others(torch.rand(500, CHARACTER_DICE)) < len(CHARACTERS)).all()
 
 
 def test_a_digit_is_written_in_all_its_ways_and_no_other_digit_is() -> None:

@@ -94,6 +94,13 @@ def test_colour_on_colour_of_the_same_grey_is_seen() -> None:
     assert likeness(see((paper * (1 - cover) + ink * cover).astype(np.uint8)), see(draw_big())) > 0.97
 
 
+def test_what_is_lighter_than_the_paper_is_no_dark_ink() -> None:
+    paper = 128 - draw_big() // 2
+    striped = paper.copy()
+    striped[60:70, :110][paper[60:70, :110] == 128] = 255
+    assert likeness(see(striped), see(paper)) > 0.95
+
+
 def test_invert_overrides_the_judgement() -> None:
     picture = draw_big()
     assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))

@@ -24,6 +24,14 @@ def test_a_folder_stands_for_its_pictures_in_order(folder: Path) -> None:
     assert named(find_pictures([folder]), folder) == ["[x].png", "a.JPG", "b.png", "deep/c.tiff"]
 
 
+def test_a_folder_that_is_hidden_itself_is_read_where_it_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert named(find_pictures([folder / ".hidden"]), folder) == [".hidden/d.png"]
+    monkeypatch.chdir(folder / ".hidden")
+    assert list(find_pictures(["."])) == [Path("d.png")]
+
+
 def test_a_pattern_stands_for_what_matches_and_a_file_of_that_name_for_itself(folder: Path) -> None:
     assert named(find_pictures([f"{folder}/**/*.*[gf]"]), folder) == ["[x].png", "b.png", "deep/c.tiff"]
     assert named(find_pictures([f"{folder}/[x].png"]), folder) == ["[x].png"]

@@ -178,6 +178,17 @@ def test_label_smoothing_and_bfloat16_are_torchs() -> None:
     assert state.history[0].loss == pytest.approx(loss.item(), rel=1e-5)
 
 
+def test_written_digits_take_the_place_of_images() -> None:
+    losses = []
+    for share in (0.0, 1.0):
+        config = TrainConfig(batch_size=16, lr=1e-12, written=share)
+        train = make_samples(16)
+        state = make_state(config, len(train))
+        run(state, train, config)
+        losses.append(state.history[0].loss)
+    assert losses[0] != losses[1]
+
+
 def test_each_epoch_is_distorted_anew() -> None:
     config = TrainConfig(epochs=2, batch_size=16, lr=1e-12, shift_px=3)
     train = make_samples(16)
