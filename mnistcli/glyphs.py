@@ -19,7 +19,7 @@ THINNEST_PX, WIDEST_PX = 1.9, 5.0
 DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
 
 SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
-BLOT_SHARE = 0.18  # of the longer side: ink that is farther from paper is no stroke; of 1,500 digits, 1 has such
+BLOT_SHARE = 0.22  # of the longer side: ink that is farther from paper is no stroke; 1 of 1,000 test digits has such
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
