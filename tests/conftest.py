@@ -41,6 +41,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm-256color")  # a dumb one gets lines, and whoever runs the tests may have one
 
 
 def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
