@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever meets half of it."""
+"""Writing a file so that nobody ever meets half of it, and to an output that is gone without an error."""
 
 import os
 from collections.abc import Iterator
@@ -58,3 +58,10 @@ def check_writable(output: Path) -> None:
 def cannot_write(output: Path, error: OSError) -> MnistCliError:
     """Say that a result could not be written, and why."""
     return MnistCliError(f"cannot write {output}: {error.strerror}; choose another place with --output")
+
+
+def discard_output(descriptor: int) -> None:
+    """Let what is written to an open file descriptor from now on go nowhere, without an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

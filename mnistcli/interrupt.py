@@ -5,6 +5,8 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from mnistcli.files import discard_output
+
 # Windows has no SIGHUP, which comes when a terminal is closed.
 STOPS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has for them
@@ -44,13 +46,8 @@ class StopRequest:
         self._restore()
         if self.signal.name == "SIGHUP":
             signal.signal(number, signal.SIG_IGN)
-            self._drop_output()
-
-    def _drop_output(self) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in self._terminals:
-            os.dup2(nowhere, stream)
-        os.close(nowhere)
+            for stream in self._terminals:
+                discard_output(stream)
 
     def _restore(self) -> None:
         while self._previous:

@@ -137,14 +137,16 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 def _are_several(marks: Marks) -> bool:
     """Tell whether two digits seem to be side by side; one mark alone that is not wide cannot be two."""
     inked = np.flatnonzero(marks.area)
-    if len(inked) == 1 and not _is_wide(_spot(marks, int(inked[0]))):
-        return False
+    if len(inked) == 1:
+        only = _spot(marks, int(inked[0]))
+        if not _is_wide(only, only.height):
+            return False
     return any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
 
 
-def _is_wide(spot: _Spot, height: float = 0) -> bool:
-    """Tell whether a spot may be two digits that touch, in a row of this height, or alone."""
-    return spot.width > TWO_WIDTH * max(height, spot.height)
+def _is_wide(spot: _Spot, height: float) -> bool:
+    """Tell whether a spot may be two digits that touch, where digits are as high as this."""
+    return spot.width > TWO_WIDTH * height
 
 
 def _are_alike(one: _Spot, other: _Spot) -> bool:
@@ -234,12 +236,13 @@ def _beside(one: _Spot, other: _Spot) -> float:
 
 def _split_row(marks: Marks, row: list[_Spot]) -> list[_Spot]:
     height = float(np.median([spot.height for spot in row]))
-    return [part for spot in row for part in (_split(marks, spot, height) if _is_wide(spot, height) else [spot])]
+    return [part for spot in row for part in _split(marks, spot, max(height, spot.height))]
 
 
 def _split(marks: Marks, spot: _Spot, height: float) -> list[_Spot]:
     """Cut digits that touch, where the column has the least ink near where equally wide ones would meet."""
-    height = max(height, spot.height)
+    if not _is_wide(spot, height):
+        return [spot]
     mask = spot.mask(marks)
     inked = mask.sum(0)  # (width,), pixels in each column
     count = max(2, round(spot.width / (PITCH * height)))

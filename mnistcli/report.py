@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shlex
 import sys
 import unicodedata
@@ -27,6 +26,7 @@ from rich.text import Text
 
 from mnistcli.config import TrainConfig
 from mnistcli.errors import MnistCliError
+from mnistcli.files import discard_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +122,7 @@ class Report:
             raise
         except OSError as error:
             # What could not be written would be tried, and fail, once more when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.file.fileno())
+            discard_output(self.out.file.fileno())
             raise MnistCliError(f"cannot write the answer to standard output: {error.strerror}") from None
 
     def draw(self, *renderables: RenderableType) -> None:
