@@ -21,6 +21,7 @@ DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before t
 SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
 BLOT_SHARE = 0.22  # of the longer side: ink that is farther from paper is no stroke; 1 of 1,000 test digits has such
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
+SIDE_SHARE = 0.9  # of a side of the picture: what covers as much of it goes on beyond it
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
 
@@ -95,8 +96,8 @@ def pick_digit(marks: Marks) -> list[int]:
     left, top, wide, high = marks.boxes[:, :4].T
     hangs = touches_rim(marks.boxes, marks.labels.shape)
     off_centre = np.hypot((left + wide / 2) / width - 0.5, (top + high / 2) / height - 0.5)  # 0..0.7
-    frames = (wide == width) & (high == height)
-    weight = np.sqrt(marks.area * marks.size) * np.where(frames, 0.03, np.where(hangs, 0.35, 1)) * (1 - off_centre / 2)
+    lines = _lines_rim(marks)
+    weight = np.sqrt(marks.area * marks.size) * np.where(lines, 0.03, np.where(hangs, 0.35, 1)) * (1 - off_centre / 2)
     main = int(weight.argmax())
     size = marks.size[main]
     gap_x = np.maximum(left - (left + wide)[main], left[main] - (left + wide))
@@ -106,9 +107,18 @@ def pick_digit(marks: Marks) -> list[int]:
         & (marks.area > SPECK_AREA * marks.area[main])
         & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
         & (~hangs | hangs[main])
+        & (~lines | lines[main])
     )
     is_part[main] = True
     return [int(mark) for mark in np.flatnonzero(is_part)]
+
+
+def _lines_rim(marks: Marks) -> Mask:
+    """Tell which marks run along a whole side of the picture: a frame, a table, the black beside a film's picture."""
+    labels, count = marks.labels, len(marks.boxes)
+    sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    lines: Mask = np.max([np.bincount(side, minlength=count) / len(side) for side in sides], axis=0) > SIDE_SHARE
+    return lines
 
 
 def draw(stroke: Stroke) -> Grey:

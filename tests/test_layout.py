@@ -141,6 +141,16 @@ def test_a_picture_of_one_digit_shows_what_it_shows_alone() -> None:
     assert found.box == glyph.box
 
 
+def test_the_edge_of_a_table_is_not_the_digit() -> None:
+    picture = page((big(2), 300, 300))
+    before, _ = find_digit(as_picture(picture))
+    picture[:, :60] = 0
+    after, _ = find_digit(as_picture(picture))
+    assert before is not None
+    assert after is not None
+    assert after.box == pytest.approx(before.box, abs=2)
+
+
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
     sample = draw_digits(np.array([7], np.uint8), seed=0)[0]
     [[found]] = find_digits(as_picture(sample))
