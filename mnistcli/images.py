@@ -40,6 +40,11 @@ class Glyph:
     box: Box
     is_blot: bool = False  # too wide for its length to be a digit's stroke
 
+    def moved(self, window: Box) -> "Glyph":
+        """Give it as it is in the picture that this window, which it was found in, was cut from."""
+        left, top, width, height = self.box
+        return replace(self, box=(left + window[0], top + window[1], width, height))
+
 
 def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     """Read a picture: its first frame, upright, laid on a background that contrasts with its ink, and not too large.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
+from mnistcli.sheets import look_inside
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -31,6 +32,7 @@ NECK = 0.35  # of the row's height: two digits touch in a column with no more in
 NECK_REACH = 0.25  # of a pitch: as far from where equally wide digits would meet, the cut is looked for
 HALF_HEIGHT = 0.7  # of the whole's: both sides of a cut are as high, unlike those of a 7 or a slanted 1
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
+LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it is dirt
 LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
 
 
@@ -91,6 +93,11 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     if ink is None:
         return []
     marks = find_marks(ink)
+    inside = look_inside(picture, marks) if marks.area.any() else None
+    if inside and inside.is_sure:
+        found = find_digits(inside.picture, invert)
+        if any(not glyph.is_blot for row in found for glyph in row):
+            return [[glyph.moved(inside.box) for glyph in row] for row in found]
     return [[_glyph(picture, ink, marks, spot) for spot in row] for row in _layout(marks)]
 
 
@@ -131,7 +138,13 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if not marks.area.any():  # all ink is faint
         return None
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
-    return _Main(_glyph(picture, ink, marks, spot), max(spot.width, spot.height), _are_several(marks))
+    glyph = _glyph(picture, ink, marks, spot)
+    inside = look_inside(picture, marks)
+    if inside and (inside.is_sure or glyph.is_blot):
+        found = _find_main(inside.picture, invert)
+        if found and not found.glyph.is_blot and found.size_px > LEAST_INSIDE * max(inside.picture.pixels.shape):
+            return found._replace(glyph=found.glyph.moved(inside.box))
+    return _Main(glyph, max(spot.width, spot.height), _are_several(marks))
 
 
 def _are_several(marks: Marks) -> bool:

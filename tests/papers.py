@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Grey = NDArray[np.uint8]  # (H, W)
-Photo = NDArray[Any]  # (420, 360, 3) float32, 0..255
+Photo = NDArray[Any]  # (420, 360, 3) float32, 0..255, or larger with what is around
 Cover = NDArray[Any]  # (420, 360) float32, how much ink covers of each place, 0..1
 Random = np.random.Generator
 
@@ -108,6 +108,30 @@ def on_a_table(ink: Cover, random: Random) -> Photo:
     return table
 
 
+def on_a_desk(ink: Cover, random: Random) -> Photo:
+    """A sheet of paper, not quite level, seen whole on the brown desk that it lies on, lit from one side."""
+    page = dark_pen(ink, random)
+    (height, width), wide = PAGE_PX, 120
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-4, 4), 1)
+    turn[:, 2] += wide
+    size = width + 2 * wide, height + 2 * wide
+    cover = cv2.warpAffine(np.ones(PAGE_PX, np.float32), turn, size)[..., None]
+    desk = np.array((120, 90, 60)) + random.normal(0, 5, (*size[::-1], 1))
+    return light(desk * (1 - cover) + cv2.warpAffine(page, turn, size) * cover, random)
+
+
+def framed(ink: Cover, random: Random) -> Photo:
+    """A dark pen in a box that was drawn with it, as in a form."""
+    page, wide = dark_pen(ink, random), 40
+    box = cv2.copyMakeBorder(page, *(6,) * 4, cv2.BORDER_CONSTANT, value=(35, 35, 40))
+    return cv2.copyMakeBorder(box, *(wide,) * 4, cv2.BORDER_CONSTANT, value=(225, 222, 214))
+
+
+def on_a_screen(ink: Cover, random: Random) -> Photo:
+    """A photograph as a telephone shows it, with black above and below."""
+    return cv2.copyMakeBorder(photographed(ink, random), 150, 150, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+
+
 def ruled(ink: Cover, random: Random) -> Photo:
     """A black pen on lined paper."""
     page = sheet((245, 244, 238))
@@ -143,7 +167,7 @@ def pencil(ink: Cover, random: Random) -> Photo:
 
 def light(page: Photo, random: Random) -> Photo:
     """Light a page from one side, to about half at the other."""
-    rows, columns = np.mgrid[-1 : 1 : PAGE_PX[0] * 1j, -1 : 1 : PAGE_PX[1] * 1j]
+    rows, columns = np.mgrid[-1 : 1 : page.shape[0] * 1j, -1 : 1 : page.shape[1] * 1j]
     angle = random.uniform(0, 2 * np.pi)
     shade = 0.76 + 0.17 * (columns * np.cos(angle) + rows * np.sin(angle))
     lit: Photo = page * shade[..., None].astype(np.float32)
@@ -168,6 +192,9 @@ PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
         shaded,
         under_a_phone,
         on_a_table,
+        on_a_desk,
+        framed,
+        on_a_screen,
         ruled,
         squared,
         askew,

@@ -1,0 +1,129 @@
+"""What lies around a digit and is none: a sheet of paper on a desk, a card, a frame, a screen's black on both sides."""
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.glyphs import Marks
+from mnistcli.images import Box, Picture
+from mnistcli.ink import Mask, Pixels
+
+Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
+
+LEAST_SHARE, LEAST_SIDE, LEAST_PX = 0.04, 0.2, 16  # of the picture's area; of the longer side, the shorter one; of that
+OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
+LEAST_INK, CORNER = 0.45, 1 / 8  # of a box: a sheet that is tilted by 45 degrees covers half; of its shorter side
+CONVEX = 0.93  # of its hull, that a sheet fills at least
+LEAST_FIT, SURE_FIT = 0.82, 0.93  # of the tilted box around it; an ellipse fills 0.79, a bold 0 with a slit in it 0.9
+FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
+EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
+SMOOTHED_PX, SMOOTH_SHARE = 100, 0.06  # the longer side that paper is continued at, and how far it is blurred, of that
+
+
+class Inside(NamedTuple):
+    """What is on a sheet of paper or in a frame, as a picture of its own."""
+
+    picture: Picture
+    box: Box  # where it is in the other picture, in that one's own pixels
+    is_sure: bool  # nothing else has its shape; else it may be a bold digit
+
+
+def look_inside(picture: Picture, marks: Marks) -> Inside | None:
+    """Cut out what is on the largest mark, or in it, where that has the shape of a sheet of paper or of a frame.
+
+    Args:
+        picture: of any size.
+        marks: what stands out in it; there has to be some full ink.
+    """
+    mark = _largest(marks)
+    left, top, width, height, ink = (int(value) for value in marks.boxes[mark])
+    if min(width, height) < max(LEAST_SIDE * max(width, height), LEAST_PX) or _is_one_of_several(marks, mark):
+        return None
+    mask = marks.labels[top : top + height, left : left + width] == mark
+    is_alone = np.count_nonzero(marks.area) == 1
+    if is_alone and ink < LEAST_INK * mask.size and not _has_corners(mask):
+        return None  # told without looking closer, for most pictures are of one digit alone
+    sheet, fit = _outline(mask)
+    if fit < LEAST_FIT:
+        return None
+    is_frame = ink < FRAME_INK * np.count_nonzero(sheet)
+    inner = _inside_frame(mask, sheet) if is_frame else _without_edge(sheet)
+    inner_left, inner_top, inner_width, inner_height = (int(value) for value in cv2.boundingRect(inner))
+    if min(inner_width, inner_height) < LEAST_PX:
+        return None
+    window = slice(inner_top, inner_top + inner_height), slice(inner_left, inner_left + inner_width)
+    pixels = picture.pixels[top : top + height, left : left + width][window]
+    box = picture.box(left + inner_left, top + inner_top, inner_width, inner_height)
+    inside = Picture(_continue_paper(pixels, inner[window]), box[2:], picture.name)
+    return Inside(inside, box, is_sure=bool(is_frame or fit > SURE_FIT))
+
+
+def _largest(marks: Marks) -> int:
+    """Give the mark that takes up the largest box, of those with full ink."""
+    return int((marks.boxes[:, 2] * marks.boxes[:, 3] * (marks.area > 0)).argmax())
+
+
+def _is_one_of_several(marks: Marks, mark: int) -> bool:
+    """Tell whether a mark is small in the picture, or there is something nearly as large that is not inside it."""
+    left, top, width, height = marks.boxes[:, :4].T
+    area = width * height
+    if area[mark] < LEAST_SHARE * marks.labels.size:
+        return True
+    right, bottom = left + width, top + height
+    is_outside = (left < left[mark]) | (top < top[mark]) | (right > right[mark]) | (bottom > bottom[mark])
+    return bool((is_outside & (marks.area > 0) & (area > OTHER_SHARE * area[mark])).any())
+
+
+def _has_corners(mask: Mask) -> bool:
+    """Tell whether there is ink in all four corners of a box, as of a level frame."""
+    near = max(1, int(CORNER * min(mask.shape)))
+    ends = slice(near), slice(-near, None)
+    return all(mask[rows, columns].any() for rows in ends for columns in ends)
+
+
+def _outline(mask: Mask) -> tuple[Shape, float]:
+    """Fill the holes of the largest mark, and give how much of a tilted box it fills, 0..1; 0 where it has dents."""
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return np.zeros(mask.shape, np.uint8), 0.0
+    contour = max(contours, key=cv2.contourArea)
+    filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), [contour], -1, 1, cv2.FILLED)
+    area = np.count_nonzero(filled)
+    if area < CONVEX * cv2.contourArea(cv2.convexHull(contour)):
+        return filled, 0.0
+    _, (one_side, other_side), _ = cv2.minAreaRect(contour)  # between the outermost pixels' centres
+    return filled, area / ((one_side + 1) * (other_side + 1))
+
+
+def _inside_frame(frame: Mask, around: Shape) -> Shape:
+    """Give the place that a frame surrounds; nothing where the frame has something joined to it, as a boxed 8 does."""
+    reach = 2 * (2 + max(frame.shape) // 200) + 1  # a line's edge is softer than the line
+    paper = (around > 0) & (cv2.dilate(frame.view(np.uint8), np.ones((reach, reach), np.uint8)) == 0)
+    inner, fit = _outline(paper)
+    is_clear = fit >= LEAST_FIT and np.count_nonzero(inner) >= FRAME_INSIDE * np.count_nonzero(around)
+    return inner if is_clear else np.zeros_like(around)
+
+
+def _without_edge(sheet: Shape) -> Shape:
+    reach = 2 * (round(EDGE_SHARE * max(sheet.shape)) + 1) + 1
+    brush = np.ones((reach, reach), np.uint8)
+    return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+
+
+def _continue_paper(pixels: Pixels, sheet: Shape) -> Pixels:
+    """Continue a sheet of paper over what is beside it, so that its edge does not show."""
+    if sheet.all():
+        return pixels
+    height, width = sheet.shape
+    scale = min(1, SMOOTHED_PX / max(height, width))
+    size = max(3, round(width * scale)), max(3, round(height * scale))
+    reach = SMOOTH_SHARE * max(size)
+    cover = sheet.astype(np.float32)[..., None]
+    levels, weight = (
+        cv2.GaussianBlur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), (0, 0), reach).reshape(*size[::-1], -1)
+        for plane in (pixels * cover, cover)
+    )
+    smooth = cv2.resize(levels / np.maximum(weight, 1e-6), (width, height)).reshape(height, width, -1)
+    return np.where(cover > 0, pixels, smooth.round().astype(np.uint8))

@@ -1,0 +1,127 @@
+"""What lies around a digit: sheets of paper, frames, screens; and what only looks like one."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import draw_digits
+from mnistcli.glyphs import find_marks
+from mnistcli.images import Picture
+from mnistcli.ink import find_ink, rim
+from mnistcli.layout import find_digit, find_digits
+from mnistcli.sheets import Inside, look_inside
+
+DIGIT_PX = 100
+BLACK, PAPER = 20, 220
+
+
+def sheet(*digits: int) -> np.ndarray:
+    """Draw digits side by side, black on a sheet of light paper: (160, 120 a digit) uint8."""
+    inks = [Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0]) for digit in digits]
+    page = np.full((160, 120 * len(digits)), PAPER, np.uint8)
+    for number, ink in enumerate(inks):
+        big = np.asarray(ink.resize((DIGIT_PX, DIGIT_PX), Image.Resampling.BICUBIC))
+        page[30 : 30 + DIGIT_PX, 120 * number + 10 : 120 * number + 10 + DIGIT_PX][big > 127] = BLACK
+    return page
+
+
+def around(page: np.ndarray, level: int, wide: int = 80) -> np.ndarray:
+    return np.pad(page, wide, constant_values=level)
+
+
+def see(pixels: np.ndarray) -> np.ndarray:
+    glyph, _ = find_digit(as_picture(pixels))
+    assert glyph is not None
+    return glyph.image
+
+
+def inside_of(pixels: np.ndarray) -> Inside | None:
+    ink = find_ink(pixels[..., None])
+    assert ink is not None
+    return look_inside(as_picture(pixels), find_marks(ink))
+
+
+def as_picture(pixels: np.ndarray) -> Picture:
+    return Picture(pixels[..., None], pixels.shape[::-1], "a picture")
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+@pytest.mark.parametrize("digit", [1, 4, 8])
+def test_a_digit_on_a_sheet_is_found_whatever_lies_around(digit: int, level: int) -> None:
+    glyph, _ = find_digit(as_picture(around(sheet(digit), level)))
+    alone, _ = find_digit(as_picture(sheet(digit)))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.95
+    left, top, *size = alone.box
+    assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
+
+
+@pytest.mark.parametrize("angle", [7, -12, 30])
+def test_a_sheet_may_be_tilted(angle: int) -> None:
+    turn = cv2.getRotationMatrix2D((60, 80), angle, 1)
+    alone = cv2.warpAffine(sheet(5), turn, (120, 160), borderValue=PAPER)
+    turn[:, 2] += 60
+    assert likeness(see(cv2.warpAffine(sheet(5), turn, (240, 280), borderValue=60)), see(alone)) > 0.9
+
+
+def test_a_tilted_sheet_goes_on_where_the_desk_was() -> None:
+    turn = cv2.getRotationMatrix2D((60, 80), 12, 1)
+    turn[:, 2] += 60
+    inside = inside_of(cv2.warpAffine(sheet(5), turn, (240, 280), borderValue=60))
+    assert inside is not None
+    assert (abs(rim(inside.picture.pixels).astype(int) - PAPER) < 20).all()
+
+
+def test_a_sheet_may_lie_on_another() -> None:
+    assert likeness(see(around(around(sheet(3), 255), 40)), see(sheet(3))) > 0.95
+
+
+@pytest.mark.parametrize("thickness", [2, 8, 14])
+def test_a_frame_with_paper_around_it_is_no_ink(thickness: int) -> None:
+    framed = np.pad(np.pad(sheet(7), thickness, constant_values=BLACK), 50, constant_values=PAPER)
+    assert likeness(see(framed), see(sheet(7))) > 0.9
+
+
+def test_all_digits_on_a_sheet_are_found() -> None:
+    rows = find_digits(as_picture(around(sheet(4, 0, 2), BLACK)))
+    assert [len(row) for row in rows] == [3]
+    for glyph, digit in zip(rows[0], (4, 0, 2), strict=True):
+        assert likeness(glyph.image, see(sheet(digit))) > 0.9
+
+
+def test_of_several_cards_none_is_the_picture() -> None:
+    cards = np.concatenate([np.pad(sheet(digit), 20, constant_values=BLACK) for digit in (6, 9)], axis=1)
+    boxes = [glyph.box for row in find_digits(as_picture(cards)) for glyph in row]
+    assert boxes == [(20, 20, 120, 160), (180, 20, 120, 160)]
+
+
+def bold_nought() -> np.ndarray:
+    rows, columns = abs(np.mgrid[-1:1:260j, -1:1:200j])
+    is_inked = ((columns / 0.7) ** 3 + (rows / 0.8) ** 3 < 1) & ((columns / 0.08) ** 2 + (rows / 0.4) ** 2 > 1)
+    return np.where(is_inked, BLACK, PAPER).astype(np.uint8)
+
+
+def test_a_bold_nought_is_no_sheet() -> None:
+    page = bold_nought()
+    glyph, _ = find_digit(as_picture(page))
+    assert glyph is not None
+    assert glyph.box == pytest.approx((30, 26, 140, 208), abs=4)
+
+
+def test_a_frame_that_something_is_joined_to_is_not_looked_into() -> None:
+    page = np.pad(np.pad(sheet(4), 8, constant_values=BLACK), 50, constant_values=PAPER)
+    assert inside_of(page) is not None
+    page[50:150, 106:114] = BLACK
+    assert inside_of(page) is None
+
+
+def test_a_card_without_a_digit_stays_what_it_is() -> None:
+    glyph, _ = find_digit(as_picture(around(np.full((160, 120), PAPER, np.uint8), BLACK)))
+    assert glyph is not None
+    assert glyph.is_blot
