@@ -14,7 +14,8 @@ Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 
 LEAST_SHARE, LEAST_SIDE, LEAST_PX = 0.04, 0.2, 16  # of the picture's area; of the longer side, the shorter one; of that
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
-LEAST_INK, CORNER = 0.45, 1 / 8  # of a box: a sheet that is tilted by 45 degrees covers half; of its shorter side
+LEAST_SOLID = 0.65  # sheets that digits are on have 0.64 to 1, most printed digits less
+CORNER = 1 / 8  # of a box's shorter side
 CONVEX = 0.93  # of its hull, that a sheet fills at least
 LEAST_FIT, SURE_FIT = 0.82, 0.93  # of the tilted box around it; an ellipse fills 0.79, a bold 0 with a slit in it 0.9
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
@@ -37,14 +38,18 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
         picture: of any size.
         marks: what stands out in it; there has to be some full ink.
     """
-    mark = _largest(marks)
-    left, top, width, height, ink = (int(value) for value in marks.boxes[mark])
-    if min(width, height) < max(LEAST_SIDE * max(width, height), LEAST_PX) or _is_one_of_several(marks, mark):
+    inked = np.flatnonzero(marks.area)
+    is_alone = len(inked) == 1
+    mark = int(inked[0]) if is_alone else _largest(marks)
+    left, top, width, height, ink = marks.boxes[mark].tolist()
+    area, shorter = width * height, min(width, height)
+    if area < LEAST_SHARE * marks.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
         return None
     mask = marks.labels[top : top + height, left : left + width] == mark
-    is_alone = np.count_nonzero(marks.area) == 1
-    if is_alone and ink < LEAST_INK * mask.size and not _has_corners(mask):
+    if is_alone and _solidity(mask) < LEAST_SOLID and not _has_corners(mask):
         return None  # told without looking closer, for most pictures are of one digit alone
+    if not is_alone and _is_one_of_several(marks, mark):
+        return None
     sheet, fit = _outline(mask)
     if fit < LEAST_FIT:
         return None
@@ -66,14 +71,20 @@ def _largest(marks: Marks) -> int:
 
 
 def _is_one_of_several(marks: Marks, mark: int) -> bool:
-    """Tell whether a mark is small in the picture, or there is something nearly as large that is not inside it."""
+    """Tell whether there is something nearly as large as a mark that is not inside it."""
     left, top, width, height = marks.boxes[:, :4].T
     area = width * height
-    if area[mark] < LEAST_SHARE * marks.labels.size:
-        return True
     right, bottom = left + width, top + height
     is_outside = (left < left[mark]) | (top < top[mark]) | (right > right[mark]) | (bottom > bottom[mark])
     return bool((is_outside & (marks.area > 0) & (area > OTHER_SHARE * area[mark])).any())
+
+
+def _solidity(mask: Mask) -> float:
+    """Give how much of the rectangle that is spread as far a mark fills, 0..1 or little more, however it is tilted."""
+    moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
+    area = moments["m00"]
+    spread = max(moments["mu20"] * moments["mu02"] - moments["mu11"] ** 2, 0) ** 0.5 / area  # a 12th of its area
+    return float(area / max(12 * spread, area / 2))
 
 
 def _has_corners(mask: Mask) -> bool:
