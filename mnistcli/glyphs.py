@@ -19,6 +19,7 @@ THINNEST_PX, WIDEST_PX = 1.9, 5.0
 DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
 
 SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
+BLOT_FULL = 0.8  # of its convex hull
 BLOT_SHARE = 0.22  # of the longer side: ink that is farther from paper is no stroke; 1 of 1,000 test digits has such
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 SIDE_SHARE = 0.9  # of a side of the picture: what covers as much of it goes on beyond it
@@ -72,8 +73,12 @@ class Stroke:
 
     @cached_property
     def is_blot(self) -> bool:
-        """Tell whether it is as wide as it is long, as no stroke of a digit is."""
-        return bool(self.from_paper.max() > BLOT_SHARE * longer_side(self.mask))
+        """Tell whether it is as wide as it is long, and without dents, as no stroke of a digit is."""
+        if self.from_paper.max() <= BLOT_SHARE * longer_side(self.mask):
+            return False
+        hull = cv2.convexHull(cv2.findNonZero(self.mask.view(np.uint8)))
+        filled = cv2.fillConvexPoly(np.zeros(self.mask.shape, np.uint8), hull, 1)
+        return bool(np.count_nonzero(self.mask) > BLOT_FULL * np.count_nonzero(filled))
 
 
 def find_marks(ink: Ink) -> Marks:

@@ -170,7 +170,9 @@ def test_thin_and_thick_strokes_come_out_with_the_data_sets_weight() -> None:
 
 def test_a_blot_is_told_from_a_digit() -> None:
     rows, columns = np.mgrid[-100:100, -100:100]
-    for shape, is_blot in ((np.hypot(rows, columns) < 40, True), (np.abs(columns) < 15, False)):
+    crossing = ((np.abs(rows) < 30) | (np.abs(columns) < 30)) & (np.abs(columns) < 80)
+    dot, stroke = np.hypot(rows, columns) < 40, np.abs(columns) < 15
+    for shape, is_blot in ((dot, True), (stroke, False), (crossing, False)):
         picture = np.where(shape & (np.abs(rows) < 80), 0, 255).astype(np.uint8)
         glyph, _ = find_digit(read_picture(save(picture)))
         assert glyph is not None
