@@ -211,7 +211,8 @@ class Checkpoint(BaseModel):
             raise self._unusable(f"its history has {len(state.history)} epochs of {state.epoch}")
 
     def _unusable(self, reason: str) -> CheckpointError:
-        return CheckpointError(f"{self.path or 'the checkpoint'} cannot be used: {reason}")
+        name = checkpoint_name(self.path) if self.path else "the checkpoint"
+        return CheckpointError(f"{name} cannot be used: {reason}")
 
 
 def _copy_into(state: dict[str, list[Tensor]], saved: dict[str, list[Tensor]]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -59,6 +60,7 @@ def _key(name: str) -> Any:
 
 
 SHIPPED = list(shipped_configs())
+PICTURES = "Pictures of one digit each: files, folders with all in them, patterns in quotes, - for standard input."
 WHICH_CHECKPOINT = "A file, or bundled: the one that comes along, which is also taken where there is no ckpt.pt."
 
 # Paths are `readable=False`: what cannot be read is the core's to tell, each with its own exit code.
@@ -342,9 +344,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", readable=False, help="Pictures of one digit each.")
-    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", readable=False, help=PICTURES)],
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The network to ask. {WHICH_CHECKPOINT}"),
@@ -371,7 +371,7 @@ def predict(
     processes: Annotated[
         int | None,
         typer.Option(
-            "--processes", min=0, help="How many find the digits; by default one a core from 1,000 pictures on."
+            "--processes", min=0, help="How many find the digits, 0 none; by default one a core from 1,000 pictures on."
         ),
     ] = None,
     weights: WhichWeights = "last",
@@ -385,7 +385,7 @@ def predict(
     from mnistcli import reading
     from mnistcli.checkpoint import checkpoint_name, find_checkpoint
     from mnistcli.explain import ReadingPictures
-    from mnistcli.inputs import find_pictures
+    from mnistcli.inputs import STANDARD_INPUT, find_pictures
     from mnistcli.report import Report
 
     # Pillow warns of what it can read all the same; what it cannot, it raises.
@@ -407,6 +407,8 @@ def predict(
         processes=processes,
     )
     report.weights(checkpoint_name(path), weights)
+    if Path(STANDARD_INPUT) in images and sys.stdin and sys.stdin.isatty():
+        report.say("reading a picture from standard input")
     failed = 0
     for answer in report.reading(answers, lambda: sum(1 for _ in find_pictures(images))):
         report.read(answer, checkpoint_name(path), weights, top_k)

@@ -97,13 +97,15 @@ class TrainConfig(BaseModel):
             if self.schedule == "onecycle":
                 raise ValueError("onecycle warms up by itself: drop warmup_epochs, or take another schedule")
             if self.warmup_epochs >= self.epochs:
-                raise ValueError(f"warmup_epochs {self.warmup_epochs:g} must be below epochs {self.epochs}")
+                raise ValueError(
+                    f"warmup_epochs {self.warmup_epochs:g} must be below epochs {self.epochs}: change one of the two"
+                )
         return self
 
     @model_validator(mode="after")
     def _patience_has_a_measure(self, info: ValidationInfo) -> Self:
         if info.context != PARTIAL and self.patience > 0 and self.val_size == 0:
-            raise ValueError("patience goes by the validation accuracy: hold images out with val_size")
+            raise ValueError("patience goes by the validation accuracy: hold images out with val_size (--val-size)")
         return self
 
     def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError
-from mnistcli.plots import DPI, new_figure, save_figure
+from mnistcli.files import check_writable
+from mnistcli.plots import DPI, new_figure, picture_format, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +69,9 @@ class ReadingPictures:
         images: what is read, as `find_pictures` takes it.
 
     Raises:
-        ConfigError: there are several pictures for one file, or a drawing might replace a picture that is read, as far
-            as their names tell.
+        ConfigError: there are several pictures for one file, or its format is unknown, or a drawing might replace a
+            picture that is read, as far as their names tell.
+        MnistCliError: the file cannot be written.
     """
 
     def __init__(self, place: Path, images: Sequence[Path]) -> None:
@@ -80,13 +82,16 @@ class ReadingPictures:
         read = {path.resolve() for path in images if path.exists()}
         if place.resolve() in read | {path.parent for path in read if self.is_folder and not path.is_dir()}:
             raise ConfigError(f"--picture {place} would replace a picture that is read; name another place")
+        if not self.is_folder:
+            picture_format(place)
+            check_writable(place)
         self.drawn: set[Path] = set()
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:
         """Draw what was read, unless there was no picture to read.
 
         Raises:
-            ConfigError: there is a second picture for one file, or the file's format is unknown.
+            ConfigError: there is a second picture for one file.
             MnistCliError: the file cannot be written.
         """
         if answer.picture is None:

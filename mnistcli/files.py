@@ -1,5 +1,6 @@
 """Writing a file so that nobody ever meets half of it, and to an output that is gone without an error."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +58,9 @@ def check_writable(output: Path) -> None:
 
 def cannot_write(output: Path, error: OSError) -> MnistCliError:
     """Say that a result could not be written, and why."""
-    return MnistCliError(f"cannot write {output}: {error.strerror}; choose another place with --output")
+    # Where a file is in the place of one of its folders, making that is what fails.
+    reason = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
+    return MnistCliError(f"cannot write {output}: {reason}; choose another place")
 
 
 def discard_output(descriptor: int) -> None:

@@ -68,7 +68,8 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     except FileNotFoundError:
         raise ImageError(f"no picture at {name}") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture that can be read") from None
+        is_empty = isinstance(source, Path) and source.stat().st_size == 0
+        raise ImageError(f"{name} is {'empty' if is_empty else 'not a picture that can be read'}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} is too large a picture") from None
     except OSError as error:

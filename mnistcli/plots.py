@@ -58,6 +58,21 @@ def draw_samples(figure: "Figure", samples: "Samples") -> None:
         axes.text(x, y, str(label), ha="center", va="center", fontsize=LABEL_POINTS)
 
 
+def picture_format(path: Path) -> str:
+    """Give the format that a file's ending names.
+
+    Raises:
+        ConfigError: matplotlib does not know it.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    kind = path.suffix.removeprefix(".").lower() or "png"
+    if kind not in known:
+        raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")
+    return kind
+
+
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure in the format that the file's ending names, .png where it has none.
 
@@ -67,10 +82,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """
     import matplotlib
 
-    known = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.removeprefix(".").lower() or "png"
-    if kind not in known:
-        raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")
+    kind = picture_format(path)
     try:
         # A user's own settings may cut the margins, and every pixel would be blurred to another size.
         with matplotlib.rc_context({"savefig.bbox": "standard"}), atomic_write(path) as file:

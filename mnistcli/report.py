@@ -171,7 +171,7 @@ class Report:
                     case SourceFailed(source, reason):
                         self.say(f"  {reason}")
                     case Placed(name):
-                        self.say(f"  {name} is there, verified")
+                        self.say(f"  {name} is in its place, verified")
 
     def downloaded(self, folder: Path, fetched: Sequence["download.RawFile"]) -> None:
         """Answer where the files are."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from mnistcli.average import refresh_statistics
-from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.checkpoint import Checkpoint, find_checkpoint, load, save
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
@@ -76,7 +76,7 @@ def complete(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
     """
     if resume is None:
         return config, None
-    checkpoint = load(Path(resume))
+    checkpoint = load(find_checkpoint(resume))
     checkpoint.check_resumable()
     return config.continuing(checkpoint.train_config(), Path(resume), checkpoint.epoch), checkpoint
 

@@ -340,6 +340,17 @@ def test_the_bundled_weights_answer_where_nothing_was_trained(cli: RunCli) -> No
     assert (answer["checkpoint"], answer["digit"]) == ("bundled", 7)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("train", "--resume", "bundled"), "bundled cannot be used: it holds weights alone"),
+        (("eval", "bundled", "--weights", "best"), "bundled cannot be used: it has no best epoch"),
+    ],
+)
+def test_what_the_bundled_weights_cannot_do_is_told(cli: RunCli, arguments: tuple[str, ...], reason: str) -> None:
+    assert_fails(cli(*arguments), 5, reason)
+
+
 def test_ones_own_checkpoint_comes_before_the_bundled_one(
     cli: RunCli, ckpt: Path, data_dir: Path, digits: list[Path]
 ) -> None:
@@ -440,6 +451,19 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
     assert "name a folder" in result.stderr
     assert not result.stdout  # told before anything is read
     assert not (tmp_path / "two.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "reason"),
+    [("one.xyz", 2, "no picture format 'xyz'"), ("0.png/one.png", 1, "Not a directory; choose another place")],
+)
+def test_a_drawing_that_cannot_be_is_told_before_anything_is_read(
+    cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path, place: str, code: int, reason: str
+) -> None:
+    (tmp_path / "0.png").write_text("a file")
+    result = cli("predict", digits[0], "--picture", tmp_path / place)
+    assert_fails(result, code, reason)
+    assert not result.stdout
 
 
 @pytest.mark.parametrize("drawing", ["one.png", "."])

@@ -278,7 +278,7 @@ def test_a_stroke_that_runs_into_a_shadow_is_told_from_it(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "no picture at"), (b"", "is not a picture"), (b"hello", "is not a picture")],
+    [(None, "no picture at"), (b"", "is empty"), (b"hello", "is not a picture")],
 )
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "digit.png"
