@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
-from mnistcli.sheets import look_inside
+from mnistcli.sheets import cut_bars, look_inside
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -89,6 +89,9 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     sample = _sample_glyph(picture)
     if sample is not None:
         return [[sample]]
+    rest = cut_bars(picture)
+    if rest:
+        return [[glyph.moved(rest.box) for glyph in row] for row in find_digits(rest.picture, invert)]
     ink = find_ink(picture.pixels, invert)
     if ink is None:
         return []
@@ -109,6 +112,10 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None,
     sample = _sample_glyph(picture)
     if sample is not None:
         return sample, False
+    rest = cut_bars(picture)
+    if rest:
+        glyph, are_several = find_digit(rest.picture, invert)
+        return glyph and glyph.moved(rest.box), are_several
     coarse = shrink_drawing(picture)
     found = _find_main(coarse, invert) if coarse else None
     if found is None or found.size_px < LARGE_PX:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.glyphs import Marks
+from mnistcli.glyphs import SIDE_SHARE, Marks
 from mnistcli.images import Box, Picture
 from mnistcli.ink import Mask, Pixels
 
@@ -21,6 +21,10 @@ LEAST_FIT, SURE_FIT = 0.82, 0.93  # of the tilted box around it; an ellipse fill
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SMOOTHED_PX, SMOOTH_SHARE = 100, 0.06  # the longer side that paper is continued at, and how far it is blurred, of that
+SURROUNDED_PX = 64  # of a side: a smaller picture was cut out already
+BAR_LEVELS, BAR_EDGE_PX = 24, 3  # of 255, and as many rows, that noise and a soft edge make of a bar
+BAR_LOOKS, BAR_DEPTH = 16, 1 / 5  # places in a row; of a picture, that the rows after a bar take: a stroke takes less
+BAR_BESIDE = 0.6  # of each of those rows, that differs from the bar: ink may have its colour
 
 
 class Inside(NamedTuple):
@@ -29,6 +33,51 @@ class Inside(NamedTuple):
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
     is_sure: bool  # nothing else has its shape; else it may be a bold digit
+
+
+def cut_bars(picture: Picture) -> Inside | None:
+    """Cut off what runs along whole sides in one colour: the black beside a screenshot, a table beside a page.
+
+    Args:
+        picture: of any size.
+    """
+    pixels = picture.pixels
+    height, width = pixels.shape[:2]
+    if min(height, width) < SURROUNDED_PX:
+        return None
+    row, column = height // 2, width // 2
+    middles = [pixels[place].tolist() for place in ((0, column), (-1, column), (row, 0), (row, -1))]
+    if all(max(levels) - min(levels) <= BAR_LEVELS for levels in zip(*middles, strict=True)):
+        return None  # told without looking closer: most pictures have the same paper on all sides
+    top, bottom = _bar(pixels), _bar(pixels[::-1])
+    if height - top - bottom < LEAST_PX:
+        return None
+    turned = pixels[top : height - bottom].transpose(1, 0, 2)
+    left, right = _bar(turned), _bar(turned[::-1])
+    rest = pixels[top : height - bottom, left : width - right]
+    if rest.shape == pixels.shape or rest.shape[1] < LEAST_PX:
+        return None
+    box = picture.box(left, top, rest.shape[1], rest.shape[0])
+    return Inside(Picture(rest, box[2:], picture.name), box, is_sure=True)
+
+
+def _bar(pixels: Pixels) -> int:
+    """Count the first rows that have one colour, where the rows after them suddenly have others all along."""
+    height, width = pixels.shape[:2]
+    colour, some = pixels[0, width // 2], pixels[:, :: max(1, width // BAR_LOOKS)]
+    differs = _differs(some, colour).mean(1)  # (H,), shares
+    first = int((differs >= SIDE_SHARE).argmax())
+    last = first - BAR_EDGE_PX
+    if last <= 0 or _differs(pixels[:last], colour).any():
+        return 0
+    is_sudden = _differs(some[first : first + BAR_EDGE_PX], some[last]).mean() > BAR_BESIDE  # as no shadow is
+    goes_on = differs[first : first + max(1, int(BAR_DEPTH * height))].min() > BAR_BESIDE
+    return first + BAR_EDGE_PX if is_sudden and goes_on else 0
+
+
+def _differs(pixels: Pixels, colours: NDArray[np.uint8]) -> Mask:
+    differs: Mask = np.any(np.abs(pixels - colours.astype(np.int16)) > BAR_LEVELS, axis=2)
+    return differs
 
 
 def look_inside(picture: Picture, marks: Marks) -> Inside | None:

@@ -10,7 +10,7 @@ from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import find_ink, rim
 from mnistcli.layout import find_digit, find_digits
-from mnistcli.sheets import Inside, look_inside
+from mnistcli.sheets import Inside, cut_bars, look_inside
 
 DIGIT_PX = 100
 BLACK, PAPER = 20, 220
@@ -86,6 +86,53 @@ def test_a_sheet_may_lie_on_another() -> None:
 def test_a_frame_with_paper_around_it_is_no_ink(thickness: int) -> None:
     framed = np.pad(np.pad(sheet(7), thickness, constant_values=BLACK), 50, constant_values=PAPER)
     assert likeness(see(framed), see(sheet(7))) > 0.9
+
+
+@pytest.mark.parametrize("sides", [((70, 90), (0, 0)), ((0, 0), (60, 0))])
+def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> None:
+    lit = (sheet(6) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)
+    rest = cut_bars(as_picture(np.pad(lit, sides, constant_values=BLACK)))
+    assert rest is not None
+    assert rest.box == pytest.approx((sides[1][0], sides[0][0], 120, 160), abs=6)
+    assert likeness(see(np.pad(lit, sides, constant_values=BLACK)), see(lit)) > 0.95
+
+
+def drawn() -> np.ndarray:
+    return around(sheet(8), PAPER)
+
+
+def ruled() -> np.ndarray:
+    page = drawn() * np.linspace(1, 0.8, 320)[:, None]
+    page[60:64] = page[260:264] = 120
+    return page.astype(np.uint8)
+
+
+def shaded() -> np.ndarray:
+    return (drawn() * np.linspace(0.3, 1, 320)[:, None]).astype(np.uint8)
+
+
+def written_beside() -> np.ndarray:
+    """Give a picture of light paper on dark, where something is written on the dark."""
+    page = np.pad(sheet(2), ((100, 0), (0, 0)), constant_values=BLACK)
+    page[30:60, 50:54] = PAPER
+    return page
+
+
+def halves() -> np.ndarray:
+    page = np.full((70, 70), PAPER, np.uint8)
+    page[35:] = BLACK
+    return page
+
+
+def bold_seven() -> np.ndarray:
+    page = np.full((200, 160), PAPER, np.uint8)
+    page[20:50] = page[50:, 100:] = BLACK
+    return page
+
+
+@pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), bold_seven()])
+def test_paper_is_no_bar(page: np.ndarray) -> None:
+    assert cut_bars(as_picture(page)) is None
 
 
 def test_all_digits_on_a_sheet_are_found() -> None:
