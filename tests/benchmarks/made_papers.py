@@ -1,0 +1,52 @@
+"""How many test digits are read on each of the papers that tests/papers.py makes, beside what `eval` has of the same.
+
+    python tests/benchmarks/made_papers.py DATA_DIR [--count 500] [PAPER...]
+
+The weights are the bundled ones.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import mnistcli
+from mnistcli.api import open_network
+from mnistcli.config import MIN_CONFIDENCE
+from mnistcli.data import Samples, load_split
+from papers import PAPERS, draw
+
+
+def main() -> None:
+    """Read the first test digits on each paper with the bundled weights; print the shares, and the failures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("data_dir", type=Path, help="the folder that holds MNIST/raw")
+    parser.add_argument("--count", type=int, default=500, help="digits on each paper")
+    parser.add_argument("papers", nargs="*", choices=list(PAPERS), help="all where none is named")
+    arguments = parser.parse_args()
+    test = load_split(arguments.data_dir, "test")
+    digits = Samples(test.images[: arguments.count], test.labels[: arguments.count])
+    answers = open_network("bundled", "last", "cpu").logits(digits.images).argmax(1)
+    print(f"eval: {(answers == digits.labels).double().mean():.1%} of {len(digits)}")
+    for paper in arguments.papers or PAPERS:
+        show(paper, digits)
+
+
+def show(paper: str, digits: Samples) -> None:
+    """Print what is read on one paper, and what is named at the usual --min-confidence."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.png" for number in range(len(digits))]
+        for number, path in enumerate(paths):
+            draw(paper, digits.images[number, 0].numpy(), np.random.default_rng(number)).save(path, compress_level=1)
+        answers = list(mnistcli.predict(paths, checkpoint="bundled", min_confidence=0))
+    is_right = np.array([answer.digit == label for answer, label in zip(answers, digits.labels.tolist(), strict=True)])
+    is_sure = np.array([(answer.confidence or 0) >= MIN_CONFIDENCE for answer in answers])
+    missed = ", ".join(map(str, np.flatnonzero(~is_right)))
+    print(f"{paper}: {is_right.mean():.1%} read, {(is_right & is_sure).mean():.1%} surely; not {missed}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
