@@ -21,7 +21,7 @@ from mnistcli.explain import ReadingPictures
 from papers import draw
 
 GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery.png"
-SHOWN = ("photographed", "shaded", "ruled", "blackboard", "coloured")
+SHOWN = ("on_a_desk", "shaded", "ruled", "blackboard", "coloured")
 
 
 def main() -> None:

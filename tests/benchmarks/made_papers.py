@@ -25,13 +25,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("data_dir", type=Path, help="the folder that holds MNIST/raw")
     parser.add_argument("--count", type=int, default=500, help="digits on each paper")
-    parser.add_argument("papers", nargs="*", choices=list(PAPERS), help="all where none is named")
+    parser.add_argument(
+        "papers", nargs="*", default=list(PAPERS), help=f"of {', '.join(PAPERS)}; all where none is named"
+    )
     arguments = parser.parse_args()
     test = load_split(arguments.data_dir, "test")
     digits = Samples(test.images[: arguments.count], test.labels[: arguments.count])
     answers = open_network("bundled", "last", "cpu").logits(digits.images).argmax(1)
     print(f"eval: {(answers == digits.labels).double().mean():.1%} of {len(digits)}")
-    for paper in arguments.papers or PAPERS:
+    for paper in arguments.papers:
         show(paper, digits)
 
 
