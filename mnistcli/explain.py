@@ -62,7 +62,7 @@ class _Answer:
 
 
 class ReadingPictures:
-    """Draws readings to files: to one file, or to one for each picture in a folder.
+    """Draws readings to files: to one file, or to one for each picture in a folder; missing folders are made.
 
     Args:
         place: a file by its ending, or a folder.
@@ -70,7 +70,7 @@ class ReadingPictures:
 
     Raises:
         ConfigError: there are several pictures for one file, or its format is unknown, or a drawing might replace a
-            picture that is read, as far as their names tell.
+            picture that is read, as far as their names tell, or the place is no file.
         MnistCliError: the file cannot be written.
     """
 
@@ -82,9 +82,9 @@ class ReadingPictures:
         read = {path.resolve() for path in images if path.exists()}
         if place.resolve() in read | {path.parent for path in read if self.is_folder and not path.is_dir()}:
             raise ConfigError(f"--picture {place} would replace a picture that is read; name another place")
-        if not self.is_folder:
-            picture_format(place)
-            check_writable(place)
+        drawing = place / "drawing.png" if self.is_folder else place
+        picture_format(drawing)
+        check_writable(drawing)
         self.drawn: set[Path] = set()
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:

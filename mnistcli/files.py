@@ -46,7 +46,7 @@ def check_writable(output: Path) -> None:
         MnistCliError: its folder cannot be made or written.
     """
     if output.exists() and not output.is_file():  # moving a file into its place would remove it
-        raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file with --output")
+        raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")
     try:
         part = _part(output.resolve())
         part.parent.mkdir(parents=True, exist_ok=True)

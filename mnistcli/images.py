@@ -38,10 +38,10 @@ class Glyph:
 
     image: Grey  # (28, 28), 0 = paper, 255 = ink: what the network sees
     box: Box
-    is_blot: bool = False  # too wide for its length to be a digit's stroke
+    is_blot: bool = False  # too wide for its length, and without dents: no digit
 
     def moved(self, window: Box) -> "Glyph":
-        """Give it as it is in the picture that this window, which it was found in, was cut from."""
+        """Give it as it is in the picture that this window, a box in that one's own pixels, was cut from."""
         left, top, width, height = self.box
         return replace(self, box=(left + window[0], top + window[1], width, height))
 
@@ -68,14 +68,20 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     except FileNotFoundError:
         raise ImageError(f"no picture at {name}") from None
     except UnidentifiedImageError:
-        is_empty = isinstance(source, Path) and source.stat().st_size == 0
-        raise ImageError(f"{name} is {'empty' if is_empty else 'not a picture that can be read'}") from None
+        raise ImageError(f"{name} is {'empty' if _is_empty(source) else 'not a picture that can be read'}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} is too large a picture") from None
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from None
     except Exception as error:  # its decoders trip over damaged bytes in ways of their own
         raise ImageError(f"cannot read {name}: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _is_empty(source: Path | BinaryIO) -> bool:
+    try:
+        return isinstance(source, Path) and source.stat().st_size == 0
+    except OSError:  # it is gone meanwhile
+        return False
 
 
 def _opaque(picture: Image.Image) -> Pixels:

@@ -1,8 +1,9 @@
 """All digits of a picture in reading order: which marks are digits, which belong together, which are two in one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
-from mnistcli.sheets import cut_bars, look_inside
+from mnistcli.sheets import Inside, cut_bars, look_inside
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -32,7 +33,7 @@ NECK = 0.35  # of the row's height: two digits touch in a column with no more in
 NECK_REACH = 0.25  # of a pitch: as far from where equally wide digits would meet, the cut is looked for
 HALF_HEIGHT = 0.7  # of the whole's: both sides of a cut are as high, unlike those of a 7 or a slanted 1
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
-LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it is dirt
+LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
 LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
 
 
@@ -96,12 +97,31 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     if ink is None:
         return []
     marks = find_marks(ink)
-    inside = look_inside(picture, marks) if marks.area.any() else None
-    if inside and inside.is_sure:
+    if not marks.area.any():  # all ink is faint
+        return []
+    spots = _layout(marks)
+    rows = [[_glyph(picture, ink, marks, spot) for spot in row] for row in spots]
+    inside = look_inside(picture, marks)
+    if inside and _is_all(inside, marks, spots) and (inside.is_sure or any(glyph.is_blot for glyph in chain(*rows))):
         found = find_digits(inside.picture, invert)
-        if any(not glyph.is_blot for row in found for glyph in row):
+        if _hold_digits(inside, chain(*found)):
             return [[glyph.moved(inside.box) for glyph in row] for row in found]
-    return [[_glyph(picture, ink, marks, spot) for spot in row] for row in _layout(marks)]
+    return rows
+
+
+def _is_all(inside: Inside, marks: Marks, spots: list[list[_Spot]]) -> bool:
+    """Tell whether there is no digit but inside a sheet of paper, or a frame."""
+    sheet = _spot(marks, inside.mark)
+    return all(spot.join(sheet).window == sheet.window for row in spots for spot in row)
+
+
+def _hold_digits(inside: Inside, glyphs: Iterable[Glyph]) -> bool:
+    """Tell whether what was found on a sheet of paper, or in a frame, is what it is for, and no dirt."""
+    boxes = np.array([glyph.box for glyph in glyphs if not glyph.is_blot]).reshape(-1, 4)
+    if not len(boxes):
+        return False
+    span = (boxes[:, :2] + boxes[:, 2:]).max(0) - boxes[:, :2].min(0)
+    return bool(span.max() > LEAST_INSIDE * max(inside.box[2:]))
 
 
 def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
@@ -145,13 +165,13 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if not marks.area.any():  # all ink is faint
         return None
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
-    glyph = _glyph(picture, ink, marks, spot)
+    glyph, are_several = _glyph(picture, ink, marks, spot), _are_several(marks)
     inside = look_inside(picture, marks)
     if inside and (inside.is_sure or glyph.is_blot):
         found = _find_main(inside.picture, invert)
-        if found and not found.glyph.is_blot and found.size_px > LEAST_INSIDE * max(inside.picture.pixels.shape):
-            return found._replace(glyph=found.glyph.moved(inside.box))
-    return _Main(glyph, max(spot.width, spot.height), _are_several(marks))
+        if found and _hold_digits(inside, [found.glyph]):
+            return _Main(found.glyph.moved(inside.box), found.size_px, found.are_several or are_several)
+    return _Main(glyph, max(spot.width, spot.height), are_several)
 
 
 def _are_several(marks: Marks) -> bool:

@@ -6,25 +6,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.glyphs import SIDE_SHARE, Marks
+from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
 from mnistcli.ink import Mask, Pixels
 
 Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 
-LEAST_SHARE, LEAST_SIDE, LEAST_PX = 0.04, 0.2, 16  # of the picture's area; of the longer side, the shorter one; of that
+LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
+LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
+LEAST_PX = 16  # of a side: what is smaller holds no digit
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
-LEAST_SOLID = 0.65  # sheets that digits are on have 0.64 to 1, most printed digits less
+LEAST_SOLID = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
 CORNER = 1 / 8  # of a box's shorter side
-CONVEX = 0.93  # of its hull, that a sheet fills at least
-LEAST_FIT, SURE_FIT = 0.82, 0.93  # of the tilted box around it; an ellipse fills 0.79, a bold 0 with a slit in it 0.9
+LEAST_CONVEX = 0.93  # of its convex hull, that a sheet fills at least: less, and it has dents
+LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
+CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SMOOTHED_PX, SMOOTH_SHARE = 100, 0.06  # the longer side that paper is continued at, and how far it is blurred, of that
-SURROUNDED_PX = 64  # of a side: a smaller picture was cut out already
-BAR_LEVELS, BAR_EDGE_PX = 24, 3  # of 255, and as many rows, that noise and a soft edge make of a bar
-BAR_LOOKS, BAR_DEPTH = 16, 1 / 5  # places in a row; of a picture, that the rows after a bar take: a stroke takes less
-BAR_BESIDE = 0.6  # of each of those rows, that differs from the bar: ink may have its colour
+SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
+BAR_LEVELS = 24  # of 255, that noise makes of one colour
+BAR_EDGE_PX = 3  # rows in which a bar ends, where its edge is soft
+BAR_LOOKS = 16  # places in a row that are looked at first
+BAR_DEPTH = 1 / 5  # of a picture, that the rows after a bar take: a stroke or a ruled line takes less
+BAR_BESIDE, BAR_NEXT = 0.6, 0.98  # of each of those rows, and of the first one, that differs from the bar
 
 
 class Inside(NamedTuple):
@@ -33,13 +38,17 @@ class Inside(NamedTuple):
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
     is_sure: bool  # nothing else has its shape; else it may be a bold digit
+    mark: int = 0  # that is the sheet or the frame; 0 where there is none, but bars along the sides
 
 
 def cut_bars(picture: Picture) -> Inside | None:
     """Cut off what runs along whole sides in one colour: the black beside a screenshot, a table beside a page.
 
     Args:
-        picture: of any size.
+        picture: of any size, grey or RGB.
+
+    Returns:
+        What is left, or None where there is no such bar.
     """
     pixels = picture.pixels
     height, width = pixels.shape[:2]
@@ -55,8 +64,8 @@ def cut_bars(picture: Picture) -> Inside | None:
     turned = pixels[top : height - bottom].transpose(1, 0, 2)
     left, right = _bar(turned), _bar(turned[::-1])
     rest = pixels[top : height - bottom, left : width - right]
-    if rest.shape == pixels.shape or rest.shape[1] < LEAST_PX:
-        return None
+    if rest.shape == pixels.shape or rest.shape[1] < LEAST_PX or not _differs(rest, rest[0, 0]).any():
+        return None  # of one colour is a straight 1 that fills its picture from top to bottom
     box = picture.box(left, top, rest.shape[1], rest.shape[0])
     return Inside(Picture(rest, box[2:], picture.name), box, is_sure=True)
 
@@ -66,13 +75,15 @@ def _bar(pixels: Pixels) -> int:
     height, width = pixels.shape[:2]
     colour, some = pixels[0, width // 2], pixels[:, :: max(1, width // BAR_LOOKS)]
     differs = _differs(some, colour).mean(1)  # (H,), shares
-    first = int((differs >= SIDE_SHARE).argmax())
+    first = int((differs > BAR_BESIDE).argmax())
     last = first - BAR_EDGE_PX
     if last <= 0 or _differs(pixels[:last], colour).any():
         return 0
+    beside = pixels[first + BAR_EDGE_PX : first + BAR_EDGE_PX + 1]
+    is_apart = _differs(beside, colour).mean() > BAR_NEXT  # as the bar of a 7 is not from its stem
     is_sudden = _differs(some[first : first + BAR_EDGE_PX], some[last]).mean() > BAR_BESIDE  # as no shadow is
     goes_on = differs[first : first + max(1, int(BAR_DEPTH * height))].min() > BAR_BESIDE
-    return first + BAR_EDGE_PX if is_sudden and goes_on else 0
+    return first + BAR_EDGE_PX if is_apart and is_sudden and goes_on else 0
 
 
 def _differs(pixels: Pixels, colours: NDArray[np.uint8]) -> Mask:
@@ -84,8 +95,11 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
     """Cut out what is on the largest mark, or in it, where that has the shape of a sheet of paper or of a frame.
 
     Args:
-        picture: of any size.
-        marks: what stands out in it; there has to be some full ink.
+        picture: of any size, grey or RGB.
+        marks: what stands out in this very picture; there has to be some full ink.
+
+    Returns:
+        What is inside, or None where the largest mark is nothing of the kind.
     """
     inked = np.flatnonzero(marks.area)
     is_alone = len(inked) == 1
@@ -111,7 +125,7 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
     pixels = picture.pixels[top : top + height, left : left + width][window]
     box = picture.box(left + inner_left, top + inner_top, inner_width, inner_height)
     inside = Picture(_continue_paper(pixels, inner[window]), box[2:], picture.name)
-    return Inside(inside, box, is_sure=bool(is_frame or fit > SURE_FIT))
+    return Inside(inside, box, bool(is_frame or fit > SURE_FIT), mark)
 
 
 def _largest(marks: Marks) -> int:
@@ -129,7 +143,7 @@ def _is_one_of_several(marks: Marks, mark: int) -> bool:
 
 
 def _solidity(mask: Mask) -> float:
-    """Give how much of the rectangle that is spread as far a mark fills, 0..1 or little more, however it is tilted."""
+    """Give how much a mark fills of the rectangle that is spread as far: 0..1 if it is one itself, however tilted."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
     area = moments["m00"]
     spread = max(moments["mu20"] * moments["mu02"] - moments["mu11"] ** 2, 0) ** 0.5 / area  # a 12th of its area
@@ -144,17 +158,19 @@ def _has_corners(mask: Mask) -> bool:
 
 
 def _outline(mask: Mask) -> tuple[Shape, float]:
-    """Fill the holes of the largest mark, and give how much of a tilted box it fills, 0..1; 0 where it has dents."""
+    """Fill the holes of the largest mark, and give how much of it four of its corners span, 0..1; 0 if it has dents."""
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return np.zeros(mask.shape, np.uint8), 0.0
     contour = max(contours, key=cv2.contourArea)
     filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), [contour], -1, 1, cv2.FILLED)
-    area = np.count_nonzero(filled)
-    if area < CONVEX * cv2.contourArea(cv2.convexHull(contour)):
+    hull = cv2.convexHull(contour)
+    area = cv2.contourArea(hull)  # between the outermost pixels' centres
+    if np.count_nonzero(filled) < LEAST_CONVEX * area or area == 0:
         return filled, 0.0
-    _, (one_side, other_side), _ = cv2.minAreaRect(contour)  # between the outermost pixels' centres
-    return filled, area / ((one_side + 1) * (other_side + 1))
+    around = cv2.arcLength(hull, closed=True)
+    corners = next(found for off in CORNERS_OFF if len(found := cv2.approxPolyDP(hull, off * around, closed=True)) <= 4)
+    return filled, cv2.contourArea(corners) / area if len(corners) == 4 else 0.0
 
 
 def _inside_frame(frame: Mask, around: Shape) -> Shape:
@@ -181,9 +197,11 @@ def _continue_paper(pixels: Pixels, sheet: Shape) -> Pixels:
     size = max(3, round(width * scale)), max(3, round(height * scale))
     reach = SMOOTH_SHARE * max(size)
     cover = sheet.astype(np.float32)[..., None]
+    usual = np.median(pixels[sheet > 0], axis=0)  # farther away than the blur reaches
     levels, weight = (
         cv2.GaussianBlur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), (0, 0), reach).reshape(*size[::-1], -1)
         for plane in (pixels * cover, cover)
     )
-    smooth = cv2.resize(levels / np.maximum(weight, 1e-6), (width, height)).reshape(height, width, -1)
+    smooth = (levels + 1e-3 * usual) / (weight + 1e-3)
+    smooth = cv2.resize(smooth.astype(np.float32), (width, height)).reshape(height, width, -1)
     return np.where(cover > 0, pixels, smooth.round().astype(np.uint8))

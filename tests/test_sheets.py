@@ -8,7 +8,7 @@ from PIL import Image
 from conftest import draw_digits
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
-from mnistcli.ink import find_ink, rim
+from mnistcli.ink import Invert, find_ink, rim
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.sheets import Inside, cut_bars, look_inside
 
@@ -62,16 +62,27 @@ def test_a_digit_on_a_sheet_is_found_whatever_lies_around(digit: int, level: int
     assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
 
 
-@pytest.mark.parametrize("angle", [7, -12, 30])
-def test_a_sheet_may_be_tilted(angle: int) -> None:
+@pytest.mark.parametrize("ink", [BLACK, 170])
+@pytest.mark.parametrize("angle", [7, -12, 30, 45])
+def test_a_sheet_may_be_tilted(angle: int, ink: int) -> None:
+    page = np.maximum(sheet(5), ink)
     turn = cv2.getRotationMatrix2D((60, 80), angle, 1)
-    alone = cv2.warpAffine(sheet(5), turn, (120, 160), borderValue=PAPER)
+    alone = cv2.warpAffine(page, turn, (120, 160), borderValue=PAPER)
     turn[:, 2] += 60
-    assert likeness(see(cv2.warpAffine(sheet(5), turn, (240, 280), borderValue=60)), see(alone)) > 0.9
+    assert likeness(see(cv2.warpAffine(page, turn, (240, 280), borderValue=60)), see(alone)) > 0.9
 
 
-def test_a_tilted_sheet_goes_on_where_the_desk_was() -> None:
-    turn = cv2.getRotationMatrix2D((60, 80), 12, 1)
+def test_a_sheet_may_be_seen_from_aside() -> None:
+    corners = np.array([(0, 0), (120, 0), (120, 160), (0, 160)], np.float32)
+    seen = np.array([(75, 70), (185, 55), (170, 225), (55, 200)], np.float32)
+    aside = cv2.getPerspectiveTransform(corners, seen)
+    on_desk, alone = (cv2.warpPerspective(sheet(5), aside, (240, 280), borderValue=level) for level in (60, PAPER))
+    assert likeness(see(on_desk), see(alone)) > 0.9
+
+
+@pytest.mark.parametrize("angle", [12, 45])
+def test_a_tilted_sheet_goes_on_where_the_desk_was(angle: int) -> None:
+    turn = cv2.getRotationMatrix2D((60, 80), angle, 1)
     turn[:, 2] += 60
     inside = inside_of(cv2.warpAffine(sheet(5), turn, (240, 280), borderValue=60))
     assert inside is not None
@@ -130,16 +141,72 @@ def bold_seven() -> np.ndarray:
     return page
 
 
-@pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), bold_seven()])
+def thin_seven() -> np.ndarray:
+    page = np.full((200, 150), PAPER, np.uint8)
+    page[:12] = page[12:, 90:102] = BLACK
+    return page
+
+
+def upright_one() -> np.ndarray:
+    page = np.full((100, 100), PAPER, np.uint8)
+    page[:, 35:65] = BLACK
+    return page
+
+
+DIGITS = bold_seven(), thin_seven(), thin_seven()[::-1], upright_one()
+
+
+@pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), *DIGITS])
 def test_paper_is_no_bar(page: np.ndarray) -> None:
     assert cut_bars(as_picture(page)) is None
 
 
 def test_all_digits_on_a_sheet_are_found() -> None:
     rows = find_digits(as_picture(around(sheet(4, 0, 2), BLACK)))
+    alone = find_digits(as_picture(sheet(4, 0, 2)))
     assert [len(row) for row in rows] == [3]
-    for glyph, digit in zip(rows[0], (4, 0, 2), strict=True):
-        assert likeness(glyph.image, see(sheet(digit))) > 0.9
+    for glyph, other in zip(rows[0], alone[0], strict=True):
+        assert likeness(glyph.image, other.image) > 0.9
+        left, top, *size = other.box
+        assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
+
+
+def test_all_digits_beside_a_bar_are_found() -> None:
+    lit = sheet(4, 0, 2) * np.linspace(0.7, 1, 160)[:, None]
+    with_bars = np.pad(lit, ((90, 90), (0, 0)), constant_values=BLACK).astype(np.uint8)
+    (row,) = find_digits(as_picture(with_bars))
+    assert [glyph.box[1] for glyph in row] == pytest.approx([120] * 3, abs=20)
+
+
+def test_digits_beside_a_frame_are_found_with_it() -> None:
+    framed = np.pad(np.pad(sheet(5), 6, constant_values=BLACK), 40, constant_values=PAPER)
+    beside = np.concatenate([framed, np.pad(sheet(2, 3), ((46, 46), (0, 40)), constant_values=PAPER)], axis=1)
+    (row,) = find_digits(as_picture(beside))
+    assert sum(glyph.box[0] > framed.shape[1] for glyph in row) == 2
+
+
+def test_dirt_on_a_card_is_no_digit() -> None:
+    page = around(np.full((160, 120), PAPER, np.uint8), BLACK)
+    page[150:160, 130:134] = BLACK
+    for glyph in (find_digit(as_picture(page))[0], find_digits(as_picture(page))[0][0]):
+        assert glyph is not None
+        assert glyph.box == pytest.approx((80, 80, 120, 160), abs=2)
+
+
+def test_boxes_are_in_the_pictures_own_pixels_and_colours_do_not_matter() -> None:
+    page = np.stack([around(sheet(5), level) for level in (60, 40, 20)], axis=2)
+    glyph, _ = find_digit(Picture(page, (page.shape[1] * 4, page.shape[0] * 4), "a picture"))
+    alone, _ = find_digit(as_picture(around(sheet(5), 60)))
+    assert glyph is not None
+    assert alone is not None
+    assert glyph.box == pytest.approx([4 * px for px in alone.box], abs=16)
+
+
+@pytest.mark.parametrize(("invert", "is_seen"), [("yes", True), ("no", False)])
+def test_a_sheet_is_looked_into_for_the_ink_that_is_asked_for(invert: Invert, is_seen: bool) -> None:
+    glyph, _ = find_digit(as_picture(around(sheet(5), 60)), invert)
+    assert glyph is not None
+    assert (likeness(glyph.image, see(sheet(5))) > 0.9) == is_seen
 
 
 def test_of_several_cards_none_is_the_picture() -> None:

@@ -29,6 +29,8 @@ def main() -> None:
         "papers", nargs="*", default=list(PAPERS), help=f"of {', '.join(PAPERS)}; all where none is named"
     )
     arguments = parser.parse_args()
+    for unknown in set(arguments.papers) - set(PAPERS):
+        parser.error(f"there is no paper {unknown}")
     test = load_split(arguments.data_dir, "test")
     digits = Samples(test.images[: arguments.count], test.labels[: arguments.count])
     answers = open_network("bundled", "last", "cpu").logits(digits.images).argmax(1)

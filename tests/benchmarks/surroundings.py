@@ -19,7 +19,7 @@ from PIL import Image
 import mnistcli
 from mnistcli.images import read_picture
 
-LEAST_PX = 60
+LEAST_PX = 60  # of the longer side
 Photo = np.ndarray  # (H, W, 3) float32, 0..255
 Random = np.random.Generator
 
@@ -65,6 +65,20 @@ def on_a_desk(photo: Photo, random: Random) -> Photo:
     return lying
 
 
+def on_a_desk_from_aside(photo: Photo, random: Random) -> Photo:
+    """Lay it on a desk that is seen from aside, each corner up to a fifth of its shorter side off."""
+    height, width = photo.shape[:2]
+    around = int(0.35 * max(height, width))
+    size, off = (width + 2 * around, height + 2 * around), 0.2 * min(height, width)
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    seen = (corners + around + random.uniform(-off, off, (4, 2))).astype(np.float32)
+    aside = cv2.getPerspectiveTransform(corners, seen)
+    cover = cv2.warpPerspective(np.ones((height, width), np.float32), aside, size)[..., None]
+    desk = random.uniform(30, 120) + random.normal(0, 6, (*size[::-1], 1))
+    lying: Photo = cv2.warpPerspective(photo, aside, size) * cover + desk * (1 - cover)
+    return lying
+
+
 def beside_a_table(photo: Photo, random: Random) -> Photo:
     """Show the table that it lies on, along one side."""
     wide = int(0.2 * max(photo.shape[:2]))
@@ -102,6 +116,7 @@ WAYS: dict[str, Callable[[Photo, Random], Photo]] = {
     "black above and below": on_a_screen,
     "in a frame": framed,
     "on a desk, tilted": on_a_desk,
+    "on a desk, seen from aside": on_a_desk_from_aside,
     "beside a table": beside_a_table,
 }
 SHADOWS = {f"in a shadow with {depth:.2f} of the light": shaded(depth) for depth in (0.75, 0.6, 0.45)}
