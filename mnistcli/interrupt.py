@@ -43,11 +43,12 @@ class StopRequest:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
-        self._restore()
         if self.signal.name == "SIGHUP":
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, signal.SIG_IGN)  # first: were it as before for a moment, the next one could end it
+            self._previous.pop(self.signal, None)
             for stream in self._terminals:
                 discard_output(stream)
+        self._restore()
 
     def _restore(self) -> None:
         while self._previous:
