@@ -278,7 +278,11 @@ def train(
         with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
             for event in train_events(resolved, resume=resume, should_stop=stop, ranks=ranks):
                 view.show(event)
-                report.epoch(event)
+                try:
+                    report.epoch(event)
+                except BrokenPipeError:  # the epoch is saved
+                    report.unread(resolved.output)
+                    raise
     report.trained(event)
     if stop.signal and isinstance(event, Stopped):
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C

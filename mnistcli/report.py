@@ -198,6 +198,11 @@ class Report:
         if isinstance(event, EpochDone):
             self.document(event="epoch", **asdict(event))
 
+    def unread(self, checkpoint: Path) -> None:
+        """Tell that training ends because nobody reads its answers any more."""
+        resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
+        self.insist(f"stopped: nobody reads the answers any more; continue with: {resume}")
+
     def trained(self, last: "TrainEvent") -> None:
         """Answer with the checkpoint, once the last event has come."""
         from mnistcli.progress import counted

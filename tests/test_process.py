@@ -247,6 +247,17 @@ def trained(process: RunProcess, data_dir: Path, tmp_path: Path) -> Path:
 
 
 @posix
+def test_training_whose_reader_is_gone_tells_how_to_continue(data_dir: Path, tmp_path: Path) -> None:
+    done = shell(tmp_path, f"mnistcli train --json --quiet --epochs 50 --data-dir {data_dir} | head -n 1")
+    (epoch,) = map(json.loads, done.stdout.splitlines())
+    assert epoch["epoch"] == 1
+    assert done.stderr == (
+        "stopped: nobody reads the answers any more; continue with: mnistcli train --resume ckpt.pt\n"
+    )
+    assert 1 <= load(tmp_path / "ckpt.pt").epoch < 50
+
+
+@posix
 def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: Path) -> None:
     evaluate = f"mnistcli eval ckpt.pt --quiet --data-dir {data_dir}"
     for closed in (">&-", "2>&-", "<&-"):
