@@ -21,6 +21,7 @@ FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a rim that varies b
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
+SPREAD_SHARE = 0.06  # of the longer side: the deviation by which what is known of the paper is spread
 MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
 FAINT_SHARE = 0.35  # of the threshold
 FULL_SHARE = 0.7  # of the ink's places: as many are fainter than what counts as full ink
@@ -287,16 +288,31 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
 
 def _refine(image: Image, layer: _Layer) -> Image:
     """Smooth what the paper's estimate is wrong by where there is no ink, and so also under the ink."""
-    height, width = image.shape[:2]
-    size = _shrunk_size(image, REFINED_PX)
-    reach = max(3, int(0.02 * max(height, width)) | 1)
+    reach = max(3, int(0.02 * max(image.shape[:2])) | 1)
     free = 1 - cv2.dilate(layer.mask.astype(np.float32), np.ones((reach, reach), np.uint8))
-    smooth = 0.06 * max(size)
-    wrong, weight = (
-        cv2.GaussianBlur(_resize(plane, *size), (0, 0), smooth, borderType=cv2.BORDER_REFLECT).reshape(*size[::-1], -1)
-        for plane in ((image - layer.paper) * free[..., None], free)
+    return layer.paper + spread(image - layer.paper, free, REFINED_PX, least=0.02)
+
+
+def spread(values: Image, weight: Plane, longest: int, least: float) -> Image:
+    """Spread values smoothly from where they have weight to where they have none; far from there they are 0.
+
+    Args:
+        values: (H, W, C) float32.
+        weight: 0..1.
+        longest: the longer side, in pixels, at which it is done.
+        least: the weight that 0 has everywhere.
+
+    Returns:
+        (H, W, C) float32.
+    """
+    height, width = weight.shape
+    size = _shrunk_size(values, longest)
+    reach = SPREAD_SHARE * max(size)
+    summed, weights = (
+        cv2.GaussianBlur(_resize(plane, *size), (0, 0), reach, borderType=cv2.BORDER_REFLECT).reshape(*size[::-1], -1)
+        for plane in (values * weight[..., None], weight)
     )
-    return layer.paper + _resize((wrong / (weight + 0.02)).astype(np.float32), width, height, cv2.INTER_LINEAR)
+    return _resize((summed / (weights + least)).astype(np.float32), width, height, cv2.INTER_LINEAR)
 
 
 def _envelopes(image: Image) -> Iterator[Image]:

@@ -200,8 +200,7 @@ class Report:
 
     def unread(self, checkpoint: Path) -> None:
         """Tell that training ends because nobody reads its answers any more."""
-        resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
-        self.insist(f"stopped: nobody reads the answers any more; continue with: {resume}")
+        self.insist(f"stopped: nobody reads the answers any more; continue with: {_resumption(checkpoint)}")
 
     def trained(self, last: "TrainEvent") -> None:
         """Answer with the checkpoint, once the last event has come."""
@@ -229,7 +228,7 @@ class Report:
                 where = "" if is_usual else f" --data-dir {shlex.quote(str(data_dir))}"
                 self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
             case Stopped(checkpoint, epoch, step):
-                resume = f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
+                resume = _resumption(checkpoint)
                 if self.as_json:
                     self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
                 self.insist(
@@ -350,6 +349,11 @@ class Report:
         self.draw(
             *(Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops)
         )
+
+
+def _resumption(checkpoint: Path) -> str:
+    """Give the command that continues a run."""
+    return f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
 
 
 def _digit_content(answer: "Prediction") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
-from mnistcli.ink import Mask, Pixels
+from mnistcli.ink import Mask, Pixels, spread
 
 Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 
@@ -23,7 +23,7 @@ LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ell
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
-SMOOTHED_PX, SMOOTH_SHARE = 100, 0.06  # the longer side that paper is continued at, and how far it is blurred, of that
+SPREAD_PX = 100  # the longer side at which paper is continued
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 BAR_LEVELS = 24  # of 255, that noise makes of one colour
 BAR_EDGE_PX = 3  # rows in which a bar ends, where its edge is soft
@@ -192,16 +192,6 @@ def _continue_paper(pixels: Pixels, sheet: Shape) -> Pixels:
     """Continue a sheet of paper over what is beside it, so that its edge does not show."""
     if sheet.all():
         return pixels
-    height, width = sheet.shape
-    scale = min(1, SMOOTHED_PX / max(height, width))
-    size = max(3, round(width * scale)), max(3, round(height * scale))
-    reach = SMOOTH_SHARE * max(size)
-    cover = sheet.astype(np.float32)[..., None]
-    usual = np.median(pixels[sheet > 0], axis=0)  # farther away than the blur reaches
-    levels, weight = (
-        cv2.GaussianBlur(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), (0, 0), reach).reshape(*size[::-1], -1)
-        for plane in (pixels * cover, cover)
-    )
-    smooth = (levels + 1e-3 * usual) / (weight + 1e-3)
-    smooth = cv2.resize(smooth.astype(np.float32), (width, height)).reshape(height, width, -1)
-    return np.where(cover > 0, pixels, smooth.round().astype(np.uint8))
+    usual = np.median(pixels[sheet > 0], axis=0).astype(np.float32)  # beyond what is spread
+    paper = usual + spread(pixels - usual, sheet.astype(np.float32), SPREAD_PX, least=1e-3)
+    return np.where(sheet[..., None] > 0, pixels, paper.clip(0, 255).round().astype(np.uint8))
