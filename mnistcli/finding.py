@@ -18,9 +18,10 @@ from typing import NamedTuple, Self
 import cv2
 
 from mnistcli.errors import ImageError, MnistCliError
-from mnistcli.images import Glyph, Picture, read_picture
+from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
+from mnistcli.touching import Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
@@ -31,21 +32,21 @@ PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the
 class Seen(NamedTuple):
     """A picture whose digits were found, but not read yet."""
 
-    rows: list[list[Glyph]]
+    rows: list[list[Run]]
     are_several: bool  # beside the one that was looked for, there seem to be others
     picture: Picture | None
 
 
-Finder = Callable[[Picture, Invert], tuple[list[list[Glyph]], bool]]  # the digits, and whether there may be several
+Finder = Callable[[Picture, Invert], tuple[list[list[Run]], bool]]  # the digits, and whether there may be several
 
 
-def find_one(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
+def find_one(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
     """Find the digit of a picture of one."""
-    glyph, are_several = find_digit(picture, invert)
-    return ([[glyph]] if glyph else []), are_several
+    run, are_several = find_digit(picture, invert)
+    return ([[run]] if run else []), are_several
 
 
-def find_all(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
+def find_all(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
     """Find all digits of a picture."""
     return find_digits(picture, invert), False
 

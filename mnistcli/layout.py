@@ -13,6 +13,7 @@ from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, 
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
 from mnistcli.sheets import Inside, cut_bars, look_inside
+from mnistcli.touching import WHOLE, Run, cut_apart
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -26,12 +27,8 @@ PART_GAP = 0.2  # between them from top to bottom; lines of writing are farther 
 JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
 ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
 MOST_MARKS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
-# Among enlarged training digits, 1 of 170 is cut in two by what follows, and 3 of 5 pairs that touch are.
-TWO_WIDTH = 1.2  # of the row's height: what is wider may be two digits that touch
-PITCH = 0.75  # of the row's height: a digit's usual width with half a gap at either side
-NECK = 0.35  # of the row's height: two digits touch in a column with no more ink
-NECK_REACH = 0.25  # of a pitch: as far from where equally wide digits would meet, the cut is looked for
-HALF_HEIGHT = 0.7  # of the whole's: both sides of a cut are as high, unlike those of a 7 or a slanted 1
+CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
+TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
 LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
 LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
@@ -77,7 +74,7 @@ class _Spot:
         )
 
 
-def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
+def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     """Find all digits in a picture, each as the data set would show it, in reading order.
 
     Args:
@@ -89,23 +86,23 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     """
     sample = _sample_glyph(picture)
     if sample is not None:
-        return [[sample]]
+        return [[Run.of(sample)]]
     rest = cut_bars(picture)
     if rest:
-        return [[glyph.moved(rest.box) for glyph in row] for row in find_digits(rest.picture, invert)]
+        return [[run.moved(rest.box) for run in row] for row in find_digits(rest.picture, invert)]
     ink = find_ink(picture.pixels, invert)
     if ink is None:
         return []
     marks = find_marks(ink)
     if not marks.area.any():  # all ink is faint
         return []
-    spots = _layout(marks)
-    rows = [[_glyph(picture, ink, marks, spot) for spot in row] for row in spots]
+    spots = _rows(_spots(marks))
+    rows = [_runs(picture, ink, marks, row) for row in spots]
     inside = look_inside(picture, marks)
-    if inside and _is_all(inside, marks, spots) and (inside.is_sure or any(glyph.is_blot for glyph in chain(*rows))):
+    if inside and _is_all(inside, marks, spots) and (inside.is_sure or any(run.whole.is_blot for run in chain(*rows))):
         found = find_digits(inside.picture, invert)
-        if _hold_digits(inside, chain(*found)):
-            return [[glyph.moved(inside.box) for glyph in row] for row in found]
+        if _hold_digits(inside, [run.whole for run in chain(*found)]):
+            return [[run.moved(inside.box) for run in row] for row in found]
     return rows
 
 
@@ -124,23 +121,24 @@ def _hold_digits(inside: Inside, glyphs: Iterable[Glyph]) -> bool:
     return bool(span.max() > LEAST_INSIDE * max(inside.box[2:]))
 
 
-def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
+def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, bool]:
     """Find the digit in a picture of one, as the data set would show it, and tell whether there seem to be several.
 
-    There is none where nothing stands out. There seem to be several where two are side by side, and about as high.
+    There is none where nothing stands out. There seem to be several where two are side by side, and about as high; two
+    that touch are for the network to tell, which needs what they may be cut into.
     """
     sample = _sample_glyph(picture)
     if sample is not None:
-        return sample, False
+        return Run.of(sample), False
     rest = cut_bars(picture)
     if rest:
-        glyph, are_several = find_digit(rest.picture, invert)
-        return glyph and glyph.moved(rest.box), are_several
+        run, are_several = find_digit(rest.picture, invert)
+        return run and run.moved(rest.box), are_several
     coarse = shrink_drawing(picture)
     found = _find_main(coarse, invert) if coarse else None
     if found is None or found.size_px < LARGE_PX:
         found = _find_main(picture, invert)
-    return (found.glyph, found.are_several) if found else (None, False)
+    return (found.run, found.are_several) if found else (None, False)
 
 
 def _sample_glyph(picture: Picture) -> Glyph | None:
@@ -152,7 +150,7 @@ def _sample_glyph(picture: Picture) -> Glyph | None:
 class _Main(NamedTuple):
     """The digit of a picture of one."""
 
-    glyph: Glyph
+    run: Run
     size_px: int  # its longer side in that picture
     are_several: bool
 
@@ -165,42 +163,37 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if not marks.area.any():  # all ink is faint
         return None
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
-    glyph, are_several = _glyph(picture, ink, marks, spot), _are_several(marks)
+    run, are_several = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH), _are_several(marks)
     inside = look_inside(picture, marks)
-    if inside and (inside.is_sure or glyph.is_blot):
+    if inside and (inside.is_sure or run.whole.is_blot):
         found = _find_main(inside.picture, invert)
-        if found and _hold_digits(inside, [found.glyph]):
-            return _Main(found.glyph.moved(inside.box), found.size_px, found.are_several or are_several)
-    return _Main(glyph, max(spot.width, spot.height), are_several)
+        if found and _hold_digits(inside, [found.run.whole]):
+            return _Main(found.run.moved(inside.box), found.size_px, found.are_several or are_several)
+    return _Main(run, max(spot.width, spot.height), are_several)
 
 
 def _are_several(marks: Marks) -> bool:
-    """Tell whether two digits seem to be side by side; one mark alone that is not wide cannot be two."""
-    inked = np.flatnonzero(marks.area)
-    if len(inked) == 1:
-        only = _spot(marks, int(inked[0]))
-        if not _is_wide(only, only.height):
-            return False
-    return any(_are_alike(one, other) for row in _layout(marks) for one, other in pairwise(row))
-
-
-def _is_wide(spot: _Spot, height: float) -> bool:
-    """Tell whether a spot may be two digits that touch, where digits are as high as this."""
-    return spot.width > TWO_WIDTH * height
+    """Tell whether two digits seem to be side by side."""
+    if np.count_nonzero(marks.area) == 1:
+        return False
+    return any(_are_alike(*pair) for row in _rows(_spots(marks)) for pair in pairwise(row))
 
 
 def _are_alike(one: _Spot, other: _Spot) -> bool:
     return min(one.height, other.height) > SIMILAR_HEIGHT * max(one.height, other.height)
 
 
-def _layout(marks: Marks) -> list[list[_Spot]]:
-    """Give where the digits are, in reading order."""
-    return [_split_row(marks, row) for row in _rows(_spots(marks))]
+def _runs(picture: Picture, ink: Ink, marks: Marks, row: list[_Spot]) -> list[Run]:
+    """Draw a row's digits."""
+    height = float(np.median([spot.height for spot in row]))
+    return [_run(picture, ink, marks, spot, max(height, spot.height), CUT_WIDTH) for spot in row]
 
 
-def _glyph(picture: Picture, ink: Ink, marks: Marks, spot: _Spot) -> Glyph:
-    window = replace(ink, strength=ink.strength[spot.window])
-    return draw_glyph(picture, window, spot.mask(marks), spot.left, spot.top)
+def _run(picture: Picture, ink: Ink, marks: Marks, spot: _Spot, height: float, cut_width: float) -> Run:
+    """Draw a digit, and where it is wider than a share of the row's height all that it may be cut into."""
+    window, mask = replace(ink, strength=ink.strength[spot.window]), spot.mask(marks)
+    pieces = cut_apart(mask, height) if spot.width > cut_width * height else {WHOLE: mask}
+    return Run({piece: draw_glyph(picture, window, part, spot.left, spot.top) for piece, part in pieces.items()})
 
 
 def _spots(marks: Marks) -> list[_Spot]:
@@ -272,32 +265,3 @@ def _rows(spots: list[_Spot]) -> list[list[_Spot]]:
 def _beside(one: _Spot, other: _Spot) -> float:
     """Tell how much two spots are beside each other, as a share of the lower one's height; negative for a gap."""
     return (min(one.bottom, other.bottom) - max(one.top, other.top)) / min(one.height, other.height)
-
-
-def _split_row(marks: Marks, row: list[_Spot]) -> list[_Spot]:
-    height = float(np.median([spot.height for spot in row]))
-    return [part for spot in row for part in _split(marks, spot, max(height, spot.height))]
-
-
-def _split(marks: Marks, spot: _Spot, height: float) -> list[_Spot]:
-    """Cut digits that touch, where the column has the least ink near where equally wide ones would meet."""
-    if not _is_wide(spot, height):
-        return [spot]
-    mask = spot.mask(marks)
-    inked = mask.sum(0)  # (width,), pixels in each column
-    count = max(2, round(spot.width / (PITCH * height)))
-    pitch = spot.width / count
-    edges = [0]
-    for number in range(1, count):
-        first, last = (round(pitch * (number + reach)) for reach in (-NECK_REACH, NECK_REACH))
-        cut = first + int(inked[first : last + 1].argmin())
-        lower_side = min(_ink_height(mask[:, edges[-1] : cut]), _ink_height(mask[:, cut:]))
-        if inked[cut] <= NECK * height and lower_side >= HALF_HEIGHT * spot.height:
-            edges.append(cut)
-    edges.append(spot.width)
-    return [replace(spot, left=spot.left + left, right=spot.left + right) for left, right in pairwise(edges)]
-
-
-def _ink_height(mask: Mask) -> int:
-    rows = np.flatnonzero(mask.any(1))
-    return int(np.ptp(rows)) + 1 if rows.size else 0

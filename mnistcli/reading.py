@@ -20,6 +20,7 @@ from mnistcli.glyphs import Grey
 from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, find_pictures
+from mnistcli.touching import Run
 
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
 MANY_PICTURES = 1000  # that processes pay for: they take half a second to start
@@ -172,24 +173,37 @@ def predict_multi(
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
     reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures, processes)
-    return (
-        MultiPrediction(found.path, found.rows, found.error, found.picture) for found in reader.read(images, find_all)
-    )
+    return (_multi(found) for found in reader.read(images, find_all))
+
+
+class _Place(NamedTuple):
+    """What the network says of one place of a picture."""
+
+    whole: Prediction
+    digits: list[Prediction]  # from left to right, where it takes it for several that touch; else only the whole
 
 
 class _Found(NamedTuple):
     """What was found in a picture, and what the network says of it."""
 
     path: str
-    rows: tuple[tuple[Prediction, ...], ...] = ()
+    rows: list[list[_Place]] = []  # noqa: RUF012  # never changed
     are_several: bool = False
     error: str | None = None
     picture: Picture | None = None
 
 
 def _single(found: _Found) -> Prediction:
-    digit = found.rows[0][0] if found.rows else Prediction(found.path, error=found.error)
-    return replace(digit, is_one_of_several=found.are_several, picture=found.picture)
+    if not found.rows:
+        return Prediction(found.path, error=found.error, picture=found.picture)
+    [[place]] = found.rows
+    are_several = found.are_several or len(place.digits) > 1
+    return replace(place.whole, is_one_of_several=are_several, picture=found.picture)
+
+
+def _multi(found: _Found) -> MultiPrediction:
+    rows = tuple(tuple(digit for place in row for digit in place.digits) for row in found.rows)
+    return MultiPrediction(found.path, rows, found.error, found.picture)
 
 
 @dataclass(frozen=True)
@@ -218,17 +232,20 @@ class _Reader:
 
     def _ask(self, paths: Sequence[Path], pictures: Sequence[Seen | ImageError]) -> Iterator[_Found]:
         seen = [picture for picture in pictures if isinstance(picture, Seen)]
-        images = [glyph.image for picture in seen for row in picture.rows for glyph in row]
-        answers = iter(_probabilities(self.network, images, tta=self.tta))
+        runs = [run for picture in seen for row in picture.rows for run in row]
+        answers = iter(_probabilities(self.network, [image for run in runs for image in run.images], tta=self.tta))
         for path, picture in zip(map(str, paths), pictures, strict=True):
             if isinstance(picture, ImageError):
                 yield _Found(path, error=str(picture))
             else:
-                rows = tuple(
-                    tuple(Prediction(path, next(answers), glyph, self.min_confidence) for glyph in row)
-                    for row in picture.rows
-                )
+                rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
                 yield _Found(path, rows, picture.are_several, None, picture.picture)
+
+    def _place(self, path: str, run: Run, answers: Iterator[tuple[float, ...]]) -> _Place:
+        """Take the answers to a run's pieces, and tell which of them are its digits."""
+        pieces = [Prediction(path, next(answers), glyph, self.min_confidence) for glyph in run.pieces.values()]
+        surest = run.surest(max(piece.probabilities) for piece in pieces)
+        return _Place(pieces[0], [pieces[place] for place in surest])
 
 
 @contextmanager

@@ -18,6 +18,9 @@ from typer.testing import CliRunner, Result
 from mnistcli.cli import app
 from mnistcli.download import MNIST_FILES, missing_files
 from mnistcli.idx import idx_bytes, raw_folder
+from mnistcli.images import Glyph, Picture
+from mnistcli.ink import Invert
+from mnistcli.layout import find_digit, find_digits
 
 REAL_DATA_DIR = os.environ.get("MNISTCLI_DATA_DIR")
 TRAIN_SIZE, TEST_SIZE = 600, 200
@@ -57,6 +60,17 @@ def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         image.paste(ink, tuple(rng.integers((6, 3), (9, 6)).tolist()))
         images.append(np.asarray(image))
     return np.stack(images)
+
+
+def find_glyph(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
+    """Find a picture's digit, all that is connected taken for one, and tell whether it seems to hold several."""
+    run, are_several = find_digit(picture, invert)
+    return run.whole if run else None, are_several
+
+
+def find_glyphs(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
+    """Find a picture's digits, all that is connected taken for one."""
+    return [[run.whole for run in row] for row in find_digits(picture, invert)]
 
 
 def write_split(folder: Path, prefix: str, count: int, seed: int) -> None:

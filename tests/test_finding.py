@@ -17,8 +17,9 @@ from conftest import draw_digits
 from mnistcli import reading
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.finding import PICTURES_A_TASK, Finders, Search, Seen, find_all
-from mnistcli.images import Glyph, Picture
+from mnistcli.images import Picture
 from mnistcli.ink import Invert
+from mnistcli.touching import Run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
@@ -66,7 +67,7 @@ def test_many_pictures_are_left_to_processes_without_being_told(
     assert asked == [3, 0, 0]
 
 
-def end_early(picture: Picture, invert: Invert) -> tuple[list[list[Glyph]], bool]:
+def end_early(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
     os._exit(9)
 
 
@@ -84,7 +85,7 @@ def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> No
         seen, error = finders.begin([drawings[0], drawings[5]])()
     assert isinstance(seen, Seen)
     assert seen.picture is not None
-    assert seen.rows[0][0].image.shape == (28, 28)
+    assert seen.rows[0][0].whole.image.shape == (28, 28)
     assert isinstance(error, ImageError)
     assert str(error) == f"{drawings[5]} is not a picture that can be read"
 

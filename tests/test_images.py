@@ -8,12 +8,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 import papers
-from conftest import draw_digits
+from conftest import draw_digits, find_glyph
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey
 from mnistcli.images import WORKING_PX, Glyph, read_picture
 from mnistcli.ink import Invert, quantile
-from mnistcli.layout import find_digit
 
 
 def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> Grey:
@@ -33,7 +32,7 @@ def save(picture: np.ndarray | Image.Image, kind: str = "PNG") -> io.BytesIO:
 
 def see(picture: np.ndarray | Image.Image, invert: Invert = "auto", kind: str = "PNG") -> Grey:
     """Give what the network would see of a picture, as floats for comparisons."""
-    glyph, _ = find_digit(read_picture(save(picture, kind), "a picture"), invert)
+    glyph, _ = find_glyph(read_picture(save(picture, kind), "a picture"), invert)
     assert isinstance(glyph, Glyph)
     assert glyph.image.shape == (28, 28)
     assert glyph.image.dtype == np.uint8
@@ -104,7 +103,7 @@ def test_what_is_lighter_than_the_paper_is_no_dark_ink() -> None:
 def test_invert_overrides_the_judgement() -> None:
     picture = draw_big()
     assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))
-    inverted, _ = find_digit(read_picture(save(picture)), "yes")
+    inverted, _ = find_glyph(read_picture(save(picture)), "yes")
     assert inverted is None or likeness(inverted.image, see(picture)) < 0.5
 
 
@@ -126,7 +125,7 @@ def test_a_float_picture_with_gaps_is_read(tmp_path: Path) -> None:
 def test_a_blot_that_fills_a_picture_is_no_frame() -> None:
     picture = Image.new("L", (60, 60), "white")
     ImageDraw.Draw(picture).ellipse((1, 1, 58, 58), "black")
-    glyph, _ = find_digit(read_picture(save(picture)))
+    glyph, _ = find_glyph(read_picture(save(picture)))
     assert glyph is not None
     assert glyph.is_blot
     assert glyph.image[14, 14] == 255  # the blot is the ink
@@ -174,7 +173,7 @@ def test_a_blot_is_told_from_a_digit() -> None:
     dot, stroke = np.hypot(rows, columns) < 40, np.abs(columns) < 15
     for shape, is_blot in ((dot, True), (stroke, False), (crossing, False)):
         picture = np.where(shape & (np.abs(rows) < 80), 0, 255).astype(np.uint8)
-        glyph, _ = find_digit(read_picture(save(picture)))
+        glyph, _ = find_glyph(read_picture(save(picture)))
         assert glyph is not None
         assert glyph.is_blot == is_blot
 
@@ -197,7 +196,7 @@ def test_a_large_transparent_picture_is_read_as_an_opaque_one() -> None:
 def test_every_usual_kind_of_pixel_is_read(mode: str) -> None:
     picture = Image.fromarray(255 - draw_big()).convert("RGB" if mode == "CMYK" else "L")
     picture = picture.convert(mode, dither=Image.Dither.NONE)
-    glyph, _ = find_digit(read_picture(save(picture, "TIFF" if mode == "CMYK" else "PNG"), "a picture"))
+    glyph, _ = find_glyph(read_picture(save(picture, "TIFF" if mode == "CMYK" else "PNG"), "a picture"))
     assert glyph is not None
     assert likeness(glyph.image, see(255 - draw_big())) > (0.95 if mode == "1" else 0.999)
 
@@ -227,7 +226,7 @@ def test_a_large_picture_is_read_smaller_and_boxes_are_in_its_own_pixels() -> No
     large[1000:1800, 2000:2200] = 0
     picture = read_picture(save(large))
     assert max(picture.pixels.shape) == WORKING_PX
-    glyph, _ = find_digit(picture)
+    glyph, _ = find_glyph(picture)
     assert glyph is not None
     assert glyph.box == pytest.approx((2000, 1000, 200, 800), abs=9)
 
@@ -242,7 +241,7 @@ def test_an_animations_first_frame_counts(tmp_path: Path) -> None:
 def test_odd_sizes_work_or_are_blank(shape: tuple[int, int]) -> None:
     picture = np.zeros(shape, np.uint8)
     picture[shape[0] // 2, shape[1] // 2] = 255
-    glyph, _ = find_digit(read_picture(save(picture)))
+    glyph, _ = find_glyph(read_picture(save(picture)))
     assert glyph is None or glyph.image.any()
 
 
@@ -250,12 +249,12 @@ def test_odd_sizes_work_or_are_blank(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("level", [0, 77, 255])
 @pytest.mark.parametrize("invert", ["auto", "yes", "no"])
 def test_a_blank_picture_shows_nothing(invert: Invert, level: int, size: int) -> None:
-    assert find_digit(read_picture(save(np.full((size, size), level, np.uint8))), invert)[0] is None
+    assert find_glyph(read_picture(save(np.full((size, size), level, np.uint8))), invert)[0] is None
 
 
 def test_grainy_paper_without_ink_shows_nothing() -> None:
     paper = np.random.default_rng(0).normal(200, 4, (300, 300)).clip(0, 255).astype(np.uint8)
-    assert find_digit(read_picture(save(paper)))[0] is None
+    assert find_glyph(read_picture(save(paper)))[0] is None
 
 
 @pytest.mark.parametrize("paper", papers.PAPERS)

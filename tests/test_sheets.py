@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_digits
+from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink, rim
-from mnistcli.layout import find_digit, find_digits
 from mnistcli.sheets import Inside, cut_bars, look_inside
 
 DIGIT_PX = 100
@@ -31,7 +30,7 @@ def around(page: np.ndarray, level: int, wide: int = 80) -> np.ndarray:
 
 
 def see(pixels: np.ndarray) -> np.ndarray:
-    glyph, _ = find_digit(as_picture(pixels))
+    glyph, _ = find_glyph(as_picture(pixels))
     assert glyph is not None
     return glyph.image
 
@@ -53,8 +52,8 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 @pytest.mark.parametrize("level", [0, 90, 255])
 @pytest.mark.parametrize("digit", [1, 4, 8])
 def test_a_digit_on_a_sheet_is_found_whatever_lies_around(digit: int, level: int) -> None:
-    glyph, _ = find_digit(as_picture(around(sheet(digit), level)))
-    alone, _ = find_digit(as_picture(sheet(digit)))
+    glyph, _ = find_glyph(as_picture(around(sheet(digit), level)))
+    alone, _ = find_glyph(as_picture(sheet(digit)))
     assert glyph is not None
     assert alone is not None
     assert likeness(glyph.image, alone.image) > 0.95
@@ -162,8 +161,8 @@ def test_paper_is_no_bar(page: np.ndarray) -> None:
 
 
 def test_all_digits_on_a_sheet_are_found() -> None:
-    rows = find_digits(as_picture(around(sheet(4, 0, 2), BLACK)))
-    alone = find_digits(as_picture(sheet(4, 0, 2)))
+    rows = find_glyphs(as_picture(around(sheet(4, 0, 2), BLACK)))
+    alone = find_glyphs(as_picture(sheet(4, 0, 2)))
     assert [len(row) for row in rows] == [3]
     for glyph, other in zip(rows[0], alone[0], strict=True):
         assert likeness(glyph.image, other.image) > 0.9
@@ -174,29 +173,29 @@ def test_all_digits_on_a_sheet_are_found() -> None:
 def test_all_digits_beside_a_bar_are_found() -> None:
     lit = sheet(4, 0, 2) * np.linspace(0.7, 1, 160)[:, None]
     with_bars = np.pad(lit, ((90, 90), (0, 0)), constant_values=BLACK).astype(np.uint8)
-    (row,) = find_digits(as_picture(with_bars))
+    (row,) = find_glyphs(as_picture(with_bars))
     assert [glyph.box[1] for glyph in row] == pytest.approx([120] * 3, abs=20)
 
 
 def test_digits_beside_a_frame_are_found_with_it() -> None:
     framed = np.pad(np.pad(sheet(5), 6, constant_values=BLACK), 40, constant_values=PAPER)
     beside = np.concatenate([framed, np.pad(sheet(2, 3), ((46, 46), (0, 40)), constant_values=PAPER)], axis=1)
-    (row,) = find_digits(as_picture(beside))
+    (row,) = find_glyphs(as_picture(beside))
     assert sum(glyph.box[0] > framed.shape[1] for glyph in row) == 2
 
 
 def test_dirt_on_a_card_is_no_digit() -> None:
     page = around(np.full((160, 120), PAPER, np.uint8), BLACK)
     page[150:160, 130:134] = BLACK
-    for glyph in (find_digit(as_picture(page))[0], find_digits(as_picture(page))[0][0]):
+    for glyph in (find_glyph(as_picture(page))[0], find_glyphs(as_picture(page))[0][0]):
         assert glyph is not None
         assert glyph.box == pytest.approx((80, 80, 120, 160), abs=2)
 
 
 def test_boxes_are_in_the_pictures_own_pixels_and_colours_do_not_matter() -> None:
     page = np.stack([around(sheet(5), level) for level in (60, 40, 20)], axis=2)
-    glyph, _ = find_digit(Picture(page, (page.shape[1] * 4, page.shape[0] * 4), "a picture"))
-    alone, _ = find_digit(as_picture(around(sheet(5), 60)))
+    glyph, _ = find_glyph(Picture(page, (page.shape[1] * 4, page.shape[0] * 4), "a picture"))
+    alone, _ = find_glyph(as_picture(around(sheet(5), 60)))
     assert glyph is not None
     assert alone is not None
     assert glyph.box == pytest.approx([4 * px for px in alone.box], abs=16)
@@ -204,14 +203,14 @@ def test_boxes_are_in_the_pictures_own_pixels_and_colours_do_not_matter() -> Non
 
 @pytest.mark.parametrize(("invert", "is_seen"), [("yes", True), ("no", False)])
 def test_a_sheet_is_looked_into_for_the_ink_that_is_asked_for(invert: Invert, is_seen: bool) -> None:
-    glyph, _ = find_digit(as_picture(around(sheet(5), 60)), invert)
+    glyph, _ = find_glyph(as_picture(around(sheet(5), 60)), invert)
     assert glyph is not None
     assert (likeness(glyph.image, see(sheet(5))) > 0.9) == is_seen
 
 
 def test_of_several_cards_none_is_the_picture() -> None:
     cards = np.concatenate([np.pad(sheet(digit), 20, constant_values=BLACK) for digit in (6, 9)], axis=1)
-    boxes = [glyph.box for row in find_digits(as_picture(cards)) for glyph in row]
+    boxes = [glyph.box for row in find_glyphs(as_picture(cards)) for glyph in row]
     assert boxes == [(20, 20, 120, 160), (180, 20, 120, 160)]
 
 
@@ -223,7 +222,7 @@ def bold_nought() -> np.ndarray:
 
 def test_a_bold_nought_is_no_sheet() -> None:
     page = bold_nought()
-    glyph, _ = find_digit(as_picture(page))
+    glyph, _ = find_glyph(as_picture(page))
     assert glyph is not None
     assert glyph.box == pytest.approx((30, 26, 140, 208), abs=4)
 
@@ -236,6 +235,6 @@ def test_a_frame_that_something_is_joined_to_is_not_looked_into() -> None:
 
 
 def test_a_card_without_a_digit_stays_what_it_is() -> None:
-    glyph, _ = find_digit(as_picture(around(np.full((160, 120), PAPER, np.uint8), BLACK)))
+    glyph, _ = find_glyph(as_picture(around(np.full((160, 120), PAPER, np.uint8), BLACK)))
     assert glyph is not None
     assert glyph.is_blot

@@ -1,0 +1,185 @@
+"""Digits that touch: where they may be cut apart, and which of the cuts part digits.
+
+After LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998, section V: ink
+is cut in more places than it has to be (heuristic over-segmentation), what lies between any two cuts is read, and of
+all ways from one end to the other the one counts whose pieces are the surest digits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from math import log
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.glyphs import Grey
+from mnistcli.images import Box, Glyph
+from mnistcli.ink import Mask, connect
+
+Cuts = NDArray[np.intp]  # (C, H): in each row, the first column to the right of each cut
+Piece = tuple[int, int]  # what lies between two cuts, by their numbers
+WHOLE: Piece = (0, 1)  # where there is no cut
+
+# Shares of the height of the row that the digits are in.
+MOST_INK = 0.5  # that a cut goes through
+LEAST_APART = 0.08  # cuts, where they are in the middle of the row
+WIDEST = 1.3  # a piece that may be a digit
+LEAST_HEIGHT = 0.5  # of the whole ink's: a piece that is a digit has at least
+SLANT_COST = 0.1  # of a step aside, in pixels of ink
+SLIVER = 0.25  # of the height of a piece: a part of it that is smaller was cut off a neighbour
+LEAST_CONFIDENCE = 1e-6  # what has less, a blot for one, costs no more
+# Beside its negative logarithm: a cut, and a piece by what it is wider than all is high. Chosen by held-out digits that
+# were pushed together, and by single ones, of which hardly any may be cut.
+CUT_COST, WIDE_COST = 0.5, 1.0
+STEPS = np.array([[0], [-1], [1]])  # columns, from one row to the next; the first one is taken where all cost the same
+
+
+@dataclass(frozen=True)
+class Run:
+    """A digit, or several that touch, as the data set would show what lies between any two cuts."""
+
+    pieces: Mapping[Piece, Glyph]  # the whole first
+
+    @classmethod
+    def of(cls, glyph: Glyph) -> "Run":
+        """Give what is surely one digit."""
+        return cls({WHOLE: glyph})
+
+    @property
+    def whole(self) -> Glyph:
+        """Give all of it as one digit."""
+        return next(iter(self.pieces.values()))
+
+    @property
+    def images(self) -> list[Grey]:
+        """Give what there is to read, (28, 28) each, piece by piece."""
+        return [glyph.image for glyph in self.pieces.values()]
+
+    def moved(self, window: Box) -> "Run":
+        """Give it as it is in the picture that this window, a box in that one's own pixels, was cut from."""
+        return Run({piece: glyph.moved(window) for piece, glyph in self.pieces.items()})
+
+    def surest(self, confidences: Iterable[float]) -> list[int]:
+        """Tell which of the pieces, by their places, are the surest digits that together make up the whole.
+
+        Args:
+            confidences: of each piece, 0..1.
+        """
+        high = self.whole.box[3]
+        costs = [
+            _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.box[2] / high - 1, 0)
+            for glyph, confidence in zip(self.pieces.values(), confidences, strict=True)
+        ]
+        places = list(self.pieces)
+        return [places.index(piece) for piece in cheapest_way(dict(zip(places, costs, strict=True)))]
+
+
+def _doubt(confidence: float) -> float:
+    return -log(max(confidence, LEAST_CONFIDENCE))
+
+
+class _Way(NamedTuple):
+    cost: float
+    pieces: tuple[Piece, ...]
+
+
+def cheapest_way(costs: Mapping[Piece, float]) -> tuple[Piece, ...]:
+    """Give the pieces that lead from the first cut to the last, from left to right, at the least cost.
+
+    Args:
+        costs: of each piece; there has to be a way.
+    """
+    ways = {0: _Way(0.0, ())}  # to each cut that can be reached
+    for left, right in sorted(costs):
+        if left in ways:
+            cost = ways[left].cost + costs[left, right] + CUT_COST
+            if right not in ways or cost < ways[right].cost:
+                ways[right] = _Way(cost, (*ways[left].pieces, (left, right)))
+    return ways[max(ways)].pieces
+
+
+def find_cuts(mask: Mask, height: float) -> Cuts:
+    """Find where ink may be cut apart from top to bottom: around it, and through it where it is thin.
+
+    Args:
+        mask: (H, W), ink that is connected.
+        height: of the row's digits, in pixels.
+
+    Returns:
+        (C, H) cuts from left to right, without the ends; there is something as high as a digit on both sides of each.
+    """
+    ink = mask.astype(np.float32)
+    middle = len(ink) // 2
+    above, below = _descend(ink[: middle + 1]), _descend(ink[middle:][::-1])
+    columns = _choose(above[-1] + below[-1] - ink[middle], height)
+    cuts = np.hstack([_climb(above, columns), _climb(below, columns)[:, -2::-1]])
+    return cuts[[_parts_digits(mask, cut) for cut in cuts]] if len(cuts) else cuts
+
+
+def _descend(ink: NDArray[Any]) -> NDArray[Any]:
+    """Give what the cheapest way from the first row to each place costs, in pixels of ink: (H, W)."""
+    costs = ink.copy()
+    for row in range(1, len(costs)):
+        before = np.pad(costs[row - 1], 1, constant_values=np.inf)
+        costs[row] += np.minimum(before[1:-1], np.minimum(before[:-2], before[2:]) + SLANT_COST)
+    return costs
+
+
+def _choose(costs: NDArray[Any], height: float) -> NDArray[np.intp]:
+    """Choose the cheapest columns that are apart from each other, from left to right."""
+    chosen: list[int] = []
+    for column in np.argsort(costs, kind="stable").tolist():
+        if costs[column] > MOST_INK * height:
+            break
+        if all(abs(column - other) >= LEAST_APART * height for other in chosen):
+            chosen.append(column)
+    return np.array(sorted(chosen), np.intp)
+
+
+def _climb(costs: NDArray[Any], columns: NDArray[np.intp]) -> Cuts:
+    """Follow the cheapest ways back from (C,) columns of the last row: (C, H), from the first row on."""
+    padded = np.pad(costs, ((0, 0), (1, 1)), constant_values=np.inf)
+    ways = [columns]
+    for row in padded[-2::-1]:
+        step = (row[ways[-1] + 1 + STEPS] + SLANT_COST * abs(STEPS)).argmin(0)
+        ways.append(ways[-1] + STEPS[step, 0])
+    return np.stack(ways[::-1], 1)
+
+
+def _parts_digits(mask: Mask, cut: NDArray[np.intp]) -> bool:
+    is_left = np.arange(mask.shape[1]) < cut[:, None]
+    return all(_size(side)[1] >= LEAST_HEIGHT * len(mask) for side in (mask & is_left, mask & ~is_left))
+
+
+def cut_apart(mask: Mask, height: float) -> dict[Piece, Mask]:
+    """Give the whole of some ink, first, and all that lies between two of its cuts and may be a digit: (H, W) masks."""
+    cuts = find_cuts(mask, height)
+    rows = np.ones((1, len(mask)), np.intp)
+    edges = np.concatenate([0 * rows, cuts, mask.shape[1] * rows])  # (C + 2, H)
+    pieces = {(0, len(cuts) + 1): mask}
+    columns = np.arange(mask.shape[1])
+    for left, right in combinations(range(len(edges)), 2):
+        if (left, right) in pieces or (edges[right] - edges[left]).min() > WIDEST * height:
+            continue
+        piece = _without_slivers(mask & (columns >= edges[left][:, None]) & (columns < edges[right][:, None]))
+        wide, high = _size(piece)
+        if wide <= WIDEST * height and high >= LEAST_HEIGHT * len(mask):
+            pieces[left, right] = piece
+    return pieces
+
+
+def _without_slivers(piece: Mask) -> Mask:
+    labels, boxes = connect(piece)
+    is_kept = boxes[:, 2:4].max(1) >= SLIVER * boxes[1:, 3].max(initial=0)
+    is_kept[0] = False
+    kept: Mask = is_kept[labels]
+    return kept
+
+
+def _size(mask: Mask) -> tuple[int, int]:
+    """Give the width and the height of what is in a mask, 0 where nothing is."""
+    _, _, wide, high = cv2.boundingRect(mask.view(np.uint8))
+    return wide, high
