@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mnistcli.checkpoint import Weights, find_checkpoint, load
-from mnistcli.config import Device, TrainConfig
+from mnistcli.bundled import find_checkpoint
+from mnistcli.checkpoint import load
+from mnistcli.config import Device, TrainConfig, Weights
 from mnistcli.data import Normalization, Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.idx import raw_folder

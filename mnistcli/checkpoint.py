@@ -8,14 +8,15 @@ import shutil
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 import mnistcli
-from mnistcli.config import PACKAGE, PLACES, TrainConfig
+from mnistcli.bundled import checkpoint_name
+from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.files import atomic_write, cannot_write
@@ -24,12 +25,6 @@ from mnistcli.model import build_model
 
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
-
-Weights = Literal["last", "best"]
-
-USUAL: Path = TrainConfig.model_fields["output"].default  # where `train` saves; used where none is named
-BUNDLED = "bundled"  # the name of the checkpoint that comes with the package
-BUNDLED_PATH = PACKAGE / "weights" / "bundled.pt"
 
 
 class Checkpoint(BaseModel):
@@ -236,22 +231,6 @@ def _summary(error: Exception) -> str:
 
 def _places(error: ValidationError) -> str:
     return ", ".join(sorted({str(detail["loc"][0]) if detail["loc"] else detail["msg"] for detail in error.errors()}))
-
-
-def find_checkpoint(name: str | Path | None) -> Path:
-    """Give the file of the checkpoint that is meant.
-
-    Args:
-        name: a file, or `bundled`; None is `ckpt.pt` where that exists, else the one that comes with the package.
-    """
-    if name is None:
-        return USUAL if USUAL.exists() else BUNDLED_PATH
-    return BUNDLED_PATH if str(name) == BUNDLED else Path(name)
-
-
-def checkpoint_name(path: Path) -> str:
-    """Give the name that `find_checkpoint` finds a file by."""
-    return BUNDLED if path == BUNDLED_PATH else str(path)
 
 
 def load(path: Path) -> Checkpoint:

@@ -16,6 +16,7 @@ from mnistcli.config import (
     Device,
     Resolved,
     TrainConfig,
+    Weights,
     choices,
     option_name,
     resolve,
@@ -81,7 +82,7 @@ Tta = Annotated[
     bool, typer.Option("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
 ]
 WhichWeights = Annotated[
-    Literal["last", "best"],
+    Weights,
     typer.Option("--weights", help="The last weights, or those of the best epoch of a run with --val-size."),
 ]
 
@@ -326,7 +327,8 @@ def evaluate(
 ) -> None:
     """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
     from mnistcli import api
-    from mnistcli.checkpoint import checkpoint_name, find_checkpoint, load
+    from mnistcli.bundled import checkpoint_name, find_checkpoint
+    from mnistcli.checkpoint import load
     from mnistcli.model import pick_device
     from mnistcli.report import Report
 
@@ -387,7 +389,7 @@ def predict(
 ) -> None:
     """Read pictures of digits: which one each shows, how sure that is, and the runners-up."""
     from mnistcli import reading
-    from mnistcli.checkpoint import checkpoint_name, find_checkpoint
+    from mnistcli.bundled import checkpoint_name, find_checkpoint
     from mnistcli.explain import ReadingPictures
     from mnistcli.inputs import STANDARD_INPUT, find_pictures
     from mnistcli.report import Report

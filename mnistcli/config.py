@@ -30,6 +30,7 @@ MIN_CONFIDENCE = 0.7
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Weights = Literal["last", "best"]  # of the last step, or of the best epoch
 ModelName = Literal["lenet", "strided", "allconv"]
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from mnistcli.api import Network, open_network
-from mnistcli.checkpoint import Weights
-from mnistcli.config import MIN_CONFIDENCE, Device
+from mnistcli.config import MIN_CONFIDENCE, Device, Weights
 from mnistcli.errors import ImageError
 from mnistcli.finding import CORES, Finder, Finders, Search, Seen, find_all, find_one
 from mnistcli.glyphs import Grey

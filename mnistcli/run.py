@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from mnistcli.average import refresh_statistics
-from mnistcli.checkpoint import Checkpoint, find_checkpoint, load, save
+from mnistcli.bundled import find_checkpoint
+from mnistcli.checkpoint import Checkpoint, load, save
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError

@@ -10,7 +10,8 @@ import torch
 
 from conftest import no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
-from mnistcli.checkpoint import BUNDLED_PATH, Checkpoint, checkpoint_name, find_checkpoint, load, save
+from mnistcli.bundled import BUNDLED_PATH, checkpoint_name, find_checkpoint
+from mnistcli.checkpoint import Checkpoint, load, save
 from mnistcli.config import TrainConfig, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError

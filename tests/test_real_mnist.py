@@ -13,7 +13,8 @@ from PIL import Image
 
 import mnistcli
 from conftest import RunCli, RunProcess
-from mnistcli.checkpoint import BUNDLED_PATH, find_checkpoint, load
+from mnistcli.bundled import BUNDLED_PATH, find_checkpoint
+from mnistcli.checkpoint import load
 from mnistcli.data import load_split
 from mnistcli.download import MNIST_FILES, unsound_files
 from mnistcli.idx import raw_folder

@@ -8,7 +8,8 @@ What is kept is what `predict` and `eval` need: the answering weights, the norma
 import argparse
 from pathlib import Path
 
-from mnistcli.checkpoint import BUNDLED_PATH, load, save
+from mnistcli.bundled import BUNDLED_PATH
+from mnistcli.checkpoint import load, save
 
 
 def main() -> None:

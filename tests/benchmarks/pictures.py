@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 import mnistcli
-from mnistcli.checkpoint import find_checkpoint, load
+from mnistcli.bundled import find_checkpoint
+from mnistcli.checkpoint import load
 from mnistcli.scoring import infer
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mnistcli
-from mnistcli.checkpoint import find_checkpoint, load
+from mnistcli.bundled import find_checkpoint
+from mnistcli.checkpoint import load
 from mnistcli.data import Samples, hold_out, load_split
 
 LENGTHS = {1: 2.0, 2: 1.0, 3: 0.5, 5: 0.25}  # of the rows of digits, with the share of --count that each is drawn

@@ -1,0 +1,25 @@
+"""Which checkpoint is meant: a file, the usual one, or the bundled one, which comes with the package."""
+
+from pathlib import Path
+
+from mnistcli.config import PACKAGE, TrainConfig
+
+USUAL: Path = TrainConfig.model_fields["output"].default  # where `train` saves; used where none is named
+BUNDLED = "bundled"  # its name
+BUNDLED_PATH = PACKAGE / "weights" / "bundled.pt"
+
+
+def find_checkpoint(name: str | Path | None) -> Path:
+    """Give the file of the checkpoint that is meant.
+
+    Args:
+        name: a file, or `bundled`; None is `ckpt.pt` where that exists, else the one that comes with the package.
+    """
+    if name is None:
+        return USUAL if USUAL.exists() else BUNDLED_PATH
+    return BUNDLED_PATH if str(name) == BUNDLED else Path(name)
+
+
+def checkpoint_name(path: Path) -> str:
+    """Give the name that `find_checkpoint` finds a file by."""
+    return BUNDLED if path == BUNDLED_PATH else str(path)
