@@ -33,7 +33,7 @@ SLIVER = 0.25  # of the height of a piece: a part of it that is smaller was cut 
 LEAST_CONFIDENCE = 1e-6  # what has less, a blot for one, costs no more
 # Beside its negative logarithm: a cut, and a piece by what it is wider than all is high. Chosen by held-out digits that
 # were pushed together, and by single ones, of which hardly any may be cut.
-CUT_COST, WIDE_COST = 0.5, 1.0
+CUT_COST, WIDE_COST = 0.35, 1.0
 STEPS = np.array([[0], [-1], [1]])  # columns, from one row to the next; the first one is taken where all cost the same
 
 
