@@ -186,7 +186,7 @@ class _Found(NamedTuple):
     """What was found in a picture, and what the network says of it."""
 
     path: str
-    rows: list[list[_Place]] = []  # noqa: RUF012  # never changed
+    rows: Sequence[Sequence[_Place]] = ()
     are_several: bool = False
     error: str | None = None
     picture: Picture | None = None

@@ -69,12 +69,12 @@ class Run:
             confidences: of each piece, 0..1.
         """
         high = self.whole.box[3]
-        costs = [
-            _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.box[2] / high - 1, 0)
-            for glyph, confidence in zip(self.pieces.values(), confidences, strict=True)
-        ]
-        places = list(self.pieces)
-        return [places.index(piece) for piece in cheapest_way(dict(zip(places, costs, strict=True)))]
+        costs = {
+            piece: _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.box[2] / high - 1, 0)
+            for (piece, glyph), confidence in zip(self.pieces.items(), confidences, strict=True)
+        }
+        places = list(costs)
+        return [places.index(piece) for piece in cheapest_way(costs)]
 
 
 def _doubt(confidence: float) -> float:
@@ -116,7 +116,7 @@ def find_cuts(mask: Mask, height: float) -> Cuts:
     above, below = _descend(ink[: middle + 1]), _descend(ink[middle:][::-1])
     columns = _choose(above[-1] + below[-1] - ink[middle], height)
     cuts = np.hstack([_climb(above, columns), _climb(below, columns)[:, -2::-1]])
-    return cuts[[_parts_digits(mask, cut) for cut in cuts]] if len(cuts) else cuts
+    return cuts[np.array([_parts_digits(mask, cut) for cut in cuts], np.bool_)]
 
 
 def _descend(ink: NDArray[Any]) -> NDArray[Any]:
@@ -156,10 +156,9 @@ def _parts_digits(mask: Mask, cut: NDArray[np.intp]) -> bool:
 
 def cut_apart(mask: Mask, height: float) -> dict[Piece, Mask]:
     """Give the whole of some ink, first, and all that lies between two of its cuts and may be a digit: (H, W) masks."""
-    cuts = find_cuts(mask, height)
-    rows = np.ones((1, len(mask)), np.intp)
-    edges = np.concatenate([0 * rows, cuts, mask.shape[1] * rows])  # (C + 2, H)
-    pieces = {(0, len(cuts) + 1): mask}
+    ends = (0, mask.shape[1]), (0, 0)
+    edges = np.pad(find_cuts(mask, height), ((1, 1), (0, 0)), constant_values=ends)  # (C + 2, H)
+    pieces = {(0, len(edges) - 1): mask}
     columns = np.arange(mask.shape[1])
     for left, right in combinations(range(len(edges)), 2):
         if (left, right) in pieces or (edges[right] - edges[left]).min() > WIDEST * height:
