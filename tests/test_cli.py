@@ -428,13 +428,19 @@ def test_predict_reads_several_digits(cli: RunCli, ckpt: Path, tmp_path: Path) -
     assert "try --multi" in cli("predict", number).stderr
 
 
-def test_predict_turns_blank_and_unsure_away(cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path) -> None:
+def test_predict_turns_blank_and_unsure_away(cli: RunCli, data_dir: Path, digits: list[Path], tmp_path: Path) -> None:
+    assert cli("train", "--data-dir", data_dir, "--lr", 1e-12, "--quiet").exit_code == 0  # learns nothing
     Image.new("L", (80, 80), 200).save(tmp_path / "blank.png")
-    blank, unsure = documents(cli("predict", tmp_path / "blank.png", digits[0], "--json", "--min-confidence", 1))
+    pictures = tmp_path / "blank.png", digits[0]
+    blank, unsure = documents(cli("predict", *pictures, "--json"))
     assert (blank["status"], blank["digit"], blank["confidence"]) == ("blank", None, None)
     assert (unsure["status"], unsure["digit"]) == ("unsure", None)
     assert sum(unsure["probabilities"]) == pytest.approx(1)
-    result = cli("predict", tmp_path / "blank.png", digits[0], "--min-confidence", 1)
+    assert [answer["status"] for answer in documents(cli("predict", *pictures, "--json", "--min-confidence", 0))] == [
+        "blank",
+        "ok",
+    ]
+    result = cli("predict", *pictures)
     assert result.exit_code == 0
     assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["?", "?"]
 
