@@ -32,6 +32,7 @@ PACKAGE = Path(__file__).parent
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Weights = Literal["last", "best"]  # of the last step, or of the best epoch
 ModelName = Literal["lenet", "strided", "allconv"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 class TrainConfig(BaseModel):
@@ -60,7 +61,9 @@ class TrainConfig(BaseModel):
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="Of an exponential moving average of the weights; 0 keeps none."
     )
-    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="Of the training arithmetic.")
+    precision: Precision = Field(
+        default="fp32", description="Of the training arithmetic; auto is bf16 where the device has instructions for it."
+    )
     shift_px: float = Field(default=0.0, ge=0, le=28, description="Farthest random shift of a training image, pixels.")
     rotation_degrees: float = Field(default=0.0, ge=0, le=180, description="Largest random rotation, either way.")
     scale: float = Field(default=0.0, ge=0, lt=1, description="Largest random change of width and of height, a share.")

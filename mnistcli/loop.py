@@ -17,6 +17,7 @@ from mnistcli.average import move_average, refresh_statistics
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
+from mnistcli.model import pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.scoring import Evaluation, calibrate, infer, score
@@ -146,7 +147,8 @@ def fit(
         DivergedError: the loss or a weight is no longer finite; `state` is then of no use.
     """
     strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
-    run = _Fit(state, ranks.replicate(state.model), train, strokes, val, normalization, config, ranks)
+    precision = pick_precision(config.precision, train.images.device)
+    run = _Fit(state, ranks.replicate(state.model), precision, train, strokes, val, normalization, config, ranks)
     while not is_finished(config, state.epoch, state.best_epoch):
         yield from run.epoch()
 
@@ -157,6 +159,7 @@ class _Fit:
 
     state: TrainState
     network: nn.Module  # the state's, which several ranks replicate
+    precision: torch.dtype  # float32 or bfloat16
     train: Samples
     strokes: Strokes | None
     val: Samples | None
@@ -196,7 +199,7 @@ class _Fit:
         number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
         mine, count = self.ranks.share(positions)
         images, labels = batches.take(mine)
-        with _precision(config, images.device):
+        with _computing_in(self.precision, images.device):
             answers = self.network(images).float()  # (B + M, 10)
         logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
         loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
@@ -327,9 +330,9 @@ def _unsureness_loss(logits: Tensor) -> Tensor:
     return -logits.log_softmax(1).mean(1)
 
 
-def _precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+def _computing_in(precision: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
     """Compute in bfloat16 what stands it, or all in float32; the weights are float32 in either case."""
-    return torch.autocast(device.type, torch.bfloat16) if config.precision == "bf16" else nullcontext()
+    return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
 
 
 def _backward(loss: Tensor, ranks: Ranks, share: float) -> None:

@@ -1,4 +1,4 @@
-"""The networks, tensors in, logits out, and the devices they run on."""
+"""The networks, tensors in, logits out, and the devices and the arithmetic they run on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnistcli.config import Device, ModelName
+from mnistcli.config import Device, ModelName, Precision
 from mnistcli.errors import CheckpointError, ConfigError
 from mnistcli.kernels import Conv2d, max_pool_relu
 
@@ -126,3 +126,23 @@ def pick_device(name: Device) -> torch.device:
     if not available[name]:
         raise ConfigError(f"--device {name}: torch finds no such device here; use --device auto")
     return torch.device(name)
+
+
+def pick_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """Give the type to compute in, float32 or bfloat16; `auto` is bfloat16 on a device that has instructions for it."""
+    is_bf16 = computes_bf16(device) if name == "auto" else name == "bf16"
+    return torch.bfloat16 if is_bf16 else torch.float32
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for bfloat16, as far as torch knows of them.
+
+    Without them bfloat16 is far slower than float32, not faster: torch then has no kernels for it but plain ones.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        # Older versions of torch cannot tell.
+        capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False

@@ -66,7 +66,10 @@ class TrainingView:
             self.console.print(f"nothing to do: {counted(event.epoch, 'epoch')} finished already")
             return
         held_out = f", {event.val_size:,} held out to validate" if event.val_size else ""
-        self.console.print(f"training on {counted(event.train_size, 'image')}{held_out}, on {event.device}")
+        where = f"on {event.device}{' in bf16' if event.is_bf16 else ''}"
+        self.console.print(f"training on {counted(event.train_size, 'image')}{held_out}, {where}")
+        if event.advice:
+            self.console.print(f"warning: {event.advice}")
         if event.epoch or event.step:
             within = f" and {counted(event.step, 'step')}" if event.step else ""
             self.console.print(f"continuing after {event.epoch} of {counted(event.epochs, 'epoch')}{within}")

@@ -17,7 +17,7 @@ from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import check_writable
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
-from mnistcli.model import build_model, pick_device
+from mnistcli.model import build_model, computes_bf16, pick_device, pick_precision
 from mnistcli.ranks import ALONE, Ranks, are_many
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
@@ -37,6 +37,8 @@ class Started(NamedTuple):
     step: int  # taken before, in the epoch after those
     images: int  # trained on before, in that epoch
     is_finished: bool = False  # there is nothing left to do
+    is_bf16: bool = False  # else in float32
+    advice: str | None = None  # where something makes training slow without need
 
 
 class BackedUp(NamedTuple):
@@ -143,6 +145,8 @@ def train_events(
         step=state.step,
         images=min(state.step * config.batch_size, len(train)),
         is_finished=is_finished(config, state.epoch, state.best_epoch),
+        is_bf16=pick_precision(config.precision, train.images.device) == torch.bfloat16,
+        advice=_advice_on_precision(config, train.images.device),
     )
     try:
         for event in fit(state, train, val, run.normalization, config, ranks):
@@ -206,9 +210,9 @@ def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> 
         checkpoint.restore(state)
         normalization = checkpoint.pixel_normalization()
         run = _Run(checkpoint.run_id, config, state, normalization, is_saver=ranks.rank == 0)
-    recipe = config.model_dump_json(exclude=set(PLACES))
+    recipe = f"{config.model_dump_json(exclude=set(PLACES))} {pick_precision(config.precision, device)}"
     if not ranks.agree(f"{recipe} {len(train)} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
-        raise ConfigError("the processes of this run differ in data, configuration or in what they continue")
+        raise ConfigError("the processes of this run differ in data, configuration, precision or in what they continue")
     return run, train.to(device), val.to(device) if val else None
 
 
@@ -224,6 +228,12 @@ def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -
         torch.default_generator.manual_seed(config.seed)
         model = build_model(config.model, {})
     return start(config, model.to(device), train_size)
+
+
+def _advice_on_precision(config: TrainConfig, device: torch.device) -> str | None:
+    if config.precision != "bf16" or computes_bf16(device):
+        return None
+    return f"--precision bf16 is slow here, for torch knows of no instructions for it on {device}; try --precision auto"
 
 
 def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:

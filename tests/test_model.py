@@ -1,13 +1,15 @@
 """The network is the tutorial's."""
 
 import math
+import platform
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from mnistcli.errors import CheckpointError
-from mnistcli.model import LeNet, build_model, pick_device
+from mnistcli.model import LeNet, build_model, computes_bf16, pick_device, pick_precision
 
 
 def test_lenet_has_the_tutorials_size() -> None:
@@ -60,6 +62,25 @@ def test_the_fastest_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto").type == "cuda"
     assert pick_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(
+    "instructions", [{}, {"avx512_f": True, "avx2": True}, {"avx512_bf16": True}, {"amx_bf16": True}]
+)
+def test_bfloat16_is_taken_by_itself_only_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, instructions: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    has_it = any("bf16" in name for name in instructions)
+    assert pick_precision("auto", torch.device("cpu")) == (torch.bfloat16 if has_it else torch.float32)
+    assert pick_precision("bf16", torch.device("cpu")) == torch.bfloat16
+    assert pick_precision("fp32", torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists(), reason="asks Linux on x86")
+def test_what_torch_knows_of_this_processor_is_what_the_system_knows() -> None:
+    flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    assert computes_bf16(torch.device("cpu")) == bool({"avx512_bf16", "amx_bf16"} & flags)
 
 
 def test_an_unknown_network_or_argument_is_named() -> None:

@@ -158,7 +158,7 @@ def test_ranks_that_would_train_different_runs_are_refused(data_dir: Path, tmp_p
     program = [*TORCHRUN[:-2], "differ.py"]
     done = train(program, tmp_path, "--data-dir", data_dir)
     assert done.returncode != 0
-    assert "error: the processes of this run differ in data, configuration or" in done.stderr
+    assert "error: the processes of this run differ in data, configuration, precision or" in done.stderr
     assert not (tmp_path / "ckpt.pt").exists()
 
 
