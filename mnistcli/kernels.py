@@ -1,5 +1,7 @@
 """Layers that compute what torch's do and take less time on a CPU; `docs/benchmarks.md` has the figures."""
 
+import functools
+import math
 from typing import Any
 
 import torch
@@ -70,31 +72,98 @@ def max_pool_relu(x: Tensor) -> Tensor:
 class _MaxPoolRelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        corners = [x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
-        top_left, top_right, bottom_left, bottom_right = (corner.clone() for corner in corners)
-        top, bottom = torch.maximum(top_left, top_right), torch.maximum(bottom_left, bottom_right)
-        pooled = torch.maximum(top, bottom).relu_()
-        ctx.save_for_backward(top_right.sub_(top_left), bottom_right.sub_(bottom_left), bottom.sub_(top), pooled)
+        corners = [x[..., row::2, column::2].clone() for row in (0, 1) for column in (0, 1)]
+        pooled, *winners = _pool(*corners)
+        ctx.save_for_backward(pooled, *winners)
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        right_wins_top, right_wins_bottom, bottom_wins, pooled = ctx.saved_tensors
-        # Each is positive where the later value of a pair was larger. The gradient of a pair then goes there whole,
-        # else, ties included, to the earlier one, as torch has it.
-        grad = _where_positive(grad, pooled)
-        to_bottom = _where_positive(grad, bottom_wins)
-        to_top = grad - to_bottom
-        to_top_right = _where_positive(to_top, right_wins_top)
-        to_bottom_right = _where_positive(to_bottom, right_wins_bottom)
+        pooled, *winners = ctx.saved_tensors
         height, width = grad.shape[-2:]
         grad_x = grad.new_empty((*grad.shape[:-2], 2 * height, 2 * width))
-        grad_x[..., ::2, ::2] = to_top - to_top_right
-        grad_x[..., ::2, 1::2] = to_top_right
-        grad_x[..., 1::2, ::2] = to_bottom - to_bottom_right
-        grad_x[..., 1::2, 1::2] = to_bottom_right
+        corners = [grad_x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
+        for corner, share in zip(corners, _unpool(_where_positive(grad, pooled), *winners), strict=True):
+            corner.copy_(share)
         return grad_x
+
+
+def conv_pool_relu(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Give `max_pool_relu(conv(x))`, (B, O, H', W'), for images (B, 1, H, W) of any floating type.
+
+    On a CPU, oneDNN takes long over a single channel, above all for the weight's gradient, and pooling takes as long
+    again to collect its strided values. A product of matrices does the work of both: what is pooled sees a window that
+    is one pixel larger than the filter, and the filter lies in each of its four corners; the filters so placed, times
+    the windows, give the values to take the maximum of in four planes. These, and the gradients, equal torch's but for
+    rounding.
+
+    Args:
+        x: the images; where they need a gradient, torch finds it.
+        conv: a convolution of one channel with square filters and a bias, without padding, stride or dilation. What it
+            gives has to have an even height and width.
+    """
+    is_plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if not is_plain or x.requires_grad:
+        return max_pool_relu(conv(x))
+    pooled: Tensor = _ConvPoolRelu.apply(x, conv.weight, conv.bias)
+    return pooled
+
+
+class _ConvPoolRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        filters, size = len(weight), weight.shape[-1]
+        windows = x[:, 0].unfold(1, size + 1, 2).unfold(2, size + 1, 2)  # (B, H', W', K + 1, K + 1)
+        height, width = windows.shape[1:3]
+        windows = windows.permute(0, 3, 4, 1, 2).reshape(len(x), (size + 1) ** 2, height * width)
+        placed = (weight.view(filters, -1) @ _placements(size)).view(4 * filters, -1)
+        convolved = torch.baddbmm(bias.repeat_interleave(4).view(1, -1, 1), placed.expand(len(x), -1, -1), windows)
+        pooled, *winners = _pool(*convolved.view(len(x), filters, 4, -1).unbind(2))
+        ctx.save_for_backward(windows, pooled, *winners)
+        return pooled.view(len(x), filters, height, width)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:
+        windows, pooled, *winners = ctx.saved_tensors
+        batch, filters, places = pooled.shape
+        size = math.isqrt(windows.shape[1]) - 1
+        grad = _where_positive(grad.reshape(pooled.shape), pooled)
+        grad_convolved = torch.stack(_unpool(grad, *winners), 2).view(batch, 4 * filters, places)
+        grad_placed = torch.bmm(grad_convolved, windows.transpose(1, 2)).sum(0)
+        grad_weight = grad_placed.view(filters, -1) @ _placements(size).T
+        return None, grad_weight.view(filters, 1, size, size), grad.sum((0, 2))
+
+
+@functools.cache
+def _placements(size: int) -> Tensor:
+    """Give (K * K, 4 * (K + 1) ** 2) zeros and ones; times them, a filter, (K * K,), lies in the corners of windows."""
+    filters = torch.eye(size * size).view(-1, size, size)
+    corners = [F.pad(filters, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1)]
+    return torch.stack(corners, 1).view(size * size, -1)
+
+
+def _pool(top_left: Tensor, top_right: Tensor, bottom_left: Tensor, bottom_right: Tensor) -> tuple[Tensor, ...]:
+    """Give the maximum of four, or 0, and what `_unpool` has to know; the right ones are overwritten."""
+    top, bottom = torch.maximum(top_left, top_right), torch.maximum(bottom_left, bottom_right)
+    pooled = torch.maximum(top, bottom).relu_()
+    return pooled, top_right.sub_(top_left), bottom_right.sub_(bottom_left), bottom.sub_(top)
+
+
+def _unpool(
+    grad: Tensor, right_wins_top: Tensor, right_wins_bottom: Tensor, bottom_wins: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Give each of the four its share of the gradient of their maximum.
+
+    What tells the winners is positive where the later value of a pair was larger. The gradient of a pair then goes
+    there whole, else, ties included, to the earlier one, as torch has it.
+    """
+    to_bottom = _where_positive(grad, bottom_wins)
+    to_top = grad - to_bottom
+    to_top_right = _where_positive(to_top, right_wins_top)
+    to_bottom_right = _where_positive(to_bottom, right_wins_bottom)
+    return to_top - to_top_right, to_top_right, to_bottom - to_bottom_right, to_bottom_right
 
 
 def _where_positive(grad: Tensor, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mnistcli.config import Device, ModelName, Precision
 from mnistcli.errors import CheckpointError, ConfigError
-from mnistcli.kernels import Conv2d, max_pool_relu
+from mnistcli.kernels import Conv2d, conv_pool_relu, max_pool_relu
 
 
 class LeNet(nn.Module):
@@ -21,7 +21,7 @@ class LeNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = Conv2d(1, 6, kernel_size=5)
+        self.conv1 = nn.Conv2d(1, 6, kernel_size=5)
         self.conv2 = Conv2d(6, 16, kernel_size=5)
         self.fc1 = nn.Linear(256, 120)
         self.fc2 = nn.Linear(120, 84)
@@ -29,7 +29,7 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give (B, 10) float32 logits for (B, 1, 28, 28) float32 images, normalised."""
-        x = max_pool_relu(self.conv1(x))  # (B, 6, 12, 12)
+        x = conv_pool_relu(x, self.conv1)  # (B, 6, 12, 12)
         x = max_pool_relu(self.conv2(x))  # (B, 16, 4, 4)
         x = x.flatten(1)  # (B, 256)
         x = F.relu(self.fc1(x))  # (B, 120)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mnistcli.kernels import Conv2d, max_pool_relu
+from mnistcli.kernels import Conv2d, conv_pool_relu, max_pool_relu
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -52,3 +52,32 @@ def test_a_convolution_has_torchs_values_and_gradients(is_first_layer: bool) -> 
 def test_a_convolution_goes_by_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert Conv2d(1, 2, kernel_size=3)(torch.randn(1, 1, 5, 5)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("is_blank", [False, True])
+def test_a_convolution_and_its_pooling_at_once_are_torchs(size: int, is_blank: bool) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(1, 7, kernel_size=size)
+    # Where an image is blank, rounding decides which place wins. It does not matter: all see the same.
+    x = torch.full((4, 1, size + 11, size + 7), 0.3) if is_blank else torch.randn(4, 1, size + 11, size + 7)
+    ours, theirs = conv_pool_relu(x, conv), F.max_pool2d(F.relu(conv(x)), 2)
+    assert ours.is_contiguous()
+    torch.testing.assert_close(ours, theirs)
+    upstream = torch.randn_like(theirs)
+    mine, plain = (torch.autograd.grad(out, [*conv.parameters()], upstream) for out in (ours, theirs))
+    for one, other in zip(mine, plain, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_convolution_and_its_pooling_ask_torch_for_what_they_do_not_do() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(1, 2, kernel_size=3)
+    x = torch.randn(2, 1, 6, 6, requires_grad=True)
+    (gradient,) = torch.autograd.grad(conv_pool_relu(x, conv).sum(), x)
+    (plain,) = torch.autograd.grad(F.max_pool2d(F.relu(conv(x)), 2).sum(), x)
+    torch.testing.assert_close(gradient, plain)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv_pool_relu(x.detach(), conv).dtype == torch.bfloat16
+    with torch.inference_mode():
+        torch.testing.assert_close(conv_pool_relu(x, conv), F.max_pool2d(F.relu(conv(x)), 2))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mnistcli.augment import draw_distortions
 from mnistcli.config import TrainConfig
 from mnistcli.kernels import Conv2d, max_pool_relu
+from mnistcli.model import LeNet
 from mnistcli.optim import SGD
 
 STEPS = 8  # in a row, after one that warms up
@@ -83,6 +84,7 @@ def lenet_steps() -> dict[str, Step]:
         "its kernel without the class": step(Variant(nn.Conv2d, pooling_first)),
         "`max_pool_relu`": step(Variant(nn.Conv2d, max_pool_relu)),
         "`Conv2d`'s own gradients": step(Variant(Conv2d, max_pool_relu)),
+        "`conv_pool_relu` first": step(LeNet()),
     }
 
 
