@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import load
-from mnistcli.config import Device, TrainConfig, Weights
+from mnistcli.config import EVAL_BATCH_SIZE, Device, TrainConfig, Weights
 from mnistcli.data import Normalization, Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.idx import raw_folder
@@ -59,7 +59,7 @@ def evaluate(
     *,
     split: Split = "test",
     data_dir: str | Path = "data",
-    batch_size: int = 1000,
+    batch_size: int = EVAL_BATCH_SIZE,
     device: Device = "auto",
     weights: Weights = "last",
     tta: bool = False,
@@ -97,7 +97,7 @@ class Network:
     temperature: float  # that calibrates its probabilities
     device: torch.device
 
-    def logits(self, images: Tensor, batch_size: int = 1000, *, tta: bool = False) -> Tensor:
+    def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
         """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
         return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
 

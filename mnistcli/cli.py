@@ -12,6 +12,7 @@ import typer
 
 import mnistcli
 from mnistcli.config import (
+    EVAL_BATCH_SIZE,
     MIN_CONFIDENCE,
     Device,
     Resolved,
@@ -311,7 +312,7 @@ def evaluate(
         typer.Argument(metavar="[CKPT]", readable=False, help=f"The checkpoint to evaluate. {WHICH_CHECKPOINT}"),
     ] = None,
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="On which images.")] = "test",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = 1000,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
     fail_under: Annotated[
         float | None,
         typer.Option("--fail-under", min=0, max=1, help="Exit with 3 below this accuracy, 0 to 1."),

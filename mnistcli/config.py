@@ -27,6 +27,8 @@ PARTIAL = {"is_partial": True}  # validation context: another place may still se
 # From this probability on, `predict` names a digit; docs/benchmarks.md tells what that turns away and lets pass.
 MIN_CONFIDENCE = 0.7
 
+EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would leave a processor's cache
+
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnistcli.augment import SIDE, Distortions
+from mnistcli.config import EVAL_BATCH_SIZE
 from mnistcli.data import Normalization
 from mnistcli.ranks import ALONE, Ranks
 
@@ -60,7 +61,12 @@ def _share(part: int, whole: int) -> float | None:
 
 @torch.inference_mode()
 def infer(
-    model: nn.Module, images: Tensor, normalization: Normalization, batch_size: int = 1000, *, tta: bool = False
+    model: nn.Module,
+    images: Tensor,
+    normalization: Normalization,
+    batch_size: int = EVAL_BATCH_SIZE,
+    *,
+    tta: bool = False,
 ) -> Tensor:
     """Run the network over images, in evaluation mode and without gradients.
 
