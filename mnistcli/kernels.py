@@ -22,10 +22,14 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give (B, O, H', W') for (B, I, H, W)."""
-        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        if not _has_fast_way(x):
             return super().forward(x)
         convolved: Tensor = _Convolution.apply(x, self.weight, self.bias)
         return convolved
+
+
+def _has_fast_way(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 class _Convolution(torch.autograd.Function):
@@ -89,7 +93,7 @@ class _MaxPoolRelu(torch.autograd.Function):
         return grad_x
 
 
-def conv_pool_relu(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def conv_pool_relu(x: Tensor, conv: Conv2d) -> Tensor:
     """Give `max_pool_relu(conv(x))`, (B, O, H', W'), for images (B, 1, H, W) of any floating type.
 
     On a CPU, oneDNN takes long over a single channel, above all for the weight's gradient, and pooling takes as long
@@ -100,11 +104,9 @@ def conv_pool_relu(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
     Args:
         x: the images; where they need a gradient, torch finds it.
-        conv: a convolution of one channel with square filters and a bias, without padding, stride or dilation. What it
-            gives has to have an even height and width.
+        conv: a convolution of one channel; what it gives has to have an even height and width.
     """
-    is_plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not is_plain or x.requires_grad:
+    if not _has_fast_way(x) or x.requires_grad:
         return max_pool_relu(conv(x))
     pooled: Tensor = _ConvPoolRelu.apply(x, conv.weight, conv.bias)
     return pooled
@@ -119,7 +121,7 @@ class _ConvPoolRelu(torch.autograd.Function):
         windows = windows.permute(0, 3, 4, 1, 2).reshape(len(x), (size + 1) ** 2, height * width)
         placed = (weight.view(filters, -1) @ _placements(size)).view(4 * filters, -1)
         convolved = torch.baddbmm(bias.repeat_interleave(4).view(1, -1, 1), placed.expand(len(x), -1, -1), windows)
-        pooled, *winners = _pool(*convolved.view(len(x), filters, 4, -1).unbind(2))
+        pooled, *winners = _pool(*convolved.view(len(x), filters, 4, height * width).unbind(2))
         ctx.save_for_backward(windows, pooled, *winners)
         return pooled.view(len(x), filters, height, width)
 
@@ -139,7 +141,7 @@ class _ConvPoolRelu(torch.autograd.Function):
 @functools.cache
 def _placements(size: int) -> Tensor:
     """Give (K * K, 4 * (K + 1) ** 2) zeros and ones; times them, a filter, (K * K,), lies in the corners of windows."""
-    filters = torch.eye(size * size).view(-1, size, size)
+    filters = torch.eye(size * size, dtype=torch.float32, device="cpu").view(-1, size, size)
     corners = [F.pad(filters, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1)]
     return torch.stack(corners, 1).view(size * size, -1)
 

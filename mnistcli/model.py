@@ -21,7 +21,7 @@ class LeNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 6, kernel_size=5)
+        self.conv1 = Conv2d(1, 6, kernel_size=5)
         self.conv2 = Conv2d(6, 16, kernel_size=5)
         self.fc1 = nn.Linear(256, 120)
         self.fc2 = nn.Linear(120, 84)

@@ -247,7 +247,7 @@ def test_every_epoch_is_saved_with_its_history(make_config: MakeConfig) -> None:
 
 
 def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
-    result = mnistcli.train(make_config(epochs=15, momentum=0.9, lr=0.03, val_size=100))
+    result = mnistcli.train(make_config(epochs=12, optimizer="adamw", lr=0.003, batch_size=32, val_size=100))
     scores = mnistcli.evaluate(result.checkpoint, data_dir=data_dir)
     assert scores.accuracy > 0.9
     assert scores.total == scores.confusion.sum() == 200

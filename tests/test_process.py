@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import RunProcess, draw_digits, plain
+import mnistcli
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunProcess, draw_digits, plain
 from mnistcli.checkpoint import load
 
 SLOW_IMPORTS = {"torch", "torchvision", "matplotlib", "numpy", "PIL"}
@@ -46,7 +48,7 @@ def test_the_way_from_training_to_an_answer(process: RunProcess, data_dir: Path,
     """Every command but download, without torchvision where it has no work to do."""
     torchless, sightless = {"torchvision", "matplotlib"}, {"torchvision", "matplotlib", "cv2", "PIL"}
     settings = ["--data-dir", data_dir, "--no-download"]
-    assert not imported_by(process, "train", *settings, "--epochs", 20, "--lr", 0.05, "--momentum", 0.9) & sightless
+    assert not imported_by(process, "train", *settings, *LEARNS_SYNTHETIC_DIGITS) & sightless
     assert not imported_by(process, "eval", "ckpt.pt", *settings, "--fail-under", 0.8) & sightless
     Image.fromarray(draw_digits(np.array([4], np.uint8), seed=5)[0]).save(tmp_path / "four.png")
     assert not imported_by(process, "predict", "four.png") & torchless
@@ -182,10 +184,12 @@ def test_a_terminal_with_colours_shows_what_the_network_saw(trained: Path, proce
     place = next(index for index, line in enumerate(shown) if line.endswith(name))
     assert set(shown[place + 1].strip()) == {"▀"}
     assert "48;2;255;255;255" in screen  # ink
-    for environment in ({"NO_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}):
-        assert "▀" not in on_terminal(["predict", name], trained, colours | environment)
-    assert "▀" not in process("predict", name, **colours, FORCE_COLOR="1").stdout
-    assert "▀" not in on_terminal(["predict", name, "--json"], trained, colours)
+    with ThreadPoolExecutor() as pool:  # starting takes a core most of the time
+        plainer = [{"NO_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}]
+        screens = [pool.submit(on_terminal, ["predict", name], trained, colours | other) for other in plainer]
+        screens.append(pool.submit(on_terminal, ["predict", name, "--json"], trained, colours))
+        assert "▀" not in process("predict", name, **colours, FORCE_COLOR="1").stdout
+        assert not any("▀" in screen.result() for screen in screens)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
@@ -238,10 +242,16 @@ def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(["sh", "-c", function], cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
+def shells(folder: Path, *lines: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run several lines side by side: starting takes a core most of the time."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda line: shell(folder, line), lines))
+
+
 @pytest.fixture
-def trained(process: RunProcess, data_dir: Path, tmp_path: Path) -> Path:
+def trained(data_dir: Path, tmp_path: Path) -> Path:
     """Give a folder with a checkpoint, and a picture that is not named in ASCII."""
-    assert process("train", "--data-dir", data_dir, "--quiet").returncode == 0
+    mnistcli.train(mnistcli.TrainConfig(data_dir=data_dir, output=tmp_path / "ckpt.pt"))
     Image.fromarray(draw_digits(np.array([4], np.uint8), seed=5)[0]).save(tmp_path / "quatre-\u6578.png")
     return tmp_path
 
@@ -260,18 +270,17 @@ def test_training_whose_reader_is_gone_tells_how_to_continue(data_dir: Path, tmp
 @posix
 def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: Path) -> None:
     evaluate = f"mnistcli eval ckpt.pt --quiet --data-dir {data_dir}"
-    for closed in (">&-", "2>&-", "<&-"):
-        done = shell(trained, f"{evaluate} {closed}")
-        assert (done.returncode, done.stderr) == (0, "")
+    closed = shells(trained, *(f"{evaluate} {stream}" for stream in (">&-", "2>&-", "<&-")))
+    assert [(done.returncode, done.stderr) for done in closed] == [(0, "")] * 3
     if Path("/dev/full").is_char_device():
-        for command in (evaluate, f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png"):
-            done = shell(trained, f"{command} > /dev/full")
-            assert done.returncode == 1
-            assert done.stderr == "error: cannot write the answer to standard output: No space left on device\n"
-        done = shell(trained, "mnistcli eval none.pt --json > /dev/full")
-        assert done.returncode == 5
-        assert done.stderr.startswith("error: no checkpoint at none.pt")
-        assert len(done.stderr.splitlines()) == 1
+        commands = evaluate, f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png"
+        missing = "mnistcli eval none.pt --json"
+        *full, other = shells(trained, *(f"{command} > /dev/full" for command in (*commands, missing)))
+        line = "error: cannot write the answer to standard output: No space left on device\n"
+        assert [(done.returncode, done.stderr) for done in full] == [(1, line)] * 4
+        assert other.returncode == 5
+        assert other.stderr.startswith("error: no checkpoint at none.pt")
+        assert len(other.stderr.splitlines()) == 1
 
 
 @posix

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,9 @@ def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
     fifty_batches: Path, tmp_path: Path
 ) -> None:
     options = ["--data-dir", fifty_batches, "--val-size", 101, "--json"]
-    one = train(ALONE, tmp_path, *options, "--output", "one.pt")
-    two = train(TORCHRUN, tmp_path, *options, "--output", "two.pt")
+    with ThreadPoolExecutor() as pool:  # starting takes a core most of the time
+        alone_or_not = (ALONE, "one.pt"), (TORCHRUN, "two.pt")
+        one, two = pool.map(lambda run: train(run[0], tmp_path, *options, "--output", run[1]), alone_or_not)
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     alone, together = (load(tmp_path / name) for name in ("one.pt", "two.pt"))
     assert farthest(alone, together) < 1e-5
@@ -66,10 +68,10 @@ def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
         assert epochs[0][0][key] == pytest.approx(epochs[1][0][key], abs=1e-5)
 
     shutil.copy(tmp_path / "one.pt", tmp_path / "one-then-two.pt")
-    continued = train(TORCHRUN, tmp_path, "--resume", "one-then-two.pt", "--epochs", 2)
-    train(ALONE, tmp_path, "--resume", "two.pt", "--epochs", 2)
-    train(ALONE, tmp_path, "--resume", "one.pt", "--epochs", 2)
-    assert continued.returncode == 0, continued.stderr
+    with ThreadPoolExecutor() as pool:
+        resumed = (TORCHRUN, "one-then-two.pt"), (ALONE, "two.pt"), (ALONE, "one.pt")
+        done = list(pool.map(lambda run: train(run[0], tmp_path, "--resume", run[1], "--epochs", 2), resumed))
+    assert [run.returncode for run in done] == [0] * 3, done[0].stderr
     whole = load(tmp_path / "one.pt")
     for name in ("one-then-two.pt", "two.pt"):
         other = load(tmp_path / name)
