@@ -1,4 +1,4 @@
-"""All digits of a picture in reading order: which marks are digits, which belong together, which are two in one."""
+"""All digits of a picture in reading order: which marks are digits, which belong together, which may touch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, 
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
 from mnistcli.sheets import Inside, cut_bars, look_inside
-from mnistcli.touching import WHOLE, Run, cut_apart
+from mnistcli.touching import Run, cut_apart
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -96,14 +96,17 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     marks = find_marks(ink)
     if not marks.area.any():  # all ink is faint
         return []
-    spots = _rows(_spots(marks))
-    rows = [_runs(picture, ink, marks, row) for row in spots]
+    rows = _rows(_spots(marks))
     inside = look_inside(picture, marks)
-    if inside and _is_all(inside, marks, spots) and (inside.is_sure or any(run.whole.is_blot for run in chain(*rows))):
+    if (
+        inside
+        and _is_all(inside, marks, rows)
+        and (inside.is_sure or any(_is_blot(picture, ink, marks, spot) for spot in chain(*rows)))
+    ):
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
-    return rows
+    return [_runs(picture, ink, marks, row) for row in rows]
 
 
 def _is_all(inside: Inside, marks: Marks, spots: list[list[_Spot]]) -> bool:
@@ -163,12 +166,13 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if not marks.area.any():  # all ink is faint
         return None
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
-    run, are_several = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH), _are_several(marks)
+    are_several = _are_several(marks)
     inside = look_inside(picture, marks)
-    if inside and (inside.is_sure or run.whole.is_blot):
+    if inside and (inside.is_sure or _is_blot(picture, ink, marks, spot)):
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
             return _Main(found.run.moved(inside.box), found.size_px, found.are_several or are_several)
+    run = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH)
     return _Main(run, max(spot.width, spot.height), are_several)
 
 
@@ -190,10 +194,20 @@ def _runs(picture: Picture, ink: Ink, marks: Marks, row: list[_Spot]) -> list[Ru
 
 
 def _run(picture: Picture, ink: Ink, marks: Marks, spot: _Spot, height: float, cut_width: float) -> Run:
-    """Draw a digit, and where it is wider than a share of the row's height all that it may be cut into."""
-    window, mask = replace(ink, strength=ink.strength[spot.window]), spot.mask(marks)
-    pieces = cut_apart(mask, height) if spot.width > cut_width * height else {WHOLE: mask}
-    return Run({piece: draw_glyph(picture, window, part, spot.left, spot.top) for piece, part in pieces.items()})
+    """Draw a digit, and where it is wider than a share of the row's height, but no bar, all that it may be cut into."""
+    mask = spot.mask(marks)
+    if not cut_width * height < spot.width <= BAR_SHAPE * spot.height:
+        return Run.of(_draw(picture, ink, spot, mask))
+    return Run({piece: _draw(picture, ink, spot, part) for piece, part in cut_apart(mask, height)})
+
+
+def _is_blot(picture: Picture, ink: Ink, marks: Marks, spot: _Spot) -> bool:
+    return _draw(picture, ink, spot, spot.mask(marks)).is_blot
+
+
+def _draw(picture: Picture, ink: Ink, spot: _Spot, mask: Mask) -> Glyph:
+    """Draw what of a spot's ink is in a mask, (height, width) of the spot, as one digit."""
+    return draw_glyph(picture, replace(ink, strength=ink.strength[spot.window]), mask, spot.left, spot.top)
 
 
 def _spots(marks: Marks) -> list[_Spot]:

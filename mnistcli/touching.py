@@ -5,7 +5,7 @@ is cut in more places than it has to be (heuristic over-segmentation), what lies
 all ways from one end to the other the one counts whose pieces are the surest digits.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from math import log
@@ -27,13 +27,16 @@ WHOLE: Piece = (0, 1)  # where there is no cut
 MOST_INK = 0.5  # that a cut goes through
 LEAST_APART = 0.08  # cuts, where they are in the middle of the row
 WIDEST = 1.3  # a piece that may be a digit
-LEAST_HEIGHT = 0.5  # of the whole ink's: a piece that is a digit has at least
+
+LEAST_HEIGHT = 0.5  # of a piece that may be a digit, as a share of the whole ink's
+SLIVER = 0.25  # of the height of a piece's highest part: a part that is smaller was cut off a neighbour
 SLANT_COST = 0.1  # of a step aside, in pixels of ink
-SLIVER = 0.25  # of the height of a piece: a part of it that is smaller was cut off a neighbour
-LEAST_CONFIDENCE = 1e-6  # what has less, a blot for one, costs no more
-# Beside its negative logarithm: a cut, and a piece by what it is wider than all is high. Chosen by held-out digits that
-# were pushed together, and by single ones, of which hardly any may be cut.
+
+# A piece costs the negative logarithm of its confidence, CUT_COST, and WIDE_COST times what it is wider than the whole
+# ink is high, as a share. Chosen by held-out digits that were pushed together, and by single ones, of which hardly any
+# may be cut.
 CUT_COST, WIDE_COST = 0.35, 1.0
+LEAST_CONFIDENCE = 1e-6  # what has less, a blot for one, costs no more
 STEPS = np.array([[0], [-1], [1]])  # columns, from one row to the next; the first one is taken where all cost the same
 
 
@@ -67,6 +70,9 @@ class Run:
 
         Args:
             confidences: of each piece, 0..1.
+
+        Returns:
+            Their places among the pieces, from left to right.
         """
         high = self.whole.box[3]
         costs = {
@@ -103,6 +109,9 @@ def cheapest_way(costs: Mapping[Piece, float]) -> tuple[Piece, ...]:
 
 def find_cuts(mask: Mask, height: float) -> Cuts:
     """Find where ink may be cut apart from top to bottom: around it, and through it where it is thin.
+
+    The cuts are paths of the least ink, found by dynamic programming (Avidan and Shamir, "Seam carving for
+    content-aware image resizing", 2007).
 
     Args:
         mask: (H, W), ink that is connected.
@@ -154,20 +163,28 @@ def _parts_digits(mask: Mask, cut: NDArray[np.intp]) -> bool:
     return all(_size(side)[1] >= LEAST_HEIGHT * len(mask) for side in (mask & is_left, mask & ~is_left))
 
 
-def cut_apart(mask: Mask, height: float) -> dict[Piece, Mask]:
-    """Give the whole of some ink, first, and all that lies between two of its cuts and may be a digit: (H, W) masks."""
+def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
+    """Cut ink in every way that may part digits.
+
+    Args:
+        mask: (H, W), ink that is connected, or belongs together.
+        height: of the row's digits, in pixels.
+
+    Yields:
+        The whole, and then each part between two cuts that may be a digit, by its size; (H, W) as the mask is.
+    """
     ends = (0, mask.shape[1]), (0, 0)
     edges = np.pad(find_cuts(mask, height), ((1, 1), (0, 0)), constant_values=ends)  # (C + 2, H)
-    pieces = {(0, len(edges) - 1): mask}
+    whole = 0, len(edges) - 1
+    yield whole, mask
     columns = np.arange(mask.shape[1])
     for left, right in combinations(range(len(edges)), 2):
-        if (left, right) in pieces or (edges[right] - edges[left]).min() > WIDEST * height:
+        if (left, right) == whole or (edges[right] - edges[left]).min() > WIDEST * height:
             continue
         piece = _without_slivers(mask & (columns >= edges[left][:, None]) & (columns < edges[right][:, None]))
         wide, high = _size(piece)
         if wide <= WIDEST * height and high >= LEAST_HEIGHT * len(mask):
-            pieces[left, right] = piece
-    return pieces
+            yield (left, right), piece
 
 
 def _without_slivers(piece: Mask) -> Mask:

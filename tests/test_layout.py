@@ -9,7 +9,7 @@ from PIL import Image
 from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
-from mnistcli.layout import MOST_MARKS
+from mnistcli.layout import MOST_MARKS, find_digit
 
 STEP_PX = 130  # from one digit's left side to the next one's
 
@@ -170,6 +170,16 @@ def test_one_digit_does_not_look_like_several(digit: int) -> None:
     picture = page((big(digit), 300, 200))
     picture[10:14, 500:504] = 0
     assert not find_glyph(as_picture(picture))[1]
+
+
+def test_what_is_far_longer_than_a_digit_is_not_cut() -> None:
+    picture = np.full((300, 1000), 255, np.uint8)
+    for column in range(50, 950):
+        top = 140 + round(15 * np.sin(column / 10))
+        picture[top : top + 12, column] = 0
+    run, _ = find_digit(as_picture(picture))
+    assert run is not None
+    assert len(run.pieces) == 1
 
 
 def test_two_digits_side_by_side_look_like_several() -> None:

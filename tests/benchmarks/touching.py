@@ -2,7 +2,7 @@
 
     python tests/benchmarks/touching.py DATA_DIR [--split val] [--count 400]
 
-Digits are enlarged to a height of 70 to 130 pixels, a sixth more or less each, and pushed to the left until they touch,
+Digits are enlarged to a height of 70 to 130 pixels, up to 15 % more or less, and pushed to the left until they touch,
 and then up to 4 pixels further. The weights are the bundled ones; `val` are the images that their training held out.
 """
 
