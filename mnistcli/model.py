@@ -135,14 +135,15 @@ def pick_precision(name: Precision, device: torch.device) -> torch.dtype:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Tell whether a device has instructions for bfloat16, as far as torch knows of them.
+    """Tell whether a CUDA device, or an x86 processor by torch 2.11 or newer, has instructions for bfloat16.
 
-    Without them bfloat16 is far slower than float32, not faster: torch then has no kernels for it but plain ones.
+    Of others it is not known. Without instructions bfloat16 can be slower than float32 by far, as on processors with
+    AVX2 alone, where torch has no fast kernels for it.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        # Older versions of torch cannot tell.
+        # Older versions have no public function for it.
         capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False

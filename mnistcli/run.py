@@ -233,7 +233,7 @@ def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -
 def _advice_on_precision(config: TrainConfig, device: torch.device) -> str | None:
     if config.precision != "bf16" or computes_bf16(device):
         return None
-    return f"--precision bf16 is slow here, for torch knows of no instructions for it on {device}; try --precision auto"
+    return f"--precision bf16 is probably slow here: {device} is not known to have instructions for it; try auto"
 
 
 def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:

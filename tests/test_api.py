@@ -1,5 +1,6 @@
 """Whole runs through the Python API: reproducible, resumable, and with the promised events."""
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -114,23 +115,40 @@ def test_a_run_stopped_at_any_step_continues_bit_for_bit(
     assert_same_run(load(whole), load(split))
 
 
-@pytest.mark.parametrize("stop_after", [1, 5, 8, 12])
-@pytest.mark.parametrize("recipe", ["fast", "best"])  # `robust` differs from `best` in numbers only
-def test_shipped_recipes_continue_bit_for_bit(
-    make_config: MakeConfig, tmp_path: Path, recipe: str, stop_after: int
-) -> None:
-    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
-    keys = read_config(recipe) | {"epochs": 3, "batch_size": 100, "val_size": 100}  # 5 steps and one event an epoch
-    mnistcli.train(make_config(**keys, output=whole))
+def asked_often(count: int) -> Callable[[], bool]:
+    """Say yes from so many questions on."""
+    asked = itertools.count(1)
+    return lambda: next(asked) >= count
 
-    asked = iter(range(1, 100))
-    events = list(train_events(make_config(**keys, output=split), should_stop=lambda: next(asked) >= stop_after))
-    assert isinstance(events[-1], Stopped)
-    average = load(split).average
-    if average is not None:  # its statistics are its own already, and not those of the untrained network
-        assert average["layers.1.running_mean"].abs().min() > 0
-    mnistcli.train(resume=split)
-    assert_same_run(load(whole), load(split))
+
+@pytest.mark.parametrize("recipe", ["fast", "best"])  # `robust` differs from `best` in numbers only
+def test_shipped_recipes_continue_bit_for_bit(make_config: MakeConfig, tmp_path: Path, recipe: str) -> None:
+    keys = read_config(recipe) | {"epochs": 3, "batch_size": 100, "val_size": 100}  # 5 steps and one event an epoch
+    whole = load(mnistcli.train(make_config(**keys, output=tmp_path / "whole.pt")).checkpoint)
+    for stop_after in (1, 5, 8, 12):
+        split = tmp_path / f"{stop_after}.pt"
+        *_, last = train_events(make_config(**keys, output=split), should_stop=asked_often(stop_after))
+        assert isinstance(last, Stopped)
+        average = load(split).average
+        if average is not None:  # its statistics are its own already, and not those of the untrained network
+            assert average["layers.1.running_mean"].abs().min() > 0
+        mnistcli.train(resume=split)
+        assert_same_run(whole, load(split))
+
+
+@pytest.mark.parametrize("has_instructions", [False, True])
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_bfloat16_is_used_and_told_as_the_processor_has_it(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, precision: str, has_instructions: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_instructions}, raising=False)
+    config = make_config(precision=precision)
+    began, *_ = train_events(config)
+    assert isinstance(began, Started)
+    assert began.is_bf16 == (precision == "bf16" or has_instructions)
+    assert (began.advice is not None) == (precision == "bf16" and not has_instructions)
+    plain = mnistcli.train(make_config(precision="fp32", output=config.output.with_name("plain.pt"))).checkpoint
+    assert torch.equal(load(plain).weights["fc3.bias"], load(config.output).weights["fc3.bias"]) != began.is_bf16
 
 
 def test_patience_ends_a_run_that_gets_no_better(make_config: MakeConfig, tmp_path: Path) -> None:

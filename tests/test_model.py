@@ -78,6 +78,12 @@ def test_bfloat16_is_taken_by_itself_only_where_the_processor_has_it(
     assert pick_precision("fp32", torch.device("cpu")) == torch.float32
 
 
+@pytest.mark.parametrize("has_it", [False, True])
+def test_a_cuda_device_is_asked_what_it_does_without_emulation(monkeypatch: pytest.MonkeyPatch, has_it: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_it or including_emulation)
+    assert computes_bf16(torch.device("cuda")) == has_it
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists(), reason="asks Linux on x86")
 def test_what_torch_knows_of_this_processor_is_what_the_system_knows() -> None:
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())

@@ -170,10 +170,12 @@ def test_a_terminal_that_cannot_draw_gets_lines(data_dir: Path, tmp_path: Path, 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, tmp_path: Path) -> None:
-    screen = on_terminal(["show-samples", "--data-dir", str(data_dir)], tmp_path, {"COLUMNS": "80"})
-    assert plain(screen).count("▀" * 14) == 7 * 5  # five pictures of 14 x 14 fit 80 columns
-    screen = on_terminal(["show-samples", "--data-dir", str(data_dir)], tmp_path, {"NO_COLOR": "1"})
-    assert {"▀", "▄", "█"} <= set(screen)
+    command = ["show-samples", "--data-dir", str(data_dir)]
+    with ThreadPoolExecutor() as pool:
+        environments = {"COLUMNS": "80"}, {"NO_COLOR": "1"}
+        coloured, colourless = pool.map(lambda environment: on_terminal(command, tmp_path, environment), environments)
+    assert plain(coloured).count("▀" * 14) == 7 * 5  # five pictures of 14 x 14 fit 80 columns
+    assert {"▀", "▄", "█"} <= set(colourless)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
