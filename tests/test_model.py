@@ -85,6 +85,7 @@ def test_a_cuda_device_is_asked_what_it_does_without_emulation(monkeypatch: pyte
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists(), reason="asks Linux on x86")
+@pytest.mark.skipif(not hasattr(torch.cpu, "get_capabilities"), reason="this torch does not tell")
 def test_what_torch_knows_of_this_processor_is_what_the_system_knows() -> None:
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     assert computes_bf16(torch.device("cpu")) == bool({"avx512_bf16", "amx_bf16"} & flags)
