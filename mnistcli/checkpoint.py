@@ -240,14 +240,17 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, unreadable, no checkpoint of this package, or of a later format.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        file = path.open("rb")
     except FileNotFoundError:
         command = f"mnistcli train --output {shlex.quote(str(path))}"
         raise CheckpointError(f"no checkpoint at {path}; make one with: {command}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
-        raise CheckpointError(f"{path} is not a checkpoint, or a damaged one") from error
+    with file:
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
+            raise CheckpointError(f"{path} is not a checkpoint, or a damaged one") from error
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path} was not written by mnistcli; train your own with: mnistcli train")
     version = content.pop("format_version", None)
