@@ -290,9 +290,7 @@ class Report:
         else:
             content, lines = _digit_content(answer), self._digit_lines(answer, top_k)
             if answer.is_one_of_several:
-                self.say(
-                    f"{printable(answer.path)}: this seems to show several digits, of which one was read; try --multi"
-                )
+                self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
         if answer.error:
             self.insist(f"error: {printable(answer.error)}")
         if self.as_json:

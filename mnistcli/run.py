@@ -146,7 +146,7 @@ def train_events(
         images=min(state.step * config.batch_size, len(train)),
         is_finished=is_finished(config, state.epoch, state.best_epoch),
         is_bf16=pick_precision(config.precision, train.images.device) == torch.bfloat16,
-        advice=_advice_on_precision(config, train.images.device),
+        advice=None if checkpoint else _advice_on_precision(config, train.images.device),
     )
     try:
         for event in fit(state, train, val, run.normalization, config, ranks):
@@ -233,7 +233,9 @@ def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -
 def _advice_on_precision(config: TrainConfig, device: torch.device) -> str | None:
     if config.precision != "bf16" or computes_bf16(device):
         return None
-    return f"--precision bf16 is probably slow here: {device} is not known to have instructions for it; try auto"
+    return (
+        f"--precision bf16 is probably slow here: {device} is not known to have instructions for it; try fp32 or auto"
+    )
 
 
 def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:

@@ -432,7 +432,7 @@ def test_predict_reads_several_digits(cli: RunCli, ckpt: Path, tmp_path: Path) -
     lefts = [digit["box"][0] for digit in answer["digits"]]
     assert lefts == sorted(lefts)
     assert cli("predict", number, "--multi", "--min-confidence", 0).stdout.split("\t")[1] == answer["text"]
-    assert "try --multi" in cli("predict", number).stderr
+    assert "which --multi reads" in cli("predict", number).stderr
 
 
 def test_predict_turns_blank_and_unsure_away(cli: RunCli, guessing: Path, digits: list[Path], tmp_path: Path) -> None:
