@@ -1,6 +1,7 @@
 """Where expected failures end: a line on standard error, an object under --json, and an exit code."""
 
 import os
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,10 @@ from typer.core import TyperGroup
 
 from mnistcli.config import plain
 from mnistcli.errors import ExitCode, MnistCliError
+
+# That the first process of a machine has to tell what is wrong in all of them. Once it has ended, torchrun ends the
+# others, so that these wait less; if they ended first, torchrun would end the first one before it has told.
+FIRST_TELLS_SECONDS = 30.0
 
 
 class EdgeGroup(TyperGroup):
@@ -59,7 +64,10 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
     from mnistcli.report import Report
 
     rank, local_rank = launched_ranks()
-    report = Report(as_json=ctx.meta["as_json"] and rank == 0, muted=local_rank > 0 and exit_code == ExitCode.USAGE)
+    is_told_by_first = local_rank > 0 and exit_code == ExitCode.USAGE
+    if is_told_by_first:
+        time.sleep(FIRST_TELLS_SECONDS)
+    report = Report(as_json=ctx.meta["as_json"] and rank == 0, muted=is_told_by_first)
     with suppress(MnistCliError):  # standard output cannot be written: standard error has told the person
         report.fail(message if rank == 0 else f"process {rank}: {message}", exit_code)
     raise typer.Exit(exit_code)

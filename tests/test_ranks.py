@@ -165,7 +165,9 @@ def test_ranks_that_would_train_different_runs_are_refused(data_dir: Path, tmp_p
 
 
 def test_what_is_wrong_in_all_ranks_is_told_once(tmp_path: Path) -> None:
-    done = train(TORCHRUN, tmp_path, "--lr", "fast")
+    late = "import os, time\ntime.sleep(2 * (os.environ['RANK'] == '0'))\n"  # torchrun ends all once one has ended
+    (tmp_path / "late.py").write_text(f"{late}from mnistcli.__main__ import main\nmain()\n")
+    done = train([*TORCHRUN[:-2], "late.py"], tmp_path, "--lr", "fast")
     assert done.returncode != 0
     assert done.stderr.count("error: --lr = fast") == 1
 
