@@ -83,7 +83,7 @@ def _open(content: Path | bytes) -> Picture:
 
 
 class Finders:
-    """Threads, or processes, that search several pictures at once; whoever leaves the block does not wait for them."""
+    """Threads, or processes, that search several pictures at once; whoever leaves the block early waits for none."""
 
     def __init__(self, search: Search, processes: int) -> None:
         self.search = search
@@ -107,7 +107,8 @@ class Finders:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # Where all is done, processes that end while the interpreter does may leave a traceback (Python 3.11).
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
         cv2.setNumThreads(self._opencv_threads)
 
 
