@@ -98,6 +98,12 @@ def test_two_epochs_are_one_and_a_resumed_one(make_config: MakeConfig, tmp_path:
     assert (best is None) == (resumed_best is None) == ("val_size" not in keys)
 
 
+def asked_often(count: int) -> Callable[[], bool]:
+    """Say yes from so many questions on."""
+    asked = itertools.count(1)
+    return lambda: next(asked) >= count
+
+
 @pytest.mark.parametrize("stop_after", [1, 5, 9, 10, 13, 20])
 @pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine", "linear"])
 def test_a_run_stopped_at_any_step_continues_bit_for_bit(
@@ -107,18 +113,11 @@ def test_a_run_stopped_at_any_step_continues_bit_for_bit(
     keys = {"epochs": 3, "schedule": schedule, "momentum": 0.5, "val_size": 50}  # 9 steps and one event an epoch
     mnistcli.train(make_config(output=whole, **keys))
 
-    asked = iter(range(1, 100))
-    events = list(train_events(make_config(output=split, **keys), should_stop=lambda: next(asked) >= stop_after))
+    events = list(train_events(make_config(output=split, **keys), should_stop=asked_often(stop_after)))
     assert isinstance(events[-1], Stopped)
     assert load(split).partial["step"] == events[-1].step == stop_after % 10
     mnistcli.train(resume=split)
     assert_same_run(load(whole), load(split))
-
-
-def asked_often(count: int) -> Callable[[], bool]:
-    """Say yes from so many questions on."""
-    asked = itertools.count(1)
-    return lambda: next(asked) >= count
 
 
 @pytest.mark.parametrize("recipe", ["fast", "best"])  # `robust` differs from `best` in numbers only
@@ -160,8 +159,7 @@ def test_patience_ends_a_run_that_gets_no_better(make_config: MakeConfig, tmp_pa
     assert [type(event) for event in again] == [Started, Finished]
 
     split = tmp_path / "split.pt"
-    asked = iter(range(1, 100))
-    list(train_events(make_config(**keys, output=split), should_stop=lambda: next(asked) >= 12))
+    list(train_events(make_config(**keys, output=split), should_stop=asked_often(12)))
     assert len(mnistcli.train(resume=split).history) == 3
     assert_same_run(load(last.checkpoint), load(split))
     everything = TrainConfig.model_validate({"patience": 0, "output": tmp_path / "all.pt"})

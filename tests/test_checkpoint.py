@@ -65,13 +65,11 @@ def test_junk_is_named(tmp_path: Path, content: bytes) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.99])
-def test_a_part_of_a_checkpoint_is_named(tmp_path: Path, share: float) -> None:
-    path, config = tmp_path / "ckpt.pt", TrainConfig()
-    save(Checkpoint.of("run", start(config, LeNet(), 64), Normalization(), config), path)
-    os.truncate(path, int(share * path.stat().st_size))
-    with pytest.raises(CheckpointError, match=f"{path} is not a checkpoint, or a damaged one"):
-        load(path)
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.7, 0.99])  # of 0.1, torch looks before the start
+def test_a_part_of_a_checkpoint_is_named(saved: Path, share: float) -> None:
+    os.truncate(saved, int(share * saved.stat().st_size))
+    with pytest.raises(CheckpointError, match=f"{saved} is not a checkpoint, or a damaged one"):
+        load(saved)
 
 
 def test_a_cut_file_is_named(saved: Path) -> None:

@@ -79,10 +79,11 @@ def test_pieces_are_what_lies_between_cuts_without_a_neighbours_slivers() -> Non
     assert any(piece.sum() == pytest.approx(ring().sum(), rel=0.05) for _, piece in others)
     number = touching("352") < 128
     number = number[number.any(1)]
-    for _, piece in islice(cut_apart(number, len(number)), 1, None):
-        assert not (piece & ~number).any()
-        _, boxes = connect(piece)
-        assert boxes[1:, 2:4].max(1).min() >= 0.25 * boxes[1:, 3].max()
+    for mask in (two, number):
+        for _, piece in islice(cut_apart(mask, len(mask)), 1, None):
+            assert not (piece & ~mask).any()
+            _, boxes = connect(piece)
+            assert boxes[1:, 2:4].max(1).min() >= 0.25 * boxes[1:, 3].max()
 
 
 def test_the_cheapest_way_leads_from_end_to_end() -> None:
