@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import Any, Literal
 
 import cv2
@@ -20,6 +21,7 @@ Mask = NDArray[np.bool_]  # (H, W)
 FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a rim that varies by less was drawn, not photographed
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
+MOST_NOISE = 0.5  # of Otsu's threshold: what would be taken for more is the paper's estimate that is wrong
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
 SPREAD_SHARE = 0.06  # of the longer side: the deviation by which what is known of the paper is spread
 MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
@@ -126,7 +128,7 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
     # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
-    settled = layer if is_same else _settle(layer.paper, np.maximum(along, 0) / _norm_scale(image))
+    settled = layer if is_same else _settle(layer.paper, along / _norm_scale(image), MOST_NOISE)
     if settled is None:
         return None
     full = quantile(settled.contrast[settled.mask], FULL_SHARE)
@@ -176,12 +178,12 @@ def _find_rules(mask: Mask, thickest: int) -> Mask:
 def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:
     difference = image - paper
     if is_signed:
-        contrast = np.maximum(difference[..., 0], 0)
+        stands_out = difference[..., 0]
     elif image.shape[2] == 1:
-        contrast = np.abs(difference[..., 0])
+        stands_out = np.abs(difference[..., 0])
     else:
-        contrast = cv2.sqrt(np.square(difference).sum(2)) / _norm_scale(image)
-    return _settle(paper, contrast.reshape(image.shape[:2]))
+        stands_out = cv2.sqrt(np.square(difference).sum(2)) / _norm_scale(image)
+    return _settle(paper, stands_out.reshape(image.shape[:2]))
 
 
 def _norm_scale(image: Image) -> float:
@@ -189,18 +191,36 @@ def _norm_scale(image: Image) -> float:
     return 1.0 if image.shape[2] == 1 else 1.5**0.5
 
 
-def _settle(paper: Image, contrast: Plane) -> _Layer | None:
-    """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise."""
-    levels = np.minimum(contrast, 255).astype(np.uint8)
+def _settle(paper: Image, difference: Plane, most_noise: float = inf) -> _Layer | None:
+    """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise.
+
+    What differs the other way, below 0, is no ink, but it is noise as much as what is above. Noise never counts for
+    more than a share, `most_noise`, of Otsu's threshold.
+    """
+    is_two_sided = bool(difference.min() < 0)
+    contrast = np.maximum(difference, 0) if is_two_sided else difference
+    levels = _levels(contrast)
+    counts = _count(levels)
+    sizes = _count(_levels(np.abs(difference))) if is_two_sided else counts
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
-    counts = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     # The median of a normal deviate's size is 0.6745 of its standard deviation.
-    noise = 1.4826 * float(_quantile_of_counts(counts, 0.5, 0, max(int(otsu), 1)))
+    noise = 1.4826 * _quantile_of_counts(sizes, 0.5, 0, max(int(otsu), 1))
+    noise = min(noise, most_noise * otsu / NOISES)
     least = max(NOISES * noise, MIN_CONTRAST)
     if counts[int(least) + 1 :].sum() < 4:
         return None
     threshold = max(least, 0.45 * _quantile_of_counts(counts, 0.9, int(least) + 1, 255))
     return _Layer(paper, contrast, threshold, noise)
+
+
+def _levels(contrast: Plane) -> NDArray[np.uint8]:
+    return np.minimum(contrast, 255).astype(np.uint8)
+
+
+def _count(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count how often there is each level from 0 to 255: (256,)."""
+    counts: NDArray[Any] = cv2.calcHist([levels], [0], None, [256], [0, 256])
+    return counts.ravel().astype(np.int64)
 
 
 def _quantile_of_counts(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:

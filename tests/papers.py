@@ -18,13 +18,13 @@ DIGIT_PX = 280  # a 28 x 28 image at ten times its size
 PAGE_PX = (420, 360)  # height and width; the digit lies somewhere on it
 
 
-def ink_of(digit: Grey, random: Random) -> Cover:
-    """Lay a (28, 28) digit, ten times enlarged and a little tilted, anywhere on a page: (420, 360), 0..1."""
+def ink_of(digit: Grey, random: Random, size_px: int = DIGIT_PX) -> Cover:
+    """Lay a (28, 28) digit, enlarged to a size and a little tilted, anywhere on a page: (420, 360), 0..1."""
     height, width = PAGE_PX
     angle = random.uniform(-5, 5)
-    turn = cv2.getRotationMatrix2D((14.0, 14.0), angle, DIGIT_PX / 28)
-    turn[0, 2] += random.uniform(0, width - DIGIT_PX) + DIGIT_PX / 2 - 14
-    turn[1, 2] += random.uniform(0, height - DIGIT_PX) + DIGIT_PX / 2 - 14
+    turn = cv2.getRotationMatrix2D((14.0, 14.0), angle, size_px / 28)
+    turn[0, 2] += random.uniform(0, width - size_px) + size_px / 2 - 14
+    turn[1, 2] += random.uniform(0, height - size_px) + size_px / 2 - 14
     page = cv2.warpAffine(digit.astype(np.float32) / 255, turn, (width, height), flags=cv2.INTER_CUBIC)
     cover: Cover = np.clip((page - 0.35) / 0.3, 0, 1)  # a pen's edge is sharper than an enlarged pixel's
     return cover
@@ -157,6 +157,18 @@ def askew(ink: Cover, random: Random) -> Photo:
     return turned
 
 
+def wooden(ink: Cover, random: Random) -> Photo:
+    """A marker on a board, or on cardboard, with its grain across."""
+    board = sheet((196, 156, 110)) + texture(random, 9, across=40, down=1.5)
+    return grain(write(board, ink, (40, 30, 30)), random, 4)
+
+
+def crumpled(ink: Cover, random: Random) -> Photo:
+    """A dark pen on paper that was crumpled, with light and shade all over."""
+    page: Photo = dark_pen(ink, random) * (1 + texture(random, 0.12, across=12, down=12))
+    return page
+
+
 def pencil(ink: Cover, random: Random) -> Photo:
     """Faint grey on white, with specks of dirt."""
     page = sheet((238, 238, 236))
@@ -172,6 +184,13 @@ def light(page: Photo, random: Random) -> Photo:
     shade = 0.76 + 0.17 * (columns * np.cos(angle) + rows * np.sin(angle))
     lit: Photo = page * shade[..., None].astype(np.float32)
     return lit
+
+
+def texture(random: Random, amount: float, across: float, down: float) -> NDArray[Any]:
+    """Make what is uneven all over a page, (420, 360, 1), as wide and as high as is given in pixels, of a deviation."""
+    uneven = cv2.GaussianBlur(random.normal(0, 1, PAGE_PX), (0, 0), sigmaX=across, sigmaY=down)
+    scaled: NDArray[Any] = (uneven * (amount / uneven.std()))[..., None]
+    return scaled
 
 
 def grain(page: Photo, random: Random, amount: float) -> Photo:
@@ -198,6 +217,8 @@ PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
         ruled,
         squared,
         askew,
+        wooden,
+        crumpled,
         pencil,
     )
 }

@@ -1,6 +1,7 @@
 """From a person's picture to what the network was trained on."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,15 @@ def test_grainy_paper_without_ink_shows_nothing() -> None:
 def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
     digit = draw_digits(np.array([4], np.uint8), seed=1)[0]
     assert likeness_on(paper, digit, seed=5) > (0.8 if paper in ("askew", "on_a_desk") else 0.9)
+
+
+@pytest.mark.parametrize("paper", [papers.wooden, papers.crumpled])
+def test_a_small_digit_is_told_from_a_coarse_surface(paper: Callable[..., papers.Photo]) -> None:
+    ink = papers.ink_of(draw_digits(np.array([6], np.uint8), seed=1)[0], np.random.default_rng(0), size_px=140)
+    white, other = (
+        see(made(ink, np.random.default_rng(0)).clip(0, 255).astype(np.uint8)) for made in (papers.plain, paper)
+    )
+    assert likeness(other, white) > 0.9
 
 
 @pytest.mark.parametrize("seed", [34, 108])
