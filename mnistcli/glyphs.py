@@ -24,6 +24,7 @@ SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
 BLOT_SHARE, BLOT_FULL = 0.22, 0.8
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 SIDE_SHARE = 0.9  # of a side of the picture: what covers as much of it goes on beyond it
+LOOSE_SHARE = 0.02  # of the longer side: a faint end of a stroke is no farther from full ink
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
 
@@ -83,11 +84,41 @@ class Stroke:
 
 
 def find_marks(ink: Ink) -> Marks:
-    """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986)."""
-    labels, boxes = connect(ink.strength > ink.faint)
-    area = np.bincount(labels[ink.strength > ink.threshold], minlength=len(boxes))
+    """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986).
+
+    Where faint places alone lead to the rim, as the lines of paper do, those that are far from full ink are none.
+    """
+    is_full = ink.strength > ink.threshold
+    marks = _connect_full(ink.strength > ink.faint, is_full)
+    is_loose = _reach_rim_faintly(marks, is_full)
+    if not is_loose.any():
+        return marks
+    away = cv2.distanceTransform((~is_full).view(np.uint8), cv2.DIST_L2, 3)
+    far = is_loose[marks.labels] & (away > LOOSE_SHARE * max(away.shape))
+    return _connect_full((marks.labels > 0) & ~far, is_full)
+
+
+def _connect_full(mask: Mask, is_full: Mask) -> Marks:
+    labels, boxes = connect(mask)
+    area = np.bincount(labels[is_full], minlength=len(boxes))
     area[0] = 0
     return Marks(labels, boxes, area)
+
+
+def _reach_rim_faintly(marks: Marks, is_full: Mask) -> Mask:
+    """Tell of each mark, (N + 1,), whether it touches the rim, but the largest piece of full ink in it does not."""
+    reaches = touches_rim(marks.boxes, is_full.shape) & (marks.area > 0)
+    if not reaches.any():
+        return reaches
+    labels, pieces = connect(is_full)
+    mark = np.zeros(len(pieces), np.int64)  # that each piece is in
+    mark[labels[is_full]] = marks.labels[is_full]
+    area = pieces[:, 4]
+    largest = np.zeros(len(reaches), area.dtype)
+    np.maximum.at(largest, mark, area)
+    is_cut_off = (area == largest[mark]) & touches_rim(pieces, is_full.shape)
+    reaches[mark[is_cut_off]] = False
+    return reaches
 
 
 def pick_digit(marks: Marks) -> list[int]:

@@ -224,9 +224,9 @@ PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
 }
 
 
-def draw(paper: str, digit: Grey, random: Random) -> Image.Image:
+def draw(paper: str, digit: Grey, random: Random, size_px: int = DIGIT_PX) -> Image.Image:
     """Draw a (28, 28) data set digit, light on dark, on a paper of `PAPERS`, and save it as a camera would."""
-    page = np.clip(PAPERS[paper](ink_of(digit, random), random), 0, 255).astype(np.uint8)
+    page = np.clip(PAPERS[paper](ink_of(digit, random, size_px), random), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(page).save(file, "JPEG", quality=int(random.integers(60, 90)))
     return Image.open(file)
