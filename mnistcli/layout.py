@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
-from mnistcli.sheets import Inside, cut_bars, look_inside
+from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
 from mnistcli.touching import Run, cut_apart
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
@@ -90,6 +90,11 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     rest = cut_bars(picture)
     if rest:
         return [[run.moved(rest.box) for run in row] for row in find_digits(rest.picture, invert)]
+    sheet = cut_table(picture)
+    if sheet:
+        found = find_digits(sheet.picture, invert)
+        if _hold_digits(sheet, [run.whole for run in chain(*found)]):
+            return [[run.moved(sheet.box) for run in row] for row in found]
     ink = find_ink(picture.pixels, invert)
     if ink is None:
         return []
@@ -137,6 +142,11 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, b
     if rest:
         run, are_several = find_digit(rest.picture, invert)
         return run and run.moved(rest.box), are_several
+    sheet = cut_table(picture)
+    if sheet:
+        run, are_several = find_digit(sheet.picture, invert)
+        if run and _hold_digits(sheet, [run.whole]):
+            return run.moved(sheet.box), are_several
     coarse = shrink_drawing(picture)
     found = _find_main(coarse, invert) if coarse else None
     if found is None or found.size_px < LARGE_PX:

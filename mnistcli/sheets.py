@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
-from mnistcli.ink import Mask, Pixels, spread
+from mnistcli.ink import Mask, Pixels, Plane, quantile, spread
 
 Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 
@@ -25,6 +25,11 @@ FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SPREAD_PX = 100  # the longer side at which paper is continued
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
+TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there
+TABLE_LEVELS = 40  # of 255, by which it differs from the paper at least
+TABLE_STEP = 0.85  # of all by which both differ, that they do beside the edge: of a soft shadow it is less
+TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255, by which as much of it differs from its colour at most
+MOST_TABLE = 0.8  # of the picture, that it takes at most
 BAR_LEVELS = 24  # of 255, that noise makes of one colour
 BAR_EDGE_PX = 3  # rows in which a bar ends, where its edge is soft
 BAR_LOOKS = 16  # places in a row that are looked at first
@@ -52,12 +57,8 @@ def cut_bars(picture: Picture) -> Inside | None:
     """
     pixels = picture.pixels
     height, width = pixels.shape[:2]
-    if min(height, width) < SURROUNDED_PX:
+    if min(height, width) < SURROUNDED_PX or _has_equal_sides(pixels):
         return None
-    row, column = height // 2, width // 2
-    middles = [pixels[place].tolist() for place in ((0, column), (-1, column), (row, 0), (row, -1))]
-    if all(max(levels) - min(levels) <= BAR_LEVELS for levels in zip(*middles, strict=True)):
-        return None  # told without looking closer: most pictures have the same paper on all sides
     top, bottom = _bar(pixels), _bar(pixels[::-1])
     if height - top - bottom < LEAST_PX:
         return None
@@ -68,6 +69,13 @@ def cut_bars(picture: Picture) -> Inside | None:
         return None  # of one colour is a straight 1 that fills its picture from top to bottom
     box = picture.box(left, top, rest.shape[1], rest.shape[0])
     return Inside(Picture(rest, box[2:], picture.name), box, is_sure=True)
+
+
+def _has_equal_sides(pixels: Pixels) -> bool:
+    """Tell by their middles, without looking closer, whether there is the same paper on all sides, as in most."""
+    row, column = pixels.shape[0] // 2, pixels.shape[1] // 2
+    middles = [pixels[place].tolist() for place in ((0, column), (-1, column), (row, 0), (row, -1))]
+    return all(max(levels) - min(levels) <= BAR_LEVELS for levels in zip(*middles, strict=True))
 
 
 def _bar(pixels: Pixels) -> int:
@@ -89,6 +97,60 @@ def _bar(pixels: Pixels) -> int:
 def _differs(pixels: Pixels, colours: NDArray[np.uint8]) -> Mask:
     differs: Mask = np.any(np.abs(pixels - colours.astype(np.int16)) > BAR_LEVELS, axis=2)
     return differs
+
+
+def cut_table(picture: Picture) -> Inside | None:
+    """Cut off a table around a sheet of paper that goes on beyond the picture, on however many sides.
+
+    Args:
+        picture: of any size, grey or RGB.
+
+    Returns:
+        What is on the sheet, or None where there is no such sheet, or where what lies around it has marks of its own.
+    """
+    height, width = picture.pixels.shape[:2]
+    if min(height, width) < SURROUNDED_PX or _has_equal_sides(picture.pixels):
+        return None
+    scale = min(1, TABLE_PX / max(height, width))
+    small = cv2.resize(picture.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    sheet = _find_sheet(cv2.GaussianBlur(small.reshape(*small.shape[:2], -1).mean(2, dtype=np.float32), (0, 0), 1))
+    if sheet is None:
+        return None
+    inner = _without_edge(cv2.resize(sheet, (width, height), interpolation=cv2.INTER_NEAREST), beyond=1)
+    return _cut_out(picture, inner, (0, 0), is_sure=True)
+
+
+def _find_sheet(grey: Plane) -> Shape | None:
+    """Find the light or the dark part of a picture that has four corners, where the rest is a table."""
+    _, light = cv2.threshold(grey.astype(np.uint8), 0, 1, cv2.THRESH_OTSU)
+    for part in (light, 1 - light):
+        sheet, fit = _outline(part > 0)
+        if fit > SURE_FIT and _is_on_table(grey, sheet):
+            return sheet
+    return None
+
+
+def _is_on_table(grey: Plane, sheet: Shape) -> bool:
+    """Tell whether what is around a sheet is one colour, but for light from one side, and suddenly another than it.
+
+    What is around it is no shadow, then, and holds no digit.
+    """
+    inside, outside = (_from_edge(shape) for shape in (sheet, 1 - sheet))
+    around = outside > TABLE_EDGE_PX
+    if not LEAST_SHARE < around.mean() < MOST_TABLE:
+        return False
+    rows, columns = np.nonzero(around)
+    terms = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float32)
+    table = grey[around]
+    off = np.abs(table - terms @ np.linalg.lstsq(terms, table, rcond=None)[0])
+    near = [grey[(away > TABLE_EDGE_PX) & (away <= TABLE_EDGE_PX + 2)] for away in (inside, outside)]
+    step, apart = (abs(float(np.median(one) - np.median(other))) for one, other in (near, (grey[sheet > 0], table)))
+    return step > max(TABLE_LEVELS, TABLE_STEP * apart) and quantile(off, TABLE_SHARE) < TABLE_GRAIN
+
+
+def _from_edge(shape: Shape) -> Plane:
+    """Give how far inside a shape each place is, in pixels, where the picture's rim is no edge."""
+    return cv2.distanceTransform(cv2.copyMakeBorder(shape, *(1,) * 4, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)[1:-1, 1:-1]
 
 
 def look_inside(picture: Picture, marks: Marks) -> Inside | None:
@@ -118,14 +180,19 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
         return None
     is_frame = ink < FRAME_INK * np.count_nonzero(sheet)
     inner = _inside_frame(mask, sheet) if is_frame else _without_edge(sheet)
-    inner_left, inner_top, inner_width, inner_height = (int(value) for value in cv2.boundingRect(inner))
-    if min(inner_width, inner_height) < LEAST_PX:
+    return _cut_out(picture, inner, (left, top), is_sure=bool(is_frame or fit > SURE_FIT), mark=mark)
+
+
+def _cut_out(picture: Picture, shape: Shape, corner: tuple[int, int], *, is_sure: bool, mark: int = 0) -> Inside | None:
+    """Cut out a shape in a window of a picture that begins at a corner, left and top; None if no digit fits in it."""
+    left, top, width, height = (int(value) for value in cv2.boundingRect(shape))
+    if min(width, height) < LEAST_PX:
         return None
-    window = slice(inner_top, inner_top + inner_height), slice(inner_left, inner_left + inner_width)
-    pixels = picture.pixels[top : top + height, left : left + width][window]
-    box = picture.box(left + inner_left, top + inner_top, inner_width, inner_height)
-    inside = Picture(_continue_paper(pixels, inner[window]), box[2:], picture.name)
-    return Inside(inside, box, bool(is_frame or fit > SURE_FIT), mark)
+    inner = shape[top : top + height, left : left + width]
+    left, top = left + corner[0], top + corner[1]
+    pixels = picture.pixels[top : top + height, left : left + width]
+    box = picture.box(left, top, width, height)
+    return Inside(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, mark)
 
 
 def _largest(marks: Marks) -> int:
@@ -182,10 +249,11 @@ def _inside_frame(frame: Mask, around: Shape) -> Shape:
     return inner if is_clear else np.zeros_like(around)
 
 
-def _without_edge(sheet: Shape) -> Shape:
+def _without_edge(sheet: Shape, beyond: int = 0) -> Shape:
+    """Take off a sheet's edge; where the picture ends only if there is no sheet, 0, beyond it."""
     reach = 2 * (round(EDGE_SHARE * max(sheet.shape)) + 1) + 1
     brush = np.ones((reach, reach), np.uint8)
-    return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=beyond)
 
 
 def _continue_paper(pixels: Pixels, sheet: Shape) -> Pixels:

@@ -9,7 +9,7 @@ from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink, rim
-from mnistcli.sheets import Inside, cut_bars, look_inside
+from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
 
 DIGIT_PX = 100
 BLACK, PAPER = 20, 220
@@ -158,6 +158,62 @@ DIGITS = bold_seven(), thin_seven(), thin_seven()[::-1], upright_one()
 @pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), *DIGITS])
 def test_paper_is_no_bar(page: np.ndarray) -> None:
     assert cut_bars(as_picture(page)) is None
+
+
+def on_table(page: np.ndarray, angle: float = 0) -> np.ndarray:
+    """Lay a page that goes on at its bottom on a grainy table, turned by an angle."""
+    high, wide = page.shape
+    table = np.random.default_rng(0).normal(60, 5, (high + 150, wide + 240))
+    turn = cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1)
+    turn[:, 2] += 160, 110
+    goes_on = np.pad(page, ((0, 300), (0, 0)), constant_values=PAPER)
+    size = table.shape[::-1]
+    cover = cv2.warpAffine(np.ones(goes_on.shape), turn, size)
+    laid = cv2.warpAffine(goes_on.astype(np.float64), turn, size)
+    return (laid * cover + table * (1 - cover)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("angle", [0, 3, -5])
+@pytest.mark.parametrize("digit", [1, 2, 5])
+def test_a_table_around_a_sheet_that_goes_on_is_cut_off(digit: int, angle: float) -> None:
+    page = on_table(sheet(digit), angle)
+    rest = cut_table(as_picture(page))
+    assert rest is not None
+    left, top, wide, high = rest.box
+    assert top + high == page.shape[0]
+    assert (left, top, wide) == pytest.approx((160, 110, 120), abs=25)
+
+
+@pytest.mark.parametrize("digit", [1, 2, 5])
+def test_a_digit_on_a_sheet_that_goes_on_is_found(digit: int) -> None:
+    page = around(sheet(digit), PAPER, 150)
+    glyph, _ = find_glyph(as_picture(on_table(page)))
+    alone, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.9
+    left, top, *size = alone.box
+    assert glyph.box == pytest.approx((left + 160, top + 110, *size), abs=4)
+
+
+def test_all_digits_on_a_sheet_that_goes_on_are_found() -> None:
+    (row,) = find_glyphs(as_picture(on_table(around(sheet(4, 0, 2), PAPER, 150))))
+    assert [glyph.box[1] for glyph in row] == pytest.approx([290] * 3, abs=20)
+
+
+def softly_shaded() -> np.ndarray:
+    """Give a page that half lies in a soft shadow."""
+    rows = np.arange(320)[:, None]
+    return (drawn() * (0.4 + 0.6 / (1 + np.exp((rows - 250) / 8)))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), softly_shaded(), written_beside(), *DIGITS[:3]])
+def test_paper_is_no_table(page: np.ndarray) -> None:
+    assert cut_table(as_picture(page)) is None
+
+
+def test_a_bold_one_is_no_sheet() -> None:
+    assert likeness(see(upright_one()), see(np.pad(upright_one(), 40, constant_values=PAPER))) > 0.8
 
 
 def test_all_digits_on_a_sheet_are_found() -> None:
