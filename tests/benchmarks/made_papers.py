@@ -1,6 +1,6 @@
 """How many test digits are read on each of the papers that tests/papers.py makes, beside what `eval` has of the same.
 
-    python tests/benchmarks/made_papers.py DATA_DIR [--count 500] [PAPER...]
+    python tests/benchmarks/made_papers.py DATA_DIR [--count 500] [--size-px 280] [PAPER...]
 
 The weights are the bundled ones.
 """
@@ -17,7 +17,7 @@ import mnistcli
 from mnistcli.api import open_network
 from mnistcli.config import MIN_CONFIDENCE
 from mnistcli.data import Samples, load_split
-from papers import PAPERS, draw
+from papers import DIGIT_PX, PAPERS, draw
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("data_dir", type=Path, help="the folder that holds MNIST/raw")
     parser.add_argument("--count", type=int, default=500, help="digits on each paper")
+    parser.add_argument("--size-px", type=int, default=DIGIT_PX, help="of a digit's image; the paper has 420 x 360")
     parser.add_argument(
         "papers", nargs="*", default=list(PAPERS), help=f"of {', '.join(PAPERS)}; all where none is named"
     )
@@ -36,15 +37,16 @@ def main() -> None:
     answers = open_network("bundled", "last", "cpu").logits(digits.images).argmax(1)
     print(f"eval: {(answers == digits.labels).double().mean():.1%} of {len(digits)}")
     for paper in arguments.papers:
-        show(paper, digits)
+        show(paper, digits, arguments.size_px)
 
 
-def show(paper: str, digits: Samples) -> None:
+def show(paper: str, digits: Samples, size_px: int) -> None:
     """Print what is read on one paper, and what is named at the usual --min-confidence."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{number}.png" for number in range(len(digits))]
         for number, path in enumerate(paths):
-            draw(paper, digits.images[number, 0].numpy(), np.random.default_rng(number)).save(path, compress_level=1)
+            picture = draw(paper, digits.images[number, 0].numpy(), np.random.default_rng(number), size_px)
+            picture.save(path, compress_level=1)
         answers = list(mnistcli.predict(paths, checkpoint="bundled", min_confidence=0))
     is_right = np.array([answer.digit == label for answer, label in zip(answers, digits.labels.tolist(), strict=True)])
     is_sure = np.array([(answer.confidence or 0) >= MIN_CONFIDENCE for answer in answers])
