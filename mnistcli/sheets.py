@@ -137,7 +137,7 @@ def _is_on_table(grey: Plane, sheet: Shape) -> bool:
     """
     inside, outside = (_from_edge(shape) for shape in (sheet, 1 - sheet))
     around = outside > TABLE_EDGE_PX
-    if not LEAST_SHARE < around.mean() < MOST_TABLE:
+    if not LEAST_SHARE < around.mean() < MOST_TABLE or inside.max() <= TABLE_EDGE_PX:
         return False
     rows, columns = np.nonzero(around)
     terms = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float32)
