@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf
 from typing import Any, Literal
 
 import cv2
@@ -21,7 +20,7 @@ Mask = NDArray[np.bool_]  # (H, W)
 FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a rim that varies by less was drawn, not photographed
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
-MOST_NOISE = 0.5  # of Otsu's threshold: what would be taken for more is the paper's estimate that is wrong
+MOST_NOISE = 0.5  # of Otsu's threshold, that ink need not be above for noise: if for more, the paper is estimated wrong
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
 SPREAD_SHARE = 0.06  # of the longer side: the deviation by which what is known of the paper is spread
 MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
@@ -128,7 +127,7 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
     # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
-    settled = layer if is_same else _settle(layer.paper, along / _norm_scale(image), MOST_NOISE)
+    settled = layer if is_same else _settle(layer.paper, along / _norm_scale(image))
     if settled is None:
         return None
     full = quantile(settled.contrast[settled.mask], FULL_SHARE)
@@ -191,11 +190,10 @@ def _norm_scale(image: Image) -> float:
     return 1.0 if image.shape[2] == 1 else 1.5**0.5
 
 
-def _settle(paper: Image, difference: Plane, most_noise: float = inf) -> _Layer | None:
+def _settle(paper: Image, difference: Plane) -> _Layer | None:
     """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise.
 
-    What differs the other way, below 0, is no ink, but it is noise as much as what is above. Noise never counts for
-    more than a share, `most_noise`, of Otsu's threshold.
+    What differs the other way, below 0, is no ink, but it is noise as much as what is above.
     """
     is_two_sided = bool(difference.min() < 0)
     contrast = np.maximum(difference, 0) if is_two_sided else difference
@@ -205,7 +203,8 @@ def _settle(paper: Image, difference: Plane, most_noise: float = inf) -> _Layer 
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
     # The median of a normal deviate's size is 0.6745 of its standard deviation.
     noise = 1.4826 * _quantile_of_counts(sizes, 0.5, 0, max(int(otsu), 1))
-    noise = min(noise, most_noise * otsu / NOISES)
+    if is_two_sided:
+        noise = min(noise, MOST_NOISE * otsu / NOISES)
     least = max(NOISES * noise, MIN_CONTRAST)
     if counts[int(least) + 1 :].sum() < 4:
         return None
@@ -229,11 +228,12 @@ def _quantile_of_counts(counts: NDArray[np.int64], share: float, lowest: int, hi
     return lowest + int(np.searchsorted(summed, share * summed[-1]))
 
 
-def _resize(image: Image, width: int, height: int, how: int = cv2.INTER_AREA) -> Image:
+def resize(image: NDArray[Any], width: int, height: int, how: int = cv2.INTER_AREA) -> Image:
+    """Bring (H, W, C) or (H, W) to a size, with area averaging if nothing else is asked for: (height, width, C)."""
     return cv2.resize(image, (width, height), interpolation=how).reshape(height, width, -1)
 
 
-def _shrunk_size(image: Image, longest: int) -> tuple[int, int]:
+def shrunk_size(image: NDArray[Any], longest: int) -> tuple[int, int]:
     """Give the width and height that a picture has when its longer side is `longest`, or less already; 3 at least."""
     height, width = image.shape[:2]
     scale = min(1, longest / max(height, width))
@@ -265,7 +265,7 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
             return np.broadcast_to(flat, image.shape)
         colour = np.median(rim(image), axis=0)
     height, width = image.shape[:2]
-    small = _resize(image, *_shrunk_size(image, SURFACE_PX))
+    small = resize(image, *shrunk_size(image, SURFACE_PX))
     rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)
     terms = np.stack([np.ones_like(rows), rows, columns, rows**2, rows * columns, columns**2], 1).astype(np.float32)
     values = small.reshape(len(terms), -1)
@@ -279,7 +279,7 @@ def _surface(image: Image, *, is_signed: bool) -> Image:
         off = np.abs(values - terms[:, :count] @ factors).max(1)
         taken = off < 3 * (1.4826 * np.median(off[taken]) + 2) + (6 if count == 3 else 0)
     surface = (terms @ factors).reshape(*small.shape[:2], -1).astype(np.float32)
-    return np.clip(_resize(surface, width, height, cv2.INTER_LINEAR), 0, 255)
+    return np.clip(resize(surface, width, height, cv2.INTER_LINEAR), 0, 255)
 
 
 def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
@@ -326,13 +326,13 @@ def spread(values: Image, weight: Plane, longest: int, least: float) -> Image:
         (H, W, C) float32.
     """
     height, width = weight.shape
-    size = _shrunk_size(values, longest)
+    size = shrunk_size(values, longest)
     reach = SPREAD_SHARE * max(size)
     summed, weights = (
-        cv2.GaussianBlur(_resize(plane, *size), (0, 0), reach, borderType=cv2.BORDER_REFLECT).reshape(*size[::-1], -1)
+        cv2.GaussianBlur(resize(plane, *size), (0, 0), reach, borderType=cv2.BORDER_REFLECT).reshape(*size[::-1], -1)
         for plane in (values * weight[..., None], weight)
     )
-    return _resize((summed / (weights + least)).astype(np.float32), width, height, cv2.INTER_LINEAR)
+    return resize((summed / (weights + least)).astype(np.float32), width, height, cv2.INTER_LINEAR)
 
 
 def _envelopes(image: Image) -> Iterator[Image]:
@@ -341,12 +341,12 @@ def _envelopes(image: Image) -> Iterator[Image]:
     Morphological closing takes away what is dark and narrow, opening what is light and narrow.
     """
     height, width = image.shape[:2]
-    small = cv2.GaussianBlur(_resize(image, *_shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
+    small = cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
     side = max(small.shape[:2])
     wide = np.ones((int(side * WIDEST_STROKE) | 1,) * 2, np.uint8)
     for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
         without = cv2.morphologyEx(small, how, wide)
-        yield _resize(cv2.GaussianBlur(without, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
+        yield resize(cv2.GaussianBlur(without, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
 
 
 def _marks(mask: Mask, *, is_hanging: bool) -> Mask:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
-from mnistcli.ink import Mask, Pixels, Plane, quantile, spread
+from mnistcli.ink import Mask, Pixels, Plane, connect, longer_side, quantile, resize, shrunk_size, spread
 
 Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 
@@ -29,7 +29,8 @@ TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked f
 TABLE_LEVELS = 40  # of 255, by which it differs from the paper at least
 TABLE_STEP = 0.85  # of all by which both differ, that they do beside the edge: of a soft shadow it is less
 TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255, by which as much of it differs from its colour at most
-MOST_TABLE = 0.8  # of the picture, that it takes at most
+TABLE_MARK_PX = 8  # a longer mark on it, at that size, may be a digit
+LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture, that it takes
 BAR_LEVELS = 24  # of 255, that noise makes of one colour
 BAR_EDGE_PX = 3  # rows in which a bar ends, where its edge is soft
 BAR_LOOKS = 16  # places in a row that are looked at first
@@ -43,7 +44,7 @@ class Inside(NamedTuple):
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
     is_sure: bool  # nothing else has its shape; else it may be a bold digit
-    mark: int = 0  # that is the sheet or the frame; 0 where there is none, but bars along the sides
+    mark: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
 
 
 def cut_bars(picture: Picture) -> Inside | None:
@@ -100,7 +101,7 @@ def _differs(pixels: Pixels, colours: NDArray[np.uint8]) -> Mask:
 
 
 def cut_table(picture: Picture) -> Inside | None:
-    """Cut off a table around a sheet of paper that goes on beyond the picture, on however many sides.
+    """Cut off a table around a sheet of paper that goes on beyond the picture on some sides.
 
     Args:
         picture: of any size, grey or RGB.
@@ -111,13 +112,12 @@ def cut_table(picture: Picture) -> Inside | None:
     height, width = picture.pixels.shape[:2]
     if min(height, width) < SURROUNDED_PX or _has_equal_sides(picture.pixels):
         return None
-    scale = min(1, TABLE_PX / max(height, width))
-    small = cv2.resize(picture.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    sheet = _find_sheet(cv2.GaussianBlur(small.reshape(*small.shape[:2], -1).mean(2, dtype=np.float32), (0, 0), 1))
+    small = resize(picture.pixels, *shrunk_size(picture.pixels, TABLE_PX)).mean(2, dtype=np.float32)
+    sheet = _find_sheet(cv2.GaussianBlur(small, (0, 0), 1))
     if sheet is None:
         return None
-    inner = _without_edge(cv2.resize(sheet, (width, height), interpolation=cv2.INTER_NEAREST), beyond=1)
-    return _cut_out(picture, inner, (0, 0), is_sure=True)
+    whole = resize(sheet, width, height, cv2.INTER_NEAREST)[..., 0]
+    return _cut_out(picture, _without_edge(whole, goes_on=True), (0, 0), is_sure=True)
 
 
 def _find_sheet(grey: Plane) -> Shape | None:
@@ -135,22 +135,23 @@ def _is_on_table(grey: Plane, sheet: Shape) -> bool:
 
     What is around it is no shadow, then, and holds no digit.
     """
-    inside, outside = (_from_edge(shape) for shape in (sheet, 1 - sheet))
+    inside, outside = (
+        cv2.distanceTransform(shape, cv2.DIST_L2, 3) for shape in (sheet, 1 - sheet)
+    )  # of the edge alone
     around = outside > TABLE_EDGE_PX
-    if not LEAST_SHARE < around.mean() < MOST_TABLE or inside.max() <= TABLE_EDGE_PX:
+    if not LEAST_TABLE < around.mean() < MOST_TABLE or inside.max() <= TABLE_EDGE_PX:
         return False
     rows, columns = np.nonzero(around)
     terms = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float32)
     table = grey[around]
     off = np.abs(table - terms @ np.linalg.lstsq(terms, table, rcond=None)[0])
+    stands_out = np.zeros_like(around)
+    stands_out[around] = off > TABLE_GRAIN
+    if connect(stands_out)[1][1:, 2:4].max(initial=0) > TABLE_MARK_PX:
+        return False
     near = [grey[(away > TABLE_EDGE_PX) & (away <= TABLE_EDGE_PX + 2)] for away in (inside, outside)]
     step, apart = (abs(float(np.median(one) - np.median(other))) for one, other in (near, (grey[sheet > 0], table)))
     return step > max(TABLE_LEVELS, TABLE_STEP * apart) and quantile(off, TABLE_SHARE) < TABLE_GRAIN
-
-
-def _from_edge(shape: Shape) -> Plane:
-    """Give how far inside a shape each place is, in pixels, where the picture's rim is no edge."""
-    return cv2.distanceTransform(cv2.copyMakeBorder(shape, *(1,) * 4, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)[1:-1, 1:-1]
 
 
 def look_inside(picture: Picture, marks: Marks) -> Inside | None:
@@ -249,11 +250,11 @@ def _inside_frame(frame: Mask, around: Shape) -> Shape:
     return inner if is_clear else np.zeros_like(around)
 
 
-def _without_edge(sheet: Shape, beyond: int = 0) -> Shape:
-    """Take off a sheet's edge; where the picture ends only if there is no sheet, 0, beyond it."""
-    reach = 2 * (round(EDGE_SHARE * max(sheet.shape)) + 1) + 1
+def _without_edge(sheet: Shape, *, goes_on: bool = False) -> Shape:
+    """Take off a sheet's edge; the picture's rim is one, too, unless the sheet goes on beyond it."""
+    reach = 2 * (round(EDGE_SHARE * longer_side(sheet)) + 1) + 1
     brush = np.ones((reach, reach), np.uint8)
-    return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=beyond)
+    return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=int(goes_on))
 
 
 def _continue_paper(pixels: Pixels, sheet: Shape) -> Pixels:
