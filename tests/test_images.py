@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 import papers
 from conftest import draw_digits, find_glyph
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import Grey
+from mnistcli.glyphs import Grey, find_marks
 from mnistcli.images import WORKING_PX, Glyph, read_picture
-from mnistcli.ink import Invert, quantile
+from mnistcli.ink import Ink, Invert, quantile
 
 
 def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> Grey:
@@ -43,9 +43,10 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
-def likeness_on(paper: str, digit: Grey, seed: int, size_px: int = papers.DIGIT_PX) -> float:
+def likeness_on(paper: str, digit: Grey, seed: int, size_px: int = papers.DIGIT_PX, invert: Invert = "auto") -> float:
     """Compare what is seen of a digit on a made paper with what is seen of it on white."""
-    white, other = (see(papers.draw(name, digit, np.random.default_rng(seed), size_px)) for name in ("plain", paper))
+    pictures = (papers.draw(name, digit, np.random.default_rng(seed), size_px) for name in ("plain", paper))
+    white, other = (see(picture, invert) for picture in pictures)
     return likeness(other, white)
 
 
@@ -263,10 +264,22 @@ def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
     assert likeness_on(paper, digit, seed=5) > (0.8 if paper in ("askew", "on_a_desk") else 0.9)
 
 
+@pytest.mark.parametrize("invert", ["auto", "yes"])
 @pytest.mark.parametrize("paper", ["wooden", "crumpled", "askew"])
-def test_a_small_digit_is_told_from_what_is_all_over_its_paper(paper: str) -> None:
+def test_a_small_digit_is_told_from_what_is_all_over_its_paper(paper: str, invert: Invert) -> None:
     digit = draw_digits(np.array([6], np.uint8), seed=1)[0]
-    assert likeness_on(paper, digit, seed=0, size_px=140) > (0.8 if paper == "askew" else 0.9)
+    assert likeness_on(paper, digit, 0, 140, invert) > (0.8 if paper == "askew" else 0.9)
+
+
+def test_a_faint_line_leads_a_mark_to_the_rim_only_with_full_ink() -> None:
+    strength = np.zeros((200, 200), np.float32)
+    strength[100] = 0.3
+    strength[60:140, 90:100] = 1
+    left, top, wide, high = find_marks(Ink(strength, threshold=0.5, noise=0)).boxes[1, :4].tolist()
+    assert (left, top, wide, high) == pytest.approx((90, 60, 10, 80), abs=8)
+    strength[:60, 90:100] = 1
+    marks = find_marks(Ink(strength, threshold=0.5, noise=0))
+    assert marks.boxes[1, :4].tolist() == [0, 0, 200, 140]
 
 
 @pytest.mark.parametrize("seed", [34, 108])
