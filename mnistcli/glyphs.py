@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.ink import Boxes, Ink, Mask, Plane, connect, extent, longer_side, touches_rim
+from mnistcli.ink import Ink
+from mnistcli.planes import Boxes, Mask, Plane, connect, extent, longer_side, touches_rim
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 

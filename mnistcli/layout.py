@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
-from mnistcli.ink import Ink, Invert, Mask, find_ink, touches_rim
+from mnistcli.ink import Ink, Invert, find_ink
+from mnistcli.planes import Mask, touches_rim
 from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
 from mnistcli.touching import Run, cut_apart
 

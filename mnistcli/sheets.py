@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
-from mnistcli.ink import Mask, Pixels, Plane, connect, longer_side, quantile, resize, shrunk_size, spread
+from mnistcli.planes import Mask, Pixels, Plane, connect, longer_side, quantile, resize, shrunk_size, spread
 
 Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import Grey
 from mnistcli.images import Box, Glyph
-from mnistcli.ink import Mask, connect
+from mnistcli.planes import Mask, connect
 
 Cuts = NDArray[np.intp]  # (C, H): in each row, the first column to the right of each cut
 Piece = tuple[int, int]  # what lies between two cuts, by their numbers

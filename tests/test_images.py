@@ -12,7 +12,8 @@ from conftest import draw_digits, find_glyph
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey, find_marks
 from mnistcli.images import WORKING_PX, Glyph, read_picture
-from mnistcli.ink import Ink, Invert, quantile
+from mnistcli.ink import Ink, Invert
+from mnistcli.planes import quantile
 
 
 def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> Grey:

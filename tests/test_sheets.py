@@ -8,7 +8,8 @@ from PIL import Image
 from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
-from mnistcli.ink import Invert, find_ink, rim
+from mnistcli.ink import Invert, find_ink
+from mnistcli.planes import rim
 from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
 
 DIGIT_PX = 100

@@ -11,7 +11,7 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli.glyphs import SIZE_PX, Grey
 from mnistcli.images import Glyph
-from mnistcli.ink import Mask, connect
+from mnistcli.planes import Mask, connect
 from mnistcli.touching import WHOLE, Run, cheapest_way, cut_apart, find_cuts
 
 HEIGHT_PX = 100
