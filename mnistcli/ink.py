@@ -22,6 +22,7 @@ from mnistcli.planes import (
     spread,
     touches_rim,
 )
+from mnistcli.rules import without_rules
 
 Invert = Literal["auto", "yes", "no"]
 
@@ -33,9 +34,7 @@ SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that ligh
 MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
 FAINT_SHARE = 0.35  # of the threshold
 FULL_SHARE = 0.7  # of the ink's places: as many are fainter than what counts as full ink
-RULED_PX = 100  # a smaller picture shows no ruled paper
-# Of a side: a ruled line is no thicker, runs level so far at a time, has no longer gaps, and rises no more in all.
-RULE_THICKNESS, RULE_RUN, RULE_GAP, RULE_RISE = 0.02, 0.06, 0.5, 0.08
+RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper, however noisy that is
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelopes` see past
 SHADOW_SHARE = 0.02  # of the picture: as much dark at its rim may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
@@ -48,12 +47,7 @@ class Ink:
 
     strength: Plane  # 0 = paper, about 1 = ink
     threshold: float  # the strength from which on a place is surely inked
-    noise: float  # the strength that empty paper may have
-
-    @property
-    def faint(self) -> float:
-        """Give the strength from which on a place belongs to the ink if there is full ink beside it."""
-        return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
+    faint: float  # the strength from which on it belongs to the ink if there is full ink beside it
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,10 @@ class _Layer:
     @cached_property
     def mask(self) -> Mask:
         return self.contrast > self.threshold
+
+    @property
+    def faint(self) -> float:
+        return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
 
 
 def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
@@ -116,48 +114,15 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     settled = layer if is_same else _settle(layer.paper, along / _norm_scale(image))
     if settled is None:
         return None
+    cleared = without_rules(settled.contrast, min(settled.faint, RULE_SHARE * settled.threshold))
+    if cleared is not settled.contrast:
+        # Without lines, the ink alone tells how dark it is; the paper with what is left of them is as noisy as before.
+        alone = _settle(settled.paper, cleared)
+        if alone is None:
+            return None
+        settled = replace(alone, noise=settled.noise)
     full = quantile(settled.contrast[settled.mask], FULL_SHARE)
-    ink = Ink(settled.contrast / full, settled.threshold / full, settled.noise / full)
-    return replace(ink, strength=_without_rules(ink))
-
-
-def _without_rules(ink: Ink) -> Plane:
-    """Take out the thin lines that run across the whole picture, and leave the strokes that cross them.
-
-    Opening a picture across a line, with more than the line's thickness, takes away the line and nothing that is
-    longer than that in this direction.
-    """
-    strength = ink.strength
-    if min(strength.shape) < RULED_PX:
-        return strength
-    for turned in (False, True):
-        plane = strength.T if turned else strength
-        if not all((plane[:, side] > ink.faint).any() for side in (0, -1)):
-            continue
-        plane = np.ascontiguousarray(plane)
-        thickest = int(RULE_THICKNESS * max(plane.shape))
-        rules = _find_rules(plane > ink.faint, thickest)
-        if rules.any():
-            opened = cv2.morphologyEx(plane, cv2.MORPH_OPEN, np.ones((thickest + 4, 1), np.uint8))
-            plane = np.where(rules, opened, plane)
-            strength = np.ascontiguousarray(plane.T) if turned else plane
-    return strength
-
-
-def _find_rules(mask: Mask, thickest: int) -> Mask:
-    """Find the pixels of lines, no thicker than `thickest`, that go from one side to the other, nearly level."""
-    height, width = mask.shape
-    inked = mask.astype(np.uint8)
-    thin = inked - cv2.morphologyEx(inked, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
-    run = int(RULE_RUN * width)
-    straight = cv2.morphologyEx(thin, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
-    joined = cv2.dilate(straight, np.ones((3, int(RULE_GAP * width)), np.uint8))
-    labels, boxes = connect(joined)
-    at_left, at_right = (np.unique(labels[:, side][straight[:, side] > 0]) for side in (slice(run), slice(-run, None)))
-    is_rule = np.isin(np.arange(len(boxes)), np.intersect1d(at_left, at_right)) & (boxes[:, 3] <= RULE_RISE * height)
-    # A pixel more on both sides: a line's edge is softer than the line.
-    rules: Mask = is_rule[labels] & (cv2.dilate(straight, np.ones((5, 1), np.uint8)) > 0)
-    return rules
+    return Ink(settled.contrast / full, settled.threshold / full, settled.faint / full)
 
 
 def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:

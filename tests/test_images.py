@@ -276,10 +276,10 @@ def test_a_faint_line_leads_a_mark_to_the_rim_only_with_full_ink() -> None:
     strength = np.zeros((200, 200), np.float32)
     strength[100] = 0.3
     strength[60:140, 90:100] = 1
-    left, top, wide, high = find_marks(Ink(strength, threshold=0.5, noise=0)).boxes[1, :4].tolist()
+    left, top, wide, high = find_marks(Ink(strength, threshold=0.5, faint=0.175)).boxes[1, :4].tolist()
     assert (left, top, wide, high) == pytest.approx((90, 60, 10, 80), abs=8)
     strength[:60, 90:100] = 1
-    marks = find_marks(Ink(strength, threshold=0.5, noise=0))
+    marks = find_marks(Ink(strength, threshold=0.5, faint=0.175))
     assert marks.boxes[1, :4].tolist() == [0, 0, 200, 140]
 
 

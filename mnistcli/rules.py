@@ -1,0 +1,176 @@
+"""Ruled and squared paper: its lines are taken out, and the strokes that cross them are left."""
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.planes import Mask, Plane, connect, quantile, shrunk_size
+
+Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
+
+LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
+SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
+SLOPE_PX = 400  # the longer side at which slopes are looked for
+SLOPE_RUN = 0.3  # of the width: so far a line runs straight there
+LEAST_RUNS = 0.3  # of the width: with fewer pixels in such runs, there are no lines
+SLOPE_SHARE = 0.5  # of the best slope's pixels in such runs: seen from aside, lines have several slopes
+THICKNESS = 0.02  # of the longer side: a line is no thicker
+RUN = 0.06  # of the width: a line runs straight so far at a time
+GAP = 0.8  # of the width: it has no longer gaps
+BEND = 0.08  # of the height: it bends no more in all
+SOME_LINES, LONG_SHARE = 3, 0.5  # where there are as many, one may fade away that is as long, of the width
+USUAL_SHARE = 0.75  # of a line's pixels: as many are fainter than its usual contrast
+DARKER = 1.4  # times its usual contrast: a stroke along it
+
+
+class _Lines(NamedTuple):
+    """The lines of a picture that go from left to right."""
+
+    mask: Mask
+    thickness_px: int
+
+
+def without_rules(contrast: Plane, faint: float) -> Plane:
+    """Take out the thin lines that run across the whole picture, and leave the strokes that cross them.
+
+    Opening a picture across a line, with more than the line's thickness, takes away the line and nothing that is
+    longer than that in this direction.
+
+    Args:
+        contrast: (H, W) float32, by how much each place differs from the paper, from 0 on.
+        faint: from which contrast on a place may be a line's.
+
+    Returns:
+        The same plane where there are no such lines.
+    """
+    if min(contrast.shape) < LEAST_PX:
+        return contrast
+    for is_turned in (False, True):
+        plane = contrast.T if is_turned else contrast
+        if not all((plane[:, side] > faint).any() for side in (0, -1)):
+            continue
+        plane = np.ascontiguousarray(plane)
+        lines = _find_lines(plane > faint)
+        if lines:
+            plane = _take_out(plane, lines, faint)
+            contrast = np.ascontiguousarray(plane.T) if is_turned else plane
+    return contrast
+
+
+def _take_out(plane: Plane, lines: _Lines, faint: float) -> Plane:
+    usual = quantile(plane[lines.mask & (plane > faint)], USUAL_SHARE)
+    opened = cv2.morphologyEx(plane, cv2.MORPH_OPEN, np.ones((lines.thickness_px + 4, 1), np.uint8))
+    without: Plane = np.where(lines.mask & (plane < DARKER * usual), opened, plane)
+    return without
+
+
+def _find_lines(mask: Mask) -> _Lines | None:
+    """Find the pixels of thin lines from one side to the other, whose slopes may differ a little."""
+    inked = mask.view(np.uint8)
+    slopes = _slopes(inked)
+    if not slopes:
+        return None
+    thickness_px = _measure(inked, slopes[0])
+    if not thickness_px:
+        return None
+    found = np.zeros_like(inked)
+    for slope in slopes:
+        level = _shear(inked, slope)
+        path = cv2.dilate(_paths(level, slope, thickness_px + 1), np.ones((2 * thickness_px + 1, 1), np.uint8))
+        line = path * _thin(level, thickness_px + 2)
+        # A pixel more on both sides: a line's edge is softer than the line.
+        found |= _shear(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, back_to=len(inked))
+    return _Lines(found > 0, thickness_px) if (found & inked).any() else None
+
+
+def _slopes(inked: Shape) -> list[float]:
+    """Give the slopes at which long thin lines run, if there are any, that of the most first."""
+    width, height = shrunk_size(inked, SLOPE_PX)
+    if width < inked.shape[1]:
+        inked = cv2.resize(
+            cv2.dilate(inked, np.ones((3, 3), np.uint8)), (width, height), interpolation=cv2.INTER_NEAREST
+        )
+    thickest = max(2, int(THICKNESS * max(width, height)))
+    runs = [np.count_nonzero(_straight(_shear(inked, slope), thickest, SLOPE_RUN)) for slope in SLOPES]
+    least = max(SLOPE_SHARE * max(runs), LEAST_RUNS * width)
+    return [float(SLOPES[place]) for place in np.argsort(runs)[::-1] if runs[place] >= least]
+
+
+def _measure(inked: Shape, slope: float) -> int:
+    """Give the thickness of the lines of a slope, in pixels; 0 where there are none."""
+    thickest = int(THICKNESS * max(inked.shape))
+    level = _shear(inked, slope)
+    lines = _straight_pieces(level, thickest) * _paths(level, slope, thickest)
+    columns = np.count_nonzero(_tops(lines))
+    return max(1, int(np.ceil(np.count_nonzero(lines) / columns)) - 2) if columns else 0
+
+
+def _shear(plane: Shape, slope: float, back_to: int = 0) -> Shape:
+    """Shear a plane so that lines of a slope are level, with 0 above and below; or back to its height."""
+    height, width = plane.shape
+    beyond = int(abs(slope) * width / 2) + 1
+    if back_to:
+        slope, beyond, after = -slope, -beyond, back_to
+    else:
+        after = height + 2 * beyond
+    turn = np.array([[1, 0, 0], [-slope, 1, beyond + slope * width / 2]])
+    return cv2.warpAffine(plane, turn, (width, after), flags=cv2.INTER_NEAREST)
+
+
+def _thin(level: Shape, thickest: int) -> Shape:
+    """Keep what is no higher than so many pixels."""
+    return level - cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
+
+
+def _straight(level: Shape, thickest: int, share: float) -> Shape:
+    """Keep what is thin, and level for a share of the width; what crosses it is no gap."""
+    bridged = cv2.morphologyEx(_thin(level, thickest), cv2.MORPH_CLOSE, np.ones((1, thickest + 2), np.uint8))
+    return cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones((1, _run_px(level, share)), np.uint8))
+
+
+def _straight_pieces(level: Shape, thickest: int) -> Shape:
+    """Keep what is so, a pixel higher on both sides, so that a line may be as much off level."""
+    return _straight(cv2.dilate(level, np.ones((3, 1), np.uint8)), thickest + 2, RUN)
+
+
+def _run_px(level: Shape, share: float) -> int:
+    return max(8, int(share * level.shape[1]))
+
+
+def _tops(mask: Shape) -> Mask:
+    """Tell where each column's runs begin, but for those in the first row."""
+    tops: Mask = (mask[1:] > 0) & (mask[:-1] == 0)
+    return tops
+
+
+def _paths(level: Shape, slope: float, thickest: int) -> Shape:
+    """Give the rows that lines run along, gaps and all, in a mask that was sheared by their slope."""
+    height, width = level.shape
+    step = _run_px(level, RUN) // 2  # no straight piece is shorter than two, so that a column in each tells of it
+    inside = _shear(np.ones((height - 2 * (int(abs(slope) * width / 2) + 1), width), np.uint8), slope)
+    pieces, inside = (plane[:, step // 2 :: step] for plane in (_straight_pieces(level, thickest), inside))
+    columns = pieces.shape[1]
+    labels, boxes = connect(cv2.dilate(pieces, np.ones((3, max(1, int(GAP * columns))), np.uint8)))
+    at_left, at_right = (
+        np.bincount(labels[(pieces > 0) & _is_first(inside, side)], minlength=len(boxes)) > 0 for side in (2, 0)
+    )
+    length = np.bincount(labels[1:][_tops(pieces)], minlength=len(boxes))
+    is_flat = boxes[:, 3] <= BEND * height
+    is_flat[0] = False  # the paper
+    is_line = is_flat & at_left & at_right
+    is_long = is_flat & (at_left | at_right) & (length > LONG_SHARE * columns)
+    if np.count_nonzero(is_line | is_long) >= SOME_LINES:
+        is_line |= is_long
+    paths: Shape = cv2.resize(is_line[labels].view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return paths
+
+
+def _is_first(inside: Shape, anchor: int) -> Mask:
+    """Tell which columns are each row's first two, or its last two where the anchor is 0 in place of 2."""
+    others = cv2.erode(
+        inside, np.ones((1, 3), np.uint8), anchor=(anchor, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    first: Mask = (inside > 0) & (others == 0)
+    return first

@@ -1,0 +1,104 @@
+"""Lines of paper are taken out, and strokes are left."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from mnistcli.planes import Plane
+from mnistcli.rules import without_rules
+
+SIZE_PX = 600, 400  # width and height
+LINE, STROKE, FAINT = 100, 220, 40  # contrasts
+
+
+def strokes() -> Image.Image:
+    """Draw a 7, a 4 and a 1, with strokes of 12 pixels."""
+    picture = Image.new("L", SIZE_PX)
+    pen = ImageDraw.Draw(picture)
+    for way in (
+        [(100, 100), (180, 100), (130, 250)],
+        [(240, 100), (215, 190), (300, 190)],
+        [(280, 130), (270, 260)],
+        [(360, 100), (350, 250)],
+    ):
+        pen.line(way, STROKE, 12, joint="curve")
+    return picture
+
+
+def ruled(slope: float, gap: int, across: bool, wide: int = 3, bend: float = 0, until: float = 1) -> Image.Image:
+    """Draw a paper's lines that fall by `slope`, rise by `bend` pixels in the middle, and end after a share of it."""
+    picture = Image.new("L", SIZE_PX)
+    pen = ImageDraw.Draw(picture)
+    width, height = SIZE_PX
+    for first in range(-100, height + 100, gap):
+        columns = range(0, int(until * width) + 1, 20)
+        way = [(x, first + slope * x - bend * np.sin(np.pi * x / width)) for x in columns]
+        pen.line(list(chain(*way)), LINE, wide)
+    if across:
+        for first in range(-100, width + 100, gap):
+            pen.line((first, 0, first - slope * height, height), LINE, wide)
+    return picture
+
+
+def together(*pictures: Image.Image) -> Plane:
+    plane: Plane = np.max([np.asarray(picture, np.float32) for picture in pictures], axis=0)
+    return plane
+
+
+def wrong_share(cleared: Plane) -> float:
+    """Give how many pixels are ink, or are none, that are not in the strokes alone, as a share of their ink."""
+    ink = together(strokes()) > FAINT
+    return np.count_nonzero((cleared > FAINT) ^ ink) / np.count_nonzero(ink)
+
+
+@pytest.mark.parametrize("slope", [0, 0.03, -0.09, 0.15])
+@pytest.mark.parametrize(("gap", "across"), [(60, False), (60, True), (24, True)])
+def test_lines_of_any_slope_are_taken_out(slope: float, gap: int, *, across: bool) -> None:
+    assert wrong_share(without_rules(together(strokes(), ruled(slope, gap, across)), FAINT)) < 0.06
+
+
+def test_bent_lines_are_taken_out() -> None:
+    assert wrong_share(without_rules(together(strokes(), ruled(0.02, 60, across=True, bend=8)), FAINT)) < 0.03
+
+
+def test_lines_that_fade_away_are_taken_out() -> None:
+    lines = ruled(0.02, 180, across=False), ruled(0.02, 60, across=False, until=0.7)  # every third goes on
+    assert wrong_share(without_rules(together(strokes(), *lines), FAINT)) < 0.03
+
+
+def test_one_line_that_ends_within_the_picture_is_a_stroke() -> None:
+    plane = together(strokes())
+    plane[98:101, :360] = plane[98:101, 590:] = LINE
+    assert without_rules(plane, FAINT) is plane
+
+
+def test_a_stroke_along_a_line_is_kept_where_it_is_darker() -> None:
+    plane, line = together(ruled(0, 60, across=False)), slice(139, 142)
+    assert plane[line, 50].max() == LINE
+    plane[line, 200:300] = STROKE
+    cleared = without_rules(plane, FAINT)
+    assert (cleared[line, 200:300] == STROKE).all()
+    assert not cleared[:, :195].any()
+    assert not cleared[:, 305:].any()
+
+
+def test_a_line_is_found_beyond_a_row_of_digits_that_hides_it() -> None:
+    plane = np.zeros(SIZE_PX[::-1], np.float32)
+    plane[100:200, 60:520:40] = STROKE
+    alone = plane.copy()
+    plane[148:151] = np.maximum(plane[148:151], LINE)
+    assert (without_rules(plane, FAINT) == alone).all()
+
+
+def test_a_thick_bar_from_side_to_side_is_no_line() -> None:
+    plane = np.zeros(SIZE_PX[::-1], np.float32)
+    plane[100:120] = STROKE
+    assert without_rules(plane, FAINT) is plane
+
+
+def test_a_small_picture_has_no_lines() -> None:
+    plane = np.zeros((90, 300), np.float32)
+    plane[::20] = LINE
+    assert without_rules(plane, FAINT) is plane
