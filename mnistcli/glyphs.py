@@ -203,7 +203,8 @@ def correct_width(stroke: Stroke) -> Plane:
         return stroke.covered
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     if change < 0:
-        return cv2.erode(stroke.covered, brush)
+        thinned = cv2.erode(stroke.covered, brush)
+        return thinned if thinned.any() else stroke.covered  # of a few pixels in a long faint trace nothing is left
     return cv2.dilate(cv2.copyMakeBorder(stroke.covered, *(reach,) * 4, cv2.BORDER_CONSTANT), brush)
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 import papers
 from conftest import draw_digits, find_glyph
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import Grey, find_marks
+from mnistcli.glyphs import Grey, Stroke, draw, find_marks
 from mnistcli.images import WORKING_PX, Glyph, read_picture
 from mnistcli.ink import Ink, Invert
 from mnistcli.planes import quantile
@@ -167,6 +167,13 @@ def test_thin_and_thick_strokes_come_out_with_the_data_sets_weight() -> None:
         inked.append(int((see(picture) >= 128).sum()))
     assert inked[0] == pytest.approx(inked[1], abs=4)
     assert 40 < inked[1] < inked[2] < 140  # 120 of 400 would be 6 pixels of 20
+
+
+def test_a_stroke_that_thinning_would_take_away_is_drawn() -> None:
+    trace = np.zeros((87, 9), np.float32)
+    trace[3:-3, 4] = 0.3  # a few places that are sure, in a long faint one
+    trace[40:43, 4] = 1
+    assert draw(Stroke(trace)).any()
 
 
 def test_a_blot_is_told_from_a_digit() -> None:
