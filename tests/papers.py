@@ -1,7 +1,7 @@
 """Made pictures: data set digits drawn with ink on paper, photographed, scanned or saved, all from a seed."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -15,6 +15,7 @@ Cover = NDArray[Any]  # (420, 360) float32, how much ink covers of each place, 0
 Random = np.random.Generator
 
 DIGIT_PX = 280  # a 28 x 28 image at ten times its size
+ROW_PX, RIM_PX = 84, 40  # each one's of several side by side, at most three; and how far they are from the rim
 PAGE_PX = (420, 360)  # height and width; the digit lies somewhere on it
 
 
@@ -22,9 +23,28 @@ def ink_of(digit: Grey, random: Random, size_px: int = DIGIT_PX) -> Cover:
     """Lay a (28, 28) digit, enlarged to a size and a little tilted, anywhere on a page: (420, 360), 0..1."""
     height, width = PAGE_PX
     angle = random.uniform(-5, 5)
+    return _lay(digit, size_px, angle, random.uniform(0, width - size_px), random.uniform(0, height - size_px))
+
+
+def row_of(digits: Sequence[Grey], random: Random) -> Cover:
+    """Lay a few (28, 28) digits side by side, each enlarged and a little tilted, somewhere on a page: (420, 360)."""
+    height, width = PAGE_PX
+    left = random.uniform(RIM_PX, width - ROW_PX * len(digits) - RIM_PX)
+    top = random.uniform(RIM_PX, height - ROW_PX - RIM_PX)
+    covers = [
+        _lay(digit, ROW_PX, random.uniform(-5, 5), left + ROW_PX * place, top + random.normal(0, 2))
+        for place, digit in enumerate(digits)
+    ]
+    cover: Cover = np.max(covers, axis=0)
+    return cover
+
+
+def _lay(digit: Grey, size_px: int, angle: float, left: float, top: float) -> Cover:
+    """Lay an enlarged digit on a page, tilted by some degrees."""
+    height, width = PAGE_PX
     turn = cv2.getRotationMatrix2D((14.0, 14.0), angle, size_px / 28)
-    turn[0, 2] += random.uniform(0, width - size_px) + size_px / 2 - 14
-    turn[1, 2] += random.uniform(0, height - size_px) + size_px / 2 - 14
+    turn[0, 2] += left + size_px / 2 - 14
+    turn[1, 2] += top + size_px / 2 - 14
     page = cv2.warpAffine(digit.astype(np.float32) / 255, turn, (width, height), flags=cv2.INTER_CUBIC)
     cover: Cover = np.clip((page - 0.35) / 0.3, 0, 1)  # a pen's edge is sharper than an enlarged pixel's
     return cover
@@ -42,9 +62,9 @@ def sheet(colour: tuple[int, int, int]) -> Photo:
     return np.full((*PAGE_PX, 3), colour, np.float32)
 
 
-def squares(colour: tuple[int, int, int], random: Random) -> Photo:
-    """Make squared paper of an RGB colour."""
-    page, gap = sheet(colour), int(random.integers(38, 52))
+def squares(colour: tuple[int, int, int], random: Random, least_px: int = 38, most_px: int = 52) -> Photo:
+    """Make squared paper of an RGB colour, with squares of a size between two."""
+    page, gap = sheet(colour), int(random.integers(least_px, most_px))
     page[int(random.integers(gap)) :: gap] = (140, 160, 200)
     page[:, int(random.integers(gap)) :: gap] = (140, 160, 200)
     return page
@@ -149,7 +169,16 @@ def squared(ink: Cover, random: Random) -> Photo:
 
 def askew(ink: Cover, random: Random) -> Photo:
     """A dark pen on squared paper that the lamp lights from one side, photographed at an angle."""
-    page = squares((235, 234, 228), random)
+    return aslant(squares((235, 234, 228), random), ink, random)
+
+
+def finely_squared(ink: Cover, random: Random) -> Photo:
+    """The same on fine squares."""
+    return aslant(squares((235, 234, 228), random, 13, 22), ink, random)
+
+
+def aslant(page: Photo, ink: Cover, random: Random) -> Photo:
+    """Write on a page with a dark pen, light it from one side, and photograph it at an angle."""
     lit = light(grain(write(page, ink, (30, 30, 35)), random, 4), random)
     height, width = PAGE_PX
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-4, 4), 1.15)  # no corner is left empty
@@ -217,6 +246,7 @@ PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
         ruled,
         squared,
         askew,
+        finely_squared,
         wooden,
         crumpled,
         pencil,
@@ -226,7 +256,12 @@ PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
 
 def draw(paper: str, digit: Grey, random: Random, size_px: int = DIGIT_PX) -> Image.Image:
     """Draw a (28, 28) data set digit, light on dark, on a paper of `PAPERS`, and save it as a camera would."""
-    page = np.clip(PAPERS[paper](ink_of(digit, random, size_px), random), 0, 255).astype(np.uint8)
+    return photograph(paper, ink_of(digit, random, size_px), random)
+
+
+def photograph(paper: str, ink: Cover, random: Random) -> Image.Image:
+    """Put ink on a paper of `PAPERS`, and save it as a camera would."""
+    page = np.clip(PAPERS[paper](ink, random), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(page).save(file, "JPEG", quality=int(random.integers(60, 90)))
     return Image.open(file)

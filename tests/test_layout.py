@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import Grey
@@ -92,6 +92,17 @@ def test_a_column_is_rows_of_one() -> None:
 @pytest.mark.parametrize("fall", [-15, 15])
 def test_rows_may_rise_or_fall(fall: int) -> None:
     assert read(page(*line("4023", top=120, fall=fall), *line("5284", top=350, fall=fall))) == ["4023", "5284"]
+
+
+@pytest.mark.parametrize("fall", [0, 40])
+def test_rows_on_fine_squares_are_read(fall: int) -> None:
+    height, width = (700, 800)
+    paper = Image.fromarray(page(*line("40235")))
+    for first in range(12 - height, width + height, 25):
+        ImageDraw.Draw(paper).line((0, first, width, first + fall), 140, 2)
+        ImageDraw.Draw(paper).line((first, 0, first - fall, height), 140, 2)
+    squared = np.minimum(np.asarray(paper), page(*line("40235")))
+    assert read(squared) == ["40235"]
 
 
 def test_digits_may_differ_in_height() -> None:

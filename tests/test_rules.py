@@ -4,7 +4,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from mnistcli.planes import Plane
 from mnistcli.rules import without_rules
@@ -27,14 +27,17 @@ def strokes() -> Image.Image:
     return picture
 
 
-def ruled(slope: float, gap: int, across: bool, wide: int = 3, bend: float = 0, until: float = 1) -> Image.Image:
-    """Draw a paper's lines that fall by `slope`, rise by `bend` pixels in the middle, and end after a share of it."""
+def ruled(
+    slope: float, gap: int, across: bool, wide: int = 3, bend: float = 0, fan: float = 0, until: float = 1
+) -> Image.Image:
+    """Draw lines that fall by `slope`, by `fan` more from top to bottom, and rise by `bend` pixels halfway."""
     picture = Image.new("L", SIZE_PX)
     pen = ImageDraw.Draw(picture)
     width, height = SIZE_PX
     for first in range(-100, height + 100, gap):
         columns = range(0, int(until * width) + 1, 20)
-        way = [(x, first + slope * x - bend * np.sin(np.pi * x / width)) for x in columns]
+        falls = slope + fan * first / height
+        way = [(x, first + falls * x - bend * np.sin(np.pi * x / width)) for x in columns]
         pen.line(list(chain(*way)), LINE, wide)
     if across:
         for first in range(-100, width + 100, gap):
@@ -63,6 +66,15 @@ def test_bent_lines_are_taken_out() -> None:
     assert wrong_share(without_rules(together(strokes(), ruled(0.02, 60, across=True, bend=8)), FAINT)) < 0.03
 
 
+def test_lines_seen_from_aside_are_taken_out() -> None:
+    assert wrong_share(without_rules(together(strokes(), ruled(-0.03, 60, across=False, fan=0.07)), FAINT)) < 0.03
+
+
+def test_soft_lines_are_taken_out() -> None:
+    soft = ruled(0.02, 60, across=True, wide=5).filter(ImageFilter.GaussianBlur(2))
+    assert wrong_share(without_rules(together(strokes(), soft), FAINT)) < 0.03
+
+
 def test_lines_that_fade_away_are_taken_out() -> None:
     lines = ruled(0.02, 180, across=False), ruled(0.02, 60, across=False, until=0.7)  # every third goes on
     assert wrong_share(without_rules(together(strokes(), *lines), FAINT)) < 0.03
@@ -70,7 +82,7 @@ def test_lines_that_fade_away_are_taken_out() -> None:
 
 def test_one_line_that_ends_within_the_picture_is_a_stroke() -> None:
     plane = together(strokes())
-    plane[98:101, :360] = plane[98:101, 590:] = LINE
+    plane[300:303, :400] = plane[300:303, 590:] = LINE
     assert without_rules(plane, FAINT) is plane
 
 
@@ -82,6 +94,14 @@ def test_a_stroke_along_a_line_is_kept_where_it_is_darker() -> None:
     assert (cleared[line, 200:300] == STROKE).all()
     assert not cleared[:, :195].any()
     assert not cleared[:, 305:].any()
+
+
+def test_a_short_stroke_across_a_line_is_kept() -> None:
+    plane = together(ruled(0, 60, across=False))
+    plane[132:150, 200:204] = LINE
+    cleared = without_rules(plane, FAINT)
+    assert (cleared[132:150, 200:204] == LINE).all()
+    assert np.count_nonzero(cleared) == 18 * 4
 
 
 def test_a_line_is_found_beyond_a_row_of_digits_that_hides_it() -> None:

@@ -1,6 +1,6 @@
 """How many test digits are read on each of the papers that tests/papers.py makes, beside what `eval` has of the same.
 
-    python tests/benchmarks/made_papers.py DATA_DIR [--count 500] [--size-px 280] [PAPER...]
+    python tests/benchmarks/made_papers.py DATA_DIR [--count 500] [--size-px 280] [--rows] [PAPER...]
 
 The weights are the bundled ones.
 """
@@ -17,7 +17,7 @@ import mnistcli
 from mnistcli.api import open_network
 from mnistcli.config import MIN_CONFIDENCE
 from mnistcli.data import Samples, load_split
-from papers import DIGIT_PX, PAPERS, draw
+from papers import DIGIT_PX, PAPERS, draw, photograph, row_of
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path, help="the folder that holds MNIST/raw")
     parser.add_argument("--count", type=int, default=500, help="digits on each paper")
     parser.add_argument("--size-px", type=int, default=DIGIT_PX, help="of a digit's image; the paper has 420 x 360")
+    parser.add_argument("--rows", action="store_true", help="three beside each other, read with --multi")
     parser.add_argument(
         "papers", nargs="*", default=list(PAPERS), help=f"of {', '.join(PAPERS)}; all where none is named"
     )
@@ -37,7 +38,10 @@ def main() -> None:
     answers = open_network("bundled", "last", "cpu").logits(digits.images).argmax(1)
     print(f"eval: {(answers == digits.labels).double().mean():.1%} of {len(digits)}")
     for paper in arguments.papers:
-        show(paper, digits, arguments.size_px)
+        if arguments.rows:
+            show_rows(paper, digits)
+        else:
+            show(paper, digits, arguments.size_px)
 
 
 def show(paper: str, digits: Samples, size_px: int) -> None:
@@ -52,6 +56,25 @@ def show(paper: str, digits: Samples, size_px: int) -> None:
     is_sure = np.array([(answer.confidence or 0) >= MIN_CONFIDENCE for answer in answers])
     missed = ", ".join(map(str, np.flatnonzero(~is_right)))
     print(f"{paper}: {is_right.mean():.1%} read, {(is_right & is_sure).mean():.1%} surely; not {missed}", flush=True)
+
+
+def show_rows(paper: str, digits: Samples) -> None:
+    """Print how many rows of three are read on one paper, and how many have so many digits at least."""
+    texts = []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.png" for number in range(len(digits) // 3)]
+        for number, path in enumerate(paths):
+            three, random = slice(3 * number, 3 * number + 3), np.random.default_rng(number)
+            texts.append("".join(map(str, digits.labels[three].tolist())))
+            photograph(paper, row_of(list(digits.images[three, 0].numpy()), random), random).save(path)
+        answers = list(mnistcli.predict_multi(paths, checkpoint="bundled", min_confidence=0))
+    is_right = np.array([answer.text == text for answer, text in zip(answers, texts, strict=True)])
+    is_counted = np.array([[len(row) for row in answer.rows] == [3] for answer in answers])
+    missed = ", ".join(map(str, np.flatnonzero(~is_right)))
+    print(
+        f"{paper}: {is_right.mean():.1%} of {len(texts)} rows read, {is_counted.mean():.1%} as three; not {missed}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
