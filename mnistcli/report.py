@@ -289,6 +289,7 @@ class Report:
             content, lines = _number_content(answer), _number_lines(answer)
         else:
             content, lines = _digit_content(answer), self._digit_lines(answer, top_k)
+            content["is_one_of_several"] = answer.is_one_of_several
             if answer.is_one_of_several:
                 self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
         if answer.error:

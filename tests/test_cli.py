@@ -435,6 +435,7 @@ def test_predict_reads_several_digits(cli: RunCli, ckpt: Path, tmp_path: Path) -
     assert lefts == sorted(lefts)
     assert cli("predict", number, "--multi", "--min-confidence", 0).stdout.split("\t")[1] == answer["text"]
     assert "which --multi reads" in cli("predict", number).stderr
+    assert documents(cli("predict", number, "--json"))[0]["is_one_of_several"]
 
 
 def test_predict_turns_blank_and_unsure_away(cli: RunCli, guessing: Path, digits: list[Path], tmp_path: Path) -> None:
