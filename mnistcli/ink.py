@@ -35,6 +35,7 @@ MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, an
 FAINT_SHARE = 0.35  # of the threshold
 FULL_SHARE = 0.7  # of the ink's places: as many are fainter than what counts as full ink
 RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper, however noisy that is
+LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is what they left
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelopes` see past
 SHADOW_SHARE = 0.02  # of the picture: as much dark at its rim may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
@@ -116,11 +117,14 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
         return None
     cleared = without_rules(settled.contrast, min(settled.faint, RULE_SHARE * settled.threshold))
     if cleared is not settled.contrast:
-        # Without lines, the ink alone tells how dark it is; the paper with what is left of them is as noisy as before.
-        alone = _settle(settled.paper, cleared)
+        alone = _settle(settled.paper, cleared)  # without lines, the ink alone tells how dark it is
         if alone is None:
             return None
-        settled = replace(alone, noise=settled.noise)
+        # But with what is left of them the paper is as noisy as before, and ink is not much fainter than they were.
+        least = max(LEAST_LEFT * settled.threshold, NOISES * settled.noise)
+        settled = replace(alone, threshold=max(alone.threshold, least), noise=settled.noise)
+        if not settled.mask.any():
+            return None
     full = quantile(settled.contrast[settled.mask], FULL_SHARE)
     return Ink(settled.contrast / full, settled.threshold / full, settled.faint / full)
 

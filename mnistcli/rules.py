@@ -1,14 +1,11 @@
 """Ruled and squared paper: its lines are taken out, and the strokes that cross them are left."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from mnistcli.planes import Mask, Plane, connect, quantile, shrunk_size
-
-Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
+from mnistcli.planes import Mask, Plane, Shape, connect, quantile, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
@@ -67,7 +64,7 @@ def _take_out(plane: Plane, lines: _Lines, faint: float) -> Plane:
 
 
 def _find_lines(mask: Mask) -> _Lines | None:
-    """Find the pixels of thin lines from one side to the other, whose slopes may differ a little."""
+    """Find the pixels of thin lines from one side to the other, of each slope that there is."""
     inked = mask.view(np.uint8)
     slopes = _slopes(inked)
     if not slopes:
@@ -78,11 +75,16 @@ def _find_lines(mask: Mask) -> _Lines | None:
     found = np.zeros_like(inked)
     for slope in slopes:
         level = _shear(inked, slope)
-        path = cv2.dilate(_paths(level, slope, thickness_px + 1), np.ones((2 * thickness_px + 1, 1), np.uint8))
+        path = cv2.dilate(_paths(level, slope, thickness_px + 1), np.ones((3, 1), np.uint8))
         line = path * _thin(level, thickness_px + 2)
         # A pixel more on both sides: a line's edge is softer than the line.
         found |= _shear(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, back_to=len(inked))
     return _Lines(found > 0, thickness_px) if (found & inked).any() else None
+
+
+def _thickest(shape: tuple[int, ...]) -> int:
+    """Give how thick a line may be, in pixels; in a narrow strip, as in a row that was cut out, strokes are thicker."""
+    return int(THICKNESS * min(max(shape), 2 * min(shape)))
 
 
 def _slopes(inked: Shape) -> list[float]:
@@ -99,8 +101,8 @@ def _slopes(inked: Shape) -> list[float]:
 
 
 def _measure(inked: Shape, slope: float) -> int:
-    """Give the thickness of the lines of a slope, in pixels; 0 where there are none."""
-    thickest = int(THICKNESS * max(inked.shape))
+    """Give the thickness of the lines of a slope, in pixels, with soft edges; 0 where there are none."""
+    thickest = _thickest(inked.shape)
     level = _shear(inked, slope)
     lines = _straight_pieces(level, thickest) * _paths(level, slope, thickest)
     columns = np.count_nonzero(_tops(lines))
@@ -131,7 +133,7 @@ def _straight(level: Shape, thickest: int, share: float) -> Shape:
 
 
 def _straight_pieces(level: Shape, thickest: int) -> Shape:
-    """Keep what is so, a pixel higher on both sides, so that a line may be as much off level."""
+    """Keep what is thin and level, a pixel more above and below it, so that a line may be as much off level."""
     return _straight(cv2.dilate(level, np.ones((3, 1), np.uint8)), thickest + 2, RUN)
 
 
@@ -146,16 +148,15 @@ def _tops(mask: Shape) -> Mask:
 
 
 def _paths(level: Shape, slope: float, thickest: int) -> Shape:
-    """Give the rows that lines run along, gaps and all, in a mask that was sheared by their slope."""
+    """Give where lines run, gaps and all, in a mask that was sheared by their slope."""
     height, width = level.shape
     step = _run_px(level, RUN) // 2  # no straight piece is shorter than two, so that a column in each tells of it
     inside = _shear(np.ones((height - 2 * (int(abs(slope) * width / 2) + 1), width), np.uint8), slope)
     pieces, inside = (plane[:, step // 2 :: step] for plane in (_straight_pieces(level, thickest), inside))
     columns = pieces.shape[1]
     labels, boxes = connect(cv2.dilate(pieces, np.ones((3, max(1, int(GAP * columns))), np.uint8)))
-    at_left, at_right = (
-        np.bincount(labels[(pieces > 0) & _is_first(inside, side)], minlength=len(boxes)) > 0 for side in (2, 0)
-    )
+    first, last = (_is_first(inside, side) for side in (2, 0))
+    at_left, at_right = (np.bincount(labels[(pieces > 0) & side], minlength=len(boxes)) > 0 for side in (first, last))
     length = np.bincount(labels[1:][_tops(pieces)], minlength=len(boxes))
     is_flat = boxes[:, 3] <= BEND * height
     is_flat[0] = False  # the paper
@@ -163,8 +164,12 @@ def _paths(level: Shape, slope: float, thickest: int) -> Shape:
     is_long = is_flat & (at_left | at_right) & (length > LONG_SHARE * columns)
     if np.count_nonzero(is_line | is_long) >= SOME_LINES:
         is_line |= is_long
-    paths: Shape = cv2.resize(is_line[labels].view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    return paths
+    lines = is_line[labels].view(np.uint8) * pieces
+    lines |= cv2.dilate(lines, np.ones((1, 5), np.uint8)) * (first | last)  # up to the rim
+    gap = max(1, int(GAP * columns))
+    rimmed = cv2.copyMakeBorder(lines, 0, 0, gap, gap, cv2.BORDER_REPLICATE)
+    paths = cv2.morphologyEx(rimmed, cv2.MORPH_CLOSE, np.ones((3, gap), np.uint8))[:, gap:-gap]
+    return cv2.resize(paths, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def _is_first(inside: Shape, anchor: int) -> Mask:

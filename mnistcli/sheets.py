@@ -1,6 +1,6 @@
 """What lies around a digit and is none: a sheet of paper on a desk, a card, a frame, a screen's black on both sides."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
-from mnistcli.planes import Mask, Pixels, Plane, connect, longer_side, quantile, resize, shrunk_size, spread
-
-Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
+from mnistcli.planes import Mask, Pixels, Plane, Shape, connect, longer_side, quantile, resize, shrunk_size, spread
 
 LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
 LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least

@@ -266,6 +266,13 @@ def test_grainy_paper_without_ink_shows_nothing() -> None:
     assert find_glyph(read_picture(save(paper)))[0] is None
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_ruled_paper_without_ink_shows_nothing(seed: int) -> None:
+    empty = np.zeros(papers.PAGE_PX, np.float32)
+    page = papers.photograph("ruled", empty, np.random.default_rng(seed))
+    assert find_glyph(read_picture(save(page)))[0] is None
+
+
 @pytest.mark.parametrize("paper", papers.PAPERS)
 def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
     digit = draw_digits(np.array([4], np.uint8), seed=1)[0]
