@@ -75,7 +75,8 @@ def _find_lines(mask: Mask) -> _Lines | None:
     found = np.zeros_like(inked)
     for slope in slopes:
         level = _shear(inked, slope)
-        path = cv2.dilate(_paths(level, slope, thickness_px + 1), np.ones((3, 1), np.uint8))
+        pieces = _straight_pieces(level, thickness_px + 1)
+        path = cv2.dilate(_paths(pieces, slope), np.ones((3, 1), np.uint8))
         line = path * _thin(level, thickness_px + 2)
         # A pixel more on both sides: a line's edge is softer than the line.
         found |= _shear(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, back_to=len(inked))
@@ -102,9 +103,8 @@ def _slopes(inked: Shape) -> list[float]:
 
 def _measure(inked: Shape, slope: float) -> int:
     """Give the thickness of the lines of a slope, in pixels, with soft edges; 0 where there are none."""
-    thickest = _thickest(inked.shape)
-    level = _shear(inked, slope)
-    lines = _straight_pieces(level, thickest) * _paths(level, slope, thickest)
+    pieces = _straight_pieces(_shear(inked, slope), _thickest(inked.shape))
+    lines = pieces * _paths(pieces, slope)
     columns = np.count_nonzero(_tops(lines))
     return max(1, int(np.ceil(np.count_nonzero(lines) / columns)) - 2) if columns else 0
 
@@ -112,13 +112,18 @@ def _measure(inked: Shape, slope: float) -> int:
 def _shear(plane: Shape, slope: float, back_to: int = 0) -> Shape:
     """Shear a plane so that lines of a slope are level, with 0 above and below; or back to its height."""
     height, width = plane.shape
-    beyond = int(abs(slope) * width / 2) + 1
+    beyond = _beyond(width, slope)
     if back_to:
         slope, beyond, after = -slope, -beyond, back_to
     else:
         after = height + 2 * beyond
     turn = np.array([[1, 0, 0], [-slope, 1, beyond + slope * width / 2]])
     return cv2.warpAffine(plane, turn, (width, after), flags=cv2.INTER_NEAREST)
+
+
+def _beyond(width: int, slope: float) -> int:
+    """Give how many rows shearing adds above, and as many below."""
+    return int(abs(slope) * width / 2) + 1
 
 
 def _thin(level: Shape, thickest: int) -> Shape:
@@ -147,14 +152,15 @@ def _tops(mask: Shape) -> Mask:
     return tops
 
 
-def _paths(level: Shape, slope: float, thickest: int) -> Shape:
-    """Give where lines run, gaps and all, in a mask that was sheared by their slope."""
-    height, width = level.shape
-    step = _run_px(level, RUN) // 2  # no straight piece is shorter than two, so that a column in each tells of it
-    inside = _shear(np.ones((height - 2 * (int(abs(slope) * width / 2) + 1), width), np.uint8), slope)
-    pieces, inside = (plane[:, step // 2 :: step] for plane in (_straight_pieces(level, thickest), inside))
+def _paths(straight: Shape, slope: float) -> Shape:
+    """Give where lines run, gaps and all, of the straight pieces in a mask that was sheared by their slope."""
+    height, width = straight.shape
+    step = _run_px(straight, RUN) // 2  # no straight piece is shorter than two, so that a column in each tells of it
+    inside = _shear(np.ones((height - 2 * _beyond(width, slope), width), np.uint8), slope)
+    pieces, inside = (plane[:, step // 2 :: step] for plane in (straight, inside))
     columns = pieces.shape[1]
-    labels, boxes = connect(cv2.dilate(pieces, np.ones((3, max(1, int(GAP * columns))), np.uint8)))
+    gap = max(1, int(GAP * columns))
+    labels, boxes = connect(cv2.dilate(pieces, np.ones((3, gap), np.uint8)))
     first, last = (_is_first(inside, side) for side in (2, 0))
     at_left, at_right = (np.bincount(labels[(pieces > 0) & side], minlength=len(boxes)) > 0 for side in (first, last))
     length = np.bincount(labels[1:][_tops(pieces)], minlength=len(boxes))
@@ -166,7 +172,6 @@ def _paths(level: Shape, slope: float, thickest: int) -> Shape:
         is_line |= is_long
     lines = is_line[labels].view(np.uint8) * pieces
     lines |= cv2.dilate(lines, np.ones((1, 5), np.uint8)) * (first | last)  # up to the rim
-    gap = max(1, int(GAP * columns))
     rimmed = cv2.copyMakeBorder(lines, 0, 0, gap, gap, cv2.BORDER_REPLICATE)
     paths = cv2.morphologyEx(rimmed, cv2.MORPH_CLOSE, np.ones((3, gap), np.uint8))[:, gap:-gap]
     return cv2.resize(paths, (width, height), interpolation=cv2.INTER_NEAREST)

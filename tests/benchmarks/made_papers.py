@@ -59,7 +59,7 @@ def show(paper: str, digits: Samples, size_px: int) -> None:
 
 
 def show_rows(paper: str, digits: Samples) -> None:
-    """Print how many rows of three are read on one paper, and how many have so many digits at least."""
+    """Print how many rows of three are read on one paper, and how many are taken for three digits."""
     texts = []
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{number}.png" for number in range(len(digits) // 3)]
