@@ -1,8 +1,12 @@
 """The program's start: `mnistcli`, and `python -m mnistcli`."""
 
+import atexit
+import gc
+
 
 def main() -> None:
     """Run the command line; Ctrl-C is no failure, not even while the command line itself is loading."""
+    atexit.register(gc.freeze)  # else the garbage of all that torch has is looked for at the end: for half a second
     try:
         from mnistcli.cli import app
 

@@ -319,6 +319,15 @@ def test_the_console_script_is_installed() -> None:
     assert done.stdout.startswith("mnistcli ")
 
 
+def test_a_command_that_ends_looks_for_no_garbage() -> None:
+    script = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "
+        "sys.argv = ['mnistcli', '--version']; from mnistcli.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_the_bundled_weights_need_no_network(tmp_path: Path) -> None:
     picture = Path(__file__).parent.parent / "docs" / "digit.png"
     script = (
