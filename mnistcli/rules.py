@@ -44,6 +44,7 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
     """
     if min(contrast.shape) < LEAST_PX:
         return contrast
+    masks = []
     for is_turned in (False, True):
         plane = contrast.T if is_turned else contrast
         if not all((plane[:, side] > faint).any() for side in (0, -1)):
@@ -53,7 +54,19 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
         if lines:
             plane = _take_out(plane, lines, faint)
             contrast = np.ascontiguousarray(plane.T) if is_turned else plane
-    return contrast
+            masks.append(lines.mask.T if is_turned else lines.mask)
+    return _without_rests(contrast, np.logical_or.reduce(masks), faint) if masks else contrast
+
+
+def _without_rests(contrast: Plane, lines: Mask, faint: float) -> Plane:
+    """Take out what is left of lines where they cross, or where there is more light: small marks that lie on them."""
+    labels, boxes = connect(contrast > faint)
+    beside = cv2.dilate(lines.view(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    is_rest = np.bincount(labels[beside], minlength=len(boxes)) == 0
+    is_rest &= boxes[:, 2:4].max(1) < RUN * max(contrast.shape)
+    is_rest[0] = False  # the paper
+    without: Plane = np.where(is_rest[labels], 0, contrast)
+    return without
 
 
 def _take_out(plane: Plane, lines: _Lines, faint: float) -> Plane:

@@ -266,10 +266,11 @@ def test_grainy_paper_without_ink_shows_nothing() -> None:
     assert find_glyph(read_picture(save(paper)))[0] is None
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_ruled_paper_without_ink_shows_nothing(seed: int) -> None:
+@pytest.mark.parametrize("paper", ["ruled", "squared"])
+@pytest.mark.parametrize("seed", range(2))
+def test_paper_with_lines_and_without_ink_shows_nothing(seed: int, paper: str) -> None:
     empty = np.zeros(papers.PAGE_PX, np.float32)
-    page = papers.photograph("ruled", empty, np.random.default_rng(seed))
+    page = papers.photograph(paper, empty, np.random.default_rng(seed))
     assert find_glyph(read_picture(save(page)))[0] is None
 
 

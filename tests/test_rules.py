@@ -4,7 +4,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from mnistcli.planes import Plane
 from mnistcli.rules import without_rules
@@ -39,9 +39,15 @@ def ruled(
         falls = slope + fan * first / height
         way = [(x, first + falls * x - bend * np.sin(np.pi * x / width)) for x in columns]
         pen.line(list(chain(*way)), LINE, wide)
-    if across:
-        for first in range(-100, width + 100, gap):
-            pen.line((first, 0, first - slope * height, height), LINE, wide)
+    return ImageChops.lighter(picture, upright(slope, gap, wide)) if across else picture
+
+
+def upright(slope: float, gap: int, wide: int = 3) -> Image.Image:
+    """Draw the lines that cross those."""
+    picture = Image.new("L", SIZE_PX)
+    width, height = SIZE_PX
+    for first in range(-100, width + 100, gap):
+        ImageDraw.Draw(picture).line((first, 0, first - slope * height, height), LINE, wide)
     return picture
 
 
@@ -102,6 +108,13 @@ def test_a_short_stroke_across_a_line_is_kept() -> None:
     cleared = without_rules(plane, FAINT)
     assert (cleared[132:150, 200:204] == LINE).all()
     assert np.count_nonzero(cleared) == 18 * 4
+
+
+@pytest.mark.parametrize("slope", [0, 0.05])
+def test_no_dots_are_left_where_lines_cross(slope: float) -> None:
+    plane = together(ruled(slope, 40, across=False)) + together(upright(slope, 40))
+    assert np.count_nonzero(plane == 2 * LINE) > 500
+    assert not (without_rules(plane, FAINT)[:, 3:-3] > FAINT).any()  # a line may cut a corner off
 
 
 def test_a_level_stroke_between_lines_as_dark_as_it_is_kept() -> None:
