@@ -80,9 +80,7 @@ def _find_lines(mask: Mask) -> _Lines | None:
     """Find the pixels of thin lines from one side to the other, of each slope that there is."""
     inked = mask.view(np.uint8)
     slopes = _slopes(inked)
-    if not slopes:
-        return None
-    thickness_px = _measure(inked, slopes[0])
+    thickness_px = next(filter(None, (_measure(inked, slope) for slope in slopes)), 0)
     if not thickness_px:
         return None
     found = np.zeros_like(inked)
@@ -104,11 +102,12 @@ def _thickest(shape: tuple[int, ...]) -> int:
 def _slopes(inked: Shape) -> list[float]:
     """Give the slopes at which long thin lines run, if there are any, that of the most first."""
     width, height = shrunk_size(inked, SLOPE_PX)
+    thickest = max(2, _thickest((height, width)))
     if width < inked.shape[1]:
         inked = cv2.resize(
             cv2.dilate(inked, np.ones((3, 3), np.uint8)), (width, height), interpolation=cv2.INTER_NEAREST
         )
-    thickest = max(2, int(THICKNESS * max(width, height)))
+        thickest += 2
     runs = [np.count_nonzero(_straight(_shear(inked, slope), thickest, SLOPE_RUN)) for slope in SLOPES]
     least = max(SLOPE_SHARE * max(runs), LEAST_RUNS * width)
     return [float(SLOPES[place]) for place in np.argsort(runs)[::-1] if runs[place] >= least]

@@ -81,6 +81,15 @@ def test_soft_lines_are_taken_out() -> None:
     assert wrong_share(without_rules(together(strokes(), soft), FAINT)) < 0.03
 
 
+@pytest.mark.parametrize("wide", [6, 10, 11])
+@pytest.mark.parametrize("falls", [0, 8, 20])
+@pytest.mark.parametrize("top", [150, 255])
+def test_a_thick_line_of_a_slope_in_between_is_taken_out(top: int, falls: int, wide: int) -> None:
+    line = Image.new("L", SIZE_PX)
+    ImageDraw.Draw(line).line((0, top, SIZE_PX[0] - 1, top + falls), LINE, wide)
+    assert wrong_share(without_rules(together(strokes(), line), FAINT)) < 0.05
+
+
 def test_lines_that_fade_away_are_taken_out() -> None:
     lines = ruled(0.02, 180, across=False), ruled(0.02, 60, across=False, until=0.7)  # every third goes on
     assert wrong_share(without_rules(together(strokes(), *lines), FAINT)) < 0.03
