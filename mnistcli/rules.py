@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.planes import Mask, Plane, Shape, connect, quantile, shrunk_size
+from mnistcli.planes import Mask, Plane, Shape, connect, quantile, rim, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
@@ -19,14 +19,16 @@ GAP = 0.8  # of the width: it has no longer gaps
 BEND = 0.08  # of the height: it bends no more in all
 SOME_LINES, LONG_SHARE = 3, 0.5  # where there are as many, one may fade away that is as long, of the width
 USUAL_SHARE = 0.75  # of a line's pixels: as many are fainter than its usual contrast
+BOLDER = 1.5  # times a line's thickness: no stroke of the pen that drew it
 DARKER = 1.4  # times its usual contrast: a stroke along it
 
 
 class _Lines(NamedTuple):
-    """The lines of a picture that go from left to right."""
+    """The lines of a picture that go from left to right, or from top to bottom."""
 
     mask: Mask
     thickness_px: int
+    number: int
 
 
 def without_rules(contrast: Plane, faint: float) -> Plane:
@@ -44,18 +46,41 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
     """
     if min(contrast.shape) < LEAST_PX:
         return contrast
-    masks = []
-    for is_turned in (False, True):
-        plane = contrast.T if is_turned else contrast
-        if not all((plane[:, side] > faint).any() for side in (0, -1)):
-            continue
-        plane = np.ascontiguousarray(plane)
-        lines = _find_lines(plane > faint)
-        if lines:
-            plane = _take_out(plane, lines, faint)
-            contrast = np.ascontiguousarray(plane.T) if is_turned else plane
-            masks.append(lines.mask.T if is_turned else lines.mask)
-    return _without_rests(contrast, np.logical_or.reduce(masks), faint) if masks else contrast
+    cleared, level = _without_level(contrast, faint)
+    turned, upright = _without_level(cleared.T, faint)
+    found = [lines for lines in (level, upright and upright._replace(mask=upright.mask.T)) if lines]
+    if not found:
+        return contrast
+    mask = np.logical_or.reduce([lines.mask for lines in found])
+    cleared = _without_rests(np.ascontiguousarray(turned.T), mask, faint)
+    if sum(lines.number for lines in found) >= SOME_LINES:
+        return cleared
+    # One or two may be strokes: the bar of a 7 that was cut out tightly.
+    rest = cleared > faint
+    is_underline = upright is None and rest.any() and not rim(rest[..., None]).any()
+    is_other_pen = _is_bold(rest, found[0].thickness_px) or _is_dark(contrast, rest, mask & (contrast > faint))
+    return cleared if is_underline or is_other_pen else contrast
+
+
+def _without_level(plane: Plane, faint: float) -> tuple[Plane, _Lines | None]:
+    """Take out the lines that go from left to right."""
+    if not all((plane[:, side] > faint).any() for side in (0, -1)):
+        return plane, None
+    plane = np.ascontiguousarray(plane)
+    lines = _find_lines(plane > faint)
+    return (_take_out(plane, lines, faint), lines) if lines else (plane, None)
+
+
+def _is_bold(rest: Mask, thickness_px: int) -> bool:
+    """Tell whether most of the ink is much thicker than the lines."""
+    brush = np.ones((int(BOLDER * thickness_px) + 1,) * 2, np.uint8)
+    bold = cv2.morphologyEx(rest.view(np.uint8), cv2.MORPH_OPEN, brush)
+    return bool(np.count_nonzero(bold) > np.count_nonzero(rest) / 2)
+
+
+def _is_dark(contrast: Plane, rest: Mask, lines: Mask) -> bool:
+    """Tell whether most of the ink is much darker than the lines."""
+    return bool(rest.any() and np.median(contrast[rest]) > DARKER * np.median(contrast[lines]))
 
 
 def _without_rests(contrast: Plane, lines: Mask, faint: float) -> Plane:
@@ -91,7 +116,9 @@ def _find_lines(mask: Mask) -> _Lines | None:
         line = path * _thin(level, thickness_px + 2)
         # A pixel more on both sides: a line's edge is softer than the line.
         found |= _shear(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, back_to=len(inked))
-    return _Lines(found > 0, thickness_px) if (found & inked).any() else None
+    if not (found & inked).any():
+        return None
+    return _Lines(found > 0, thickness_px, int(np.median(np.count_nonzero(_tops(found), axis=0))))
 
 
 def _thickest(shape: tuple[int, ...]) -> int:

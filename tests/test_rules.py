@@ -1,5 +1,6 @@
 """Lines of paper are taken out, and strokes are left."""
 
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -134,6 +135,34 @@ def test_a_level_stroke_between_lines_as_dark_as_it_is_kept() -> None:
     cleared = without_rules(plane, FAINT)
     assert (cleared[stroke] == LINE).all()
     assert np.count_nonzero(cleared) == 6 * 70
+
+
+def tight(*ways: Sequence[tuple[int, int]], wide: int = 3) -> Image.Image:
+    """Draw a digit in a picture of its own size, of 180 x 250 pixels or wider."""
+    picture = Image.new("L", (max(x for way in ways for x, _ in way) + 1, 250))
+    for way in ways:
+        ImageDraw.Draw(picture).line(list(way), STROKE, wide)
+    return picture
+
+
+SEVEN = [(0, 1), (178, 4), (60, 249)]
+FOUR = [(115, 40), (100, 140), (240, 140)], [(205, 0), (200, 249)], [(399, 0)]
+NINE = [(175, 30), (100, 0), (0, 70), (60, 130), (178, 30), (120, 249)]
+
+
+@pytest.mark.parametrize("digit", [tight(SEVEN), tight(*FOUR)])
+def test_a_thin_digit_that_was_cut_out_tightly_is_kept(digit: Image.Image) -> None:
+    plane = together(digit)
+    assert without_rules(plane, FAINT) is plane
+
+
+@pytest.mark.parametrize(("wide", "level"), [(12, STROKE), (3, LINE)])
+def test_a_line_that_is_thinner_or_fainter_than_a_tight_digit_is_taken_out(wide: int, level: int) -> None:
+    digit = tight(NINE, wide=wide)
+    line = Image.new("L", digit.size)
+    ImageDraw.Draw(line).line((0, 180, 179, 180), level, 3)
+    cleared = without_rules(together(digit, line), FAINT)
+    assert np.count_nonzero((cleared > FAINT) ^ (np.asarray(digit) > FAINT)) < 40
 
 
 def test_the_strokes_of_a_row_that_was_cut_out_tightly_are_kept() -> None:
