@@ -53,7 +53,7 @@ class TrainConfig(BaseModel):
     optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="What turns gradients into steps.")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="SGD's momentum.")
     weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty with sgd, decoupled decay with adamw.")
-    schedule: Literal["constant", "onecycle", "cosine", "linear"] = Field(
+    schedule: Literal["constant", "linear", "cosine", "onecycle"] = Field(
         default="constant", description="How the learning rate moves over all epochs."
     )
     warmup_epochs: float = Field(default=0.0, ge=0, description="Epochs over which the learning rate rises to lr.")

@@ -286,7 +286,7 @@ class Report:
         from mnistcli.reading import MultiPrediction
 
         if isinstance(answer, MultiPrediction):
-            content, lines = _number_content(answer), _number_lines(answer)
+            content, lines = _number_content(answer), number_lines(answer)
         else:
             content, lines = _digit_content(answer), self._digit_lines(answer, top_k)
             content["is_one_of_several"] = answer.is_one_of_several
@@ -370,10 +370,11 @@ def _number_content(answer: "MultiPrediction") -> dict[str, Any]:
     return {"text": answer.text, "rows": answer.lines, "digits": [_digit_content(digit) for digit in answer.digits]}
 
 
-def _number_lines(answer: "MultiPrediction") -> list[Text]:
+def number_lines(answer: "MultiPrediction") -> list[Text]:
     """Show each row, and how sure its least sure digit is."""
     least = [min(digit.confidence or 0 for digit in row) for row in answer.rows]
-    return [Text(f"  {line}  each at least {share:.2%}") for line, share in zip(answer.lines, least, strict=True)]
+    words = ["each at least " if len(row) > 1 else "" for row in answer.rows]
+    return [Text(f"  {line}  {said}{share:.2%}") for line, said, share in zip(answer.lines, words, least, strict=True)]
 
 
 def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mnistcli.report import glyph_lines
+from mnistcli.reading import MultiPrediction, Prediction
+from mnistcli.report import glyph_lines, number_lines
 
 
 def levels(image: np.ndarray) -> list[list[int]]:
@@ -39,3 +40,9 @@ def test_ink_up_to_the_rim_fills_fourteen_lines_and_no_ink_fills_none() -> None:
     image = np.full((28, 28), 7, np.uint8)
     assert np.array_equal(levels(image), image)
     assert glyph_lines(np.zeros((28, 28), np.uint8)) == []
+
+
+def test_each_row_tells_how_sure_its_least_sure_digit_is() -> None:
+    sure, less_sure = (Prediction("", (share, 1 - share) + (0.0,) * 8) for share in (0.9, 0.75))
+    lines = number_lines(MultiPrediction("", ((sure, less_sure), (sure,))))
+    assert [line.plain for line in lines] == ["  00  each at least 75.00%", "  0  90.00%"]
