@@ -22,6 +22,7 @@ LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a sh
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 BAR_SHAPE = 4.0  # as many times wider than high is a bar; longer than a digit is high, it is no digit's part
 TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the rim
+DOT_HEIGHT = 0.7  # a blot that is higher may be a digit of a very thick pen
 PART_HEIGHT = 0.7  # of two marks of one digit, at least one is lower; two that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above each other
 PART_GAP = 0.2  # between them from top to bottom; lines of writing are farther apart
@@ -112,7 +113,17 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
-    return [_runs(picture, ink, marks, row) for row in rows]
+    return _without_dots([_runs(picture, ink, marks, row) for row in rows])
+
+
+def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
+    """Leave out what is round, full and lower than the digits beside it: a punched hole, a bullet."""
+    heights = [run.whole.box[3] for run in chain(*rows) if not run.whole.is_blot]
+    if not heights:
+        return rows
+    highest = DOT_HEIGHT * float(np.median(heights))
+    kept = [[run for run in row if not run.whole.is_blot or run.whole.box[3] > highest] for row in rows]
+    return [row for row in kept if row]
 
 
 def _is_all(inside: Inside, marks: Marks, spots: list[list[_Spot]]) -> bool:

@@ -119,6 +119,14 @@ def test_specks_the_rim_and_bars_are_no_digits() -> None:
     assert read(picture) == ["352"]
 
 
+@pytest.mark.parametrize(("size", "is_digit"), [(60, False), (110, True)])
+def test_round_blots_are_no_digits_where_they_are_lower(size: int, *, is_digit: bool) -> None:
+    picture = Image.fromarray(page(*line("352")))
+    ImageDraw.Draw(picture).ellipse((500, 120, 500 + size, 120 + size), 0)
+    ImageDraw.Draw(picture).ellipse((20, 500, 20 + size, 500 + size), 0)
+    assert [len(row) for row in find_glyphs(as_picture(np.asarray(picture)))] == ([4, 1] if is_digit else [3])
+
+
 def test_parts_that_do_not_touch_are_one_digit() -> None:
     picture = page(*line("252"))
     picture[122:128] = 255  # cuts the bars and bows from what is below them
