@@ -20,6 +20,8 @@ LEAST_CONVEX = 0.93  # of its convex hull, that a sheet fills at least: less, an
 LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
+RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
+RING_GAP = 0.12  # of a ring's longer side: between its ends
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SPREAD_PX = 100  # the longer side at which paper is continued
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
@@ -175,10 +177,15 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
     if not is_alone and _is_one_of_several(marks, mark):
         return None
     sheet, fit = _outline(mask)
-    if fit < LEAST_FIT:
-        return None
+    is_ring = fit < LEAST_FIT and _size_inside(marks, mark) > RING_INSIDE * height
+    if is_ring:
+        mask = _without_gaps(mask)
+        sheet, fit = _outline(mask)
     is_frame = ink < FRAME_INK * np.count_nonzero(sheet)
-    inner = _inside_frame(mask, sheet) if is_frame else _without_edge(sheet)
+    has_shape = fit > 0 and is_frame if is_ring else fit >= LEAST_FIT
+    if not has_shape:
+        return None
+    inner = _inside_frame(mask, sheet, is_round=is_ring) if is_frame else _without_edge(sheet)
     return _cut_out(picture, inner, (left, top), is_sure=bool(is_frame or fit > SURE_FIT), mark=mark)
 
 
@@ -206,6 +213,21 @@ def _is_one_of_several(marks: Marks, mark: int) -> bool:
     right, bottom = left + width, top + height
     is_outside = (left < left[mark]) | (top < top[mark]) | (right > right[mark]) | (bottom > bottom[mark])
     return bool((is_outside & (marks.area > 0) & (area > OTHER_SHARE * area[mark])).any())
+
+
+def _size_inside(marks: Marks, mark: int) -> int:
+    """Give the longer side of the largest mark whose box is inside a mark's; 0 where there is none."""
+    left, top, width, height = marks.boxes[:, :4].T
+    right, bottom = left + width, top + height
+    is_inside = (left > left[mark]) & (top > top[mark]) & (right < right[mark]) & (bottom < bottom[mark])
+    return int(marks.size[is_inside & (marks.area > 0)].max(initial=0))
+
+
+def _without_gaps(ring: Mask) -> Mask:
+    """Close a ring that was drawn by hand."""
+    reach = int(RING_GAP * max(ring.shape)) | 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.morphologyEx(ring.view(np.uint8), cv2.MORPH_CLOSE, brush) > 0
 
 
 def _solidity(mask: Mask) -> float:
@@ -239,12 +261,13 @@ def _outline(mask: Mask) -> tuple[Shape, float]:
     return filled, cv2.contourArea(corners) / area if len(corners) == 4 else 0.0
 
 
-def _inside_frame(frame: Mask, around: Shape) -> Shape:
+def _inside_frame(frame: Mask, around: Shape, *, is_round: bool) -> Shape:
     """Give the place that a frame surrounds; nothing where the frame has something joined to it, as a boxed 8 does."""
     reach = 2 * (2 + max(frame.shape) // 200) + 1  # a line's edge is softer than the line
     paper = (around > 0) & (cv2.dilate(frame.view(np.uint8), np.ones((reach, reach), np.uint8)) == 0)
     inner, fit = _outline(paper)
-    is_clear = fit >= LEAST_FIT and np.count_nonzero(inner) >= FRAME_INSIDE * np.count_nonzero(around)
+    has_shape = fit > 0 if is_round else fit >= LEAST_FIT
+    is_clear = has_shape and np.count_nonzero(inner) >= FRAME_INSIDE * np.count_nonzero(around)
     return inner if is_clear else np.zeros_like(around)
 
 

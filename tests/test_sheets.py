@@ -99,6 +99,31 @@ def test_a_frame_with_paper_around_it_is_no_ink(thickness: int) -> None:
     assert likeness(see(framed), see(sheet(7))) > 0.9
 
 
+def ring(page: np.ndarray, opening: int = 0) -> np.ndarray:
+    """Draw a ring around what is on a page, open by some degrees."""
+    paper = around(page, PAPER)
+    height, width = paper.shape
+    return cv2.ellipse(paper, (width // 2, height // 2), (width // 2 - 60, 90), 0, 20, 380 - opening, BLACK, 5)
+
+
+@pytest.mark.parametrize("opening", [0, 12])
+@pytest.mark.parametrize("digit", [1, 7, 0])
+def test_a_ring_around_a_digit_is_no_ink(digit: int, opening: int) -> None:
+    assert likeness(see(ring(sheet(digit), opening)), see(sheet(digit))) > 0.9
+
+
+def test_a_ring_around_a_number_is_no_ink() -> None:
+    narrow = sheet(2, 7)[:, 25:-25]
+    assert len(find_glyphs(as_picture(ring(narrow)))[0]) == 2
+
+
+@pytest.mark.parametrize("opening", [0, 60])
+def test_a_nought_with_a_dot_is_no_ring_nor_is_half_a_circle(opening: int) -> None:
+    dotted = ring(np.full((160, 120), PAPER, np.uint8), opening)
+    cv2.circle(dotted, (140, 160), 60 if opening else 20, BLACK, 5 if opening else -1)
+    assert inside_of(dotted) is None
+
+
 @pytest.mark.parametrize("sides", [((70, 90), (0, 0)), ((0, 0), (60, 0))])
 def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> None:
     lit = (sheet(6) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)
