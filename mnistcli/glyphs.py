@@ -90,16 +90,17 @@ def find_marks(ink: Ink) -> Marks:
     Where faint places alone lead to the rim, as the lines of paper do, those that are far from full ink are none.
     """
     is_full = ink.strength > ink.threshold
-    marks = _to_marks(ink.strength > ink.faint, is_full)
+    marks = to_marks(ink.strength > ink.faint, is_full)
     is_loose = _reach_rim_faintly(marks, is_full)
     if not is_loose.any():
         return marks
     away = cv2.distanceTransform((~is_full).view(np.uint8), cv2.DIST_L2, 3)
     far = is_loose[marks.labels] & (away > LOOSE_SHARE * max(away.shape))
-    return _to_marks((marks.labels > 0) & ~far, is_full)
+    return to_marks((marks.labels > 0) & ~far, is_full)
 
 
-def _to_marks(mask: Mask, is_full: Mask) -> Marks:
+def to_marks(mask: Mask, is_full: Mask) -> Marks:
+    """Connect the ink in a mask, (H, W), to marks, given where it is full."""
     labels, boxes = connect(mask)
     area = np.bincount(labels[is_full], minlength=len(boxes))
     area[0] = 0

@@ -15,6 +15,7 @@ from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.planes import Mask, touches_rim
 from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
 from mnistcli.touching import Run, cut_apart
+from mnistcli.underlines import without_underlines
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -100,7 +101,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     ink = find_ink(picture.pixels, invert)
     if ink is None:
         return []
-    marks = find_marks(ink)
+    marks = without_underlines(ink, find_marks(ink))
     if not marks.area.any():  # all ink is faint
         return []
     rows = _rows(_spots(marks))
@@ -184,7 +185,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     ink = find_ink(picture.pixels, invert)
     if ink is None:
         return None
-    marks = find_marks(ink)
+    marks = without_underlines(ink, find_marks(ink))
     if not marks.area.any():  # all ink is faint
         return None
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))

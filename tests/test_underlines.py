@@ -1,0 +1,74 @@
+"""Lines below digits are no part of them."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from conftest import draw_digits, find_glyph, find_glyphs
+from mnistcli.images import Picture
+
+INK, SIZE_PX = 255, (220, 420)  # height and width
+BOTTOM = 150  # of the digits
+
+
+def number(digits: str, left: int = 60) -> NDArray[np.uint8]:
+    """Draw digits side by side, 90 pixels high and 100 from one to the next, light on dark."""
+    page = np.zeros(SIZE_PX, np.uint8)
+    for place, image in enumerate(draw_digits(np.array([*map(int, digits)], np.uint8), seed=3)):
+        ink = image[np.ix_(image.any(1), image.any(0))]
+        page[BOTTOM - 90 : BOTTOM, left + 100 * place :][:, :60] = cv2.resize(ink, (60, 90)) // 128 * INK
+    return page
+
+
+def underlined(page: NDArray[np.uint8], start: int, end: int, row: int, wide: int = 5, falls: int = 6) -> Picture:
+    drawn = page.copy()
+    cv2.line(drawn, (start, row), (end, row + falls), INK, wide)
+    return as_picture(drawn)
+
+
+def as_picture(page: NDArray[np.uint8]) -> Picture:
+    return Picture(255 - page[..., None], page.shape[::-1], "a picture")
+
+
+def images(picture: Picture) -> list[list[NDArray[np.uint8]]]:
+    return [[glyph.image for glyph in row] for row in find_glyphs(picture)]
+
+
+def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+@pytest.mark.parametrize("row", [BOTTOM - 2, BOTTOM + 15])
+@pytest.mark.parametrize("falls", [-2, 0, 6])
+def test_a_number_may_be_underlined(row: int, falls: int) -> None:
+    alone = images(as_picture(number("147")))
+    found = images(underlined(number("147"), 40, 350, row, falls=falls))
+    assert [len(digits) for digits in found] == [3]
+    assert all(likeness(*pair) > 0.8 for pair in zip(*found, *alone, strict=True))
+
+
+@pytest.mark.parametrize("digit", "1069")
+def test_a_digit_may_be_underlined(digit: str) -> None:
+    page = number(digit, left=180)
+    glyph, are_several = find_glyph(underlined(page, 165, 260, BOTTOM + 12))
+    alone, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.95
+    assert not are_several
+    assert len(images(underlined(page, 165, 260, BOTTOM + 12))[0]) == 1
+
+
+@pytest.mark.parametrize(("start", "end"), [(150, 330), (180, 260), (150, 240)])
+def test_the_foot_of_a_digit_is_kept(start: int, end: int) -> None:
+    glyph, _ = find_glyph(underlined(number("7", left=180), start, end, BOTTOM - 3))
+    assert glyph is not None
+    assert glyph.box[2] == pytest.approx(end - start + 5, abs=4)
+
+
+def test_bars_above_and_beside_a_digit_are_kept() -> None:
+    page = number("9", left=180)
+    glyph, _ = find_glyph(underlined(page, 165, 260, BOTTOM - 98, falls=0))
+    assert glyph is not None
+    assert glyph.box[2] > 90
