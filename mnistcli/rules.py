@@ -57,7 +57,7 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
         return cleared
     # One or two may be strokes: the bar of a 7 that was cut out tightly.
     rest = cleared > faint
-    is_underline = upright is None and rest.any() and not rim(rest[..., None]).any()
+    is_underline = upright is None and not rim(rest[..., None]).any()
     is_other_pen = _is_bold(rest, found[0].thickness_px) or _is_dark(contrast, rest, mask & (contrast > faint))
     return cleared if is_underline or is_other_pen else contrast
 

@@ -20,6 +20,7 @@ LEAST_CONVEX = 0.93  # of its convex hull, that a sheet fills at least: less, an
 LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
+RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
 RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
 RING_GAP = 0.12  # of a ring's longer side: between its ends
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
@@ -177,7 +178,8 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
     if not is_alone and _is_one_of_several(marks, mark):
         return None
     sheet, fit = _outline(mask)
-    is_ring = fit < LEAST_FIT and _size_inside(marks, mark) > RING_INSIDE * height
+    is_round = fit < LEAST_FIT and width > RING_WIDTH * height
+    is_ring = is_round and _size_inside(marks, mark) > RING_INSIDE * height
     if is_ring:
         mask = _without_gaps(mask)
         sheet, fit = _outline(mask)

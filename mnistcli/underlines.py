@@ -18,6 +18,7 @@ THICKEST = 0.2  # of the height of the ink that it underlines
 DEPTH = 1.2  # times its thickness, that is taken off; where strokes stand on it, it is thicker
 PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LONG = 2.0  # times as long as it is high: no digit's own
+LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
 
@@ -61,7 +62,7 @@ def _bars_below(marks: Marks) -> Mask:
             (left > left[bar] + beside)
             & (right < right[bar] - beside)
             & (height > 2 * height[bar])
-            & (gap > -height[bar])
+            & (gap > LEAST_GAP * height)
             & (gap < height)
             & (marks.area > 0)
         ).any()

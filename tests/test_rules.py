@@ -77,6 +77,12 @@ def test_lines_seen_from_aside_are_taken_out() -> None:
     assert wrong_share(without_rules(together(strokes(), ruled(-0.03, 60, across=False, fan=0.07)), FAINT)) < 0.03
 
 
+def test_a_line_alone_is_taken_out() -> None:
+    plane = np.zeros(SIZE_PX[::-1], np.float32)
+    plane[200:204] = LINE
+    assert not without_rules(plane, FAINT).any()
+
+
 def test_soft_lines_are_taken_out() -> None:
     soft = ruled(0.02, 60, across=True, wide=3).filter(ImageFilter.GaussianBlur(1.5))
     assert wrong_share(without_rules(together(strokes(), soft), FAINT)) < 0.03

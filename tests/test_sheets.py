@@ -124,6 +124,12 @@ def test_a_nought_with_a_dot_is_no_ring_nor_is_half_a_circle(opening: int) -> No
     assert inside_of(dotted) is None
 
 
+def test_a_nought_may_have_a_slash_in_it() -> None:
+    nought = cv2.ellipse(np.full((260, 240), PAPER, np.uint8), (120, 130), (50, 80), 0, 0, 360, BLACK, 6)
+    slashed = cv2.line(nought.copy(), (105, 160), (135, 100), BLACK, 6)
+    assert inside_of(slashed) is None
+
+
 @pytest.mark.parametrize("sides", [((70, 90), (0, 0)), ((0, 0), (60, 0))])
 def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> None:
     lit = (sheet(6) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)

@@ -67,6 +67,12 @@ def test_the_foot_of_a_digit_is_kept(start: int, end: int) -> None:
     assert glyph.box[2] == pytest.approx(end - start + 5, abs=4)
 
 
+def test_a_foot_may_be_drawn_apart() -> None:
+    glyph, _ = find_glyph(underlined(number("7", left=180), 165, 260, BOTTOM + 5, falls=0))
+    assert glyph is not None
+    assert glyph.box[2] > 90
+
+
 def test_bars_above_and_beside_a_digit_are_kept() -> None:
     page = number("9", left=180)
     glyph, _ = find_glyph(underlined(page, 165, 260, BOTTOM - 98, falls=0))
