@@ -9,6 +9,7 @@ from mnistcli.glyphs import Marks, to_marks
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, connect
 
+SHORTEST = 0.04  # of the picture's width, that a line is long
 BAR_SHAPE = 4.0  # as many times wider than high is a bar
 SLOPE = 0.15  # that a line rises or falls by at most
 ENDS = 1 / 4  # of its length, at which its slope is measured
@@ -41,8 +42,12 @@ def without_underlines(ink: Ink, marks: Marks) -> Marks:
         The same marks where there are no such lines, else those without them, numbered anew.
     """
     left, top, width, height = marks.boxes[:, :4].T
-    line = _bars_below(marks)[marks.labels]
-    for mark in np.flatnonzero((marks.area > 0) & (2 * width > height)):
+    is_long = (marks.area > 0) & (width > SHORTEST * marks.labels.shape[1])
+    line = np.zeros(marks.labels.shape, np.bool_)
+    for bar in np.flatnonzero(is_long & (width > BAR_SHAPE * height)).tolist():
+        if _is_below(marks, bar):
+            line |= marks.labels == bar
+    for mark in np.flatnonzero(is_long & (2 * width > height)).tolist():
         window = slice(top[mark], top[mark] + height[mark]), slice(left[mark], left[mark] + width[mark])
         line[window] |= _underline(marks.labels[window] == mark)
     if not line.any():
@@ -50,23 +55,13 @@ def without_underlines(ink: Ink, marks: Marks) -> Marks:
     return to_marks((marks.labels > 0) & ~line, ink.strength > ink.threshold)
 
 
-def _bars_below(marks: Marks) -> Mask:
-    """Tell of each mark, (N + 1,), whether it is a line below another one, and longer than that on both sides."""
+def _is_below(marks: Marks, bar: int) -> bool:
+    """Tell whether a bar is below another mark, and longer than that on both sides."""
     left, top, width, height = marks.boxes[:, :4].T
-    right, bottom = left + width, top + height
-    is_below = np.zeros(len(left), np.bool_)
-    for bar in np.flatnonzero((marks.area > 0) & (width > BAR_SHAPE * height)):
-        beside = BESIDE * width[bar]
-        gap = top[bar] - bottom
-        is_below[bar] = (
-            (left > left[bar] + beside)
-            & (right < right[bar] - beside)
-            & (height > 2 * height[bar])
-            & (gap > LEAST_GAP * height)
-            & (gap < height)
-            & (marks.area > 0)
-        ).any()
-    return is_below
+    beside, gap = BESIDE * width[bar], top[bar] - (top + height)
+    is_above = (gap > LEAST_GAP * height) & (gap < height) & (height > 2 * height[bar]) & (marks.area > 0)
+    is_within = (left > left[bar] + beside) & (left + width < left[bar] + width[bar] - beside)
+    return bool((is_above & is_within).any())
 
 
 def _underline(mask: Mask) -> Mask:
