@@ -1,13 +1,10 @@
 """Numbers that are underlined: a line below them that touches them is taken off, and one that does not is no part."""
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks, to_marks
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, connect
+from mnistcli.planes import Mask, connect, quantile
 
 SHORTEST = 0.04  # of the picture's width, that a line is long
 BAR_SHAPE = 4.0  # as many times wider than high is a bar
@@ -21,14 +18,6 @@ PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LONG = 2.0  # times as long as it is high: no digit's own
 LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
 BESIDE = 0.015  # of its length, by which it is longer on each side
-
-
-class _Foot(NamedTuple):
-    """The lowest ink of each column, (W,)."""
-
-    bottom: NDArray[np.int64]  # the last row that is inked
-    above: NDArray[np.int64]  # the row above the ink that is connected to it from there upwards; -1 for none
-    is_lowest: Mask  # nothing else is inked there
 
 
 def without_underlines(ink: Ink, marks: Marks) -> Marks:
@@ -67,33 +56,26 @@ def _is_below(marks: Marks, bar: int) -> bool:
 def _underline(mask: Mask) -> Mask:
     """Give the line below the ink of a mark, (H, W) as its mask; nothing where there is none."""
     height, width = mask.shape
-    foot = _foot(mask)
-    columns, end = np.arange(width), max(1, int(ENDS * width))
-    first, last = float(np.median(foot.bottom[:end])), float(np.median(foot.bottom[-end:]))
-    slope = (last - first) / max(width - end, 1)
-    rise = slope * columns
-    off = np.abs(foot.bottom - rise - np.median(foot.bottom - rise))
-    is_on = off <= max(2, OFF_LINE * width)
     none = np.zeros_like(mask)
-    if abs(slope) > SLOPE or is_on.mean() < ON_LINE:
+    lowest = (1 - THICKEST) * height - SLOPE * width  # where a line may begin or end
+    if not all(mask[max(int(lowest), 0) :, side].any() for side in (0, -1)):
+        return none  # told without looking closer, for most digits stand on no line
+    bottom = height - 1 - mask[::-1].argmax(0)  # (W,), the last row of each column that is inked
+    end = max(1, int(ENDS * width))
+    slope = (quantile(bottom[-end:], 0.5) - quantile(bottom[:end], 0.5)) / max(width - end, 1)
+    level = bottom - slope * np.arange(width)
+    is_on = np.abs(level - quantile(level, 0.5)) <= max(2, OFF_LINE * width)
+    if abs(slope) > SLOPE or np.count_nonzero(is_on) < ON_LINE * width:
         return none
-    free = foot.is_lowest & is_on
-    if not free.any():
+    rows = np.arange(height)[:, None]
+    above = np.where(mask | (rows > bottom), -1, rows).max(0)  # the row above what is inked from there upwards
+    is_free = (mask.argmax(0) > above) & is_on  # with nothing else above
+    if not is_free.any():
         return none
-    runs = foot.bottom - foot.above
-    thickness = float(np.median(runs[free]))
-    depth = np.minimum(runs, int(DEPTH * thickness) + 1)
-    line = mask & (np.arange(height)[:, None] > foot.bottom - depth) & is_on
+    thickness = quantile((bottom - above)[is_free], 0.5)
+    line = mask & (rows > np.maximum(above, bottom - int(DEPTH * thickness) - 1)) & is_on
     _, boxes = connect(mask & ~line)
     are_several = np.count_nonzero(boxes[1:, 3] > PIECE_HEIGHT * height) > 1
-    beside = min(int((~free).argmax()), int((~free[::-1]).argmax()))  # columns, on the side where there are fewer
+    beside = min(int((~is_free).argmax()), int((~is_free[::-1]).argmax()))  # columns, on the side where there are fewer
     is_own = beside <= BESIDE * width or not (are_several or width > LONG * height)  # the foot of a 2
     return none if is_own or thickness > THICKEST * height else line
-
-
-def _foot(mask: Mask) -> _Foot:
-    height = len(mask)
-    rows = np.arange(height)[:, None]
-    bottom = height - 1 - mask[::-1].argmax(0)
-    above = np.where(mask | (rows > bottom), -1, rows).max(0)
-    return _Foot(bottom, above, mask.argmax(0) > above)
