@@ -11,11 +11,13 @@ BAR_SHAPE = 4.0  # as many times wider than high is a bar
 SLOPE = 0.15  # that a line rises or falls by at most
 ENDS = 1 / 4  # of its length, at which its slope is measured
 ON_LINE = 0.85  # of its columns: as many are where the line is
+MOST_BELOW = 0.12  # of the height of the ink: a tail goes no farther below the line, but a 4 below its bar
 OFF_LINE = 0.03  # of its length, that it is off straight there
 THICKEST = 0.2  # of the height of the ink that it underlines
 DEPTH = 1.2  # times its thickness, that is taken off; where strokes stand on it, it is thicker
 PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LONG = 2.0  # times as long as it is high: no digit's own
+PART_GAP = 0.2  # of a digit's height, above it: its bar is no farther from the rest
 LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
@@ -50,7 +52,10 @@ def _is_below(marks: Marks, bar: int) -> bool:
     beside, gap = BESIDE * width[bar], top[bar] - (top + height)
     is_above = (gap > LEAST_GAP * height) & (gap < height) & (height > 2 * height[bar]) & (marks.area > 0)
     is_within = (left > left[bar] + beside) & (left + width < left[bar] + width[bar] - beside)
-    return bool((is_above & is_within).any())
+    under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
+    is_beneath = (under > -height[bar]) & (under < PART_GAP * height) & (height > 2 * height[bar]) & (marks.area > 0)
+    overlaps = (left < left[bar] + width[bar]) & (left + width > left[bar])
+    return bool((is_above & is_within).any() and not (is_beneath & overlaps).any())
 
 
 def _underline(mask: Mask) -> Mask:
@@ -64,8 +69,9 @@ def _underline(mask: Mask) -> Mask:
     end = max(1, int(ENDS * width))
     slope = (quantile(bottom[-end:], 0.5) - quantile(bottom[:end], 0.5)) / max(width - end, 1)
     level = bottom - slope * np.arange(width)
-    is_on = np.abs(level - quantile(level, 0.5)) <= max(2, OFF_LINE * width)
-    if abs(slope) > SLOPE or np.count_nonzero(is_on) < ON_LINE * width:
+    below = level - quantile(level, 0.5)
+    is_on = np.abs(below) <= max(2, OFF_LINE * width)
+    if abs(slope) > SLOPE or np.count_nonzero(is_on) < ON_LINE * width or below.max() > MOST_BELOW * height:
         return none
     rows = np.arange(height)[:, None]
     above = np.where(mask | (rows > bottom), -1, rows).max(0)  # the row above what is inked from there upwards

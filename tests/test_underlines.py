@@ -49,7 +49,7 @@ def test_a_number_may_be_underlined(row: int, falls: int) -> None:
 
 
 @pytest.mark.parametrize("digit", "1069")
-def test_a_digit_may_be_underlined(digit: str) -> None:
+def test_a_digit_may_be_underlined_without_touching(digit: str) -> None:
     page = number(digit, left=180)
     glyph, are_several = find_glyph(underlined(page, 165, 260, BOTTOM + 12))
     alone, _ = find_glyph(as_picture(page))
@@ -73,7 +73,26 @@ def test_a_foot_may_be_drawn_apart() -> None:
     assert glyph.box[2] > 90
 
 
-def test_bars_above_and_beside_a_digit_are_kept() -> None:
+@pytest.mark.parametrize("fours", [1, 2])
+def test_the_bar_of_a_four_is_kept(fours: int) -> None:
+    page = np.zeros(SIZE_PX, np.uint8)
+    for left in range(100, 100 + 110 * fours, 110):
+        for way in ([(60, 40), (0, 145), (112, 145)], [(80, 90), (80, 185)]):
+            cv2.polylines(page, [np.array(way, np.int32) + (left, 0)], False, INK, 8)  # noqa: RUF005
+    (glyphs,) = find_glyphs(as_picture(page))
+    assert len(glyphs) == 1  # all that is connected
+    assert glyphs[0].box[3] == pytest.approx(155, abs=4)
+
+
+def test_a_bar_that_is_apart_stays_with_what_is_below_it() -> None:
+    page = np.pad(number("1", left=180), ((0, 100), (0, 0)))
+    cv2.line(page, (170, BOTTOM + 24), (248, BOTTOM + 24), INK, 8)
+    cv2.line(page, (245, BOTTOM + 38), (195, BOTTOM + 130), INK, 8)
+    _, (seven,) = find_glyphs(as_picture(page))
+    assert seven.box[2] > 80
+
+
+def test_a_bar_above_a_digit_is_kept() -> None:
     page = number("9", left=180)
     glyph, _ = find_glyph(underlined(page, 165, 260, BOTTOM - 98, falls=0))
     assert glyph is not None
