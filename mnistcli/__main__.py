@@ -6,7 +6,7 @@ import gc
 
 def main() -> None:
     """Run the command line; Ctrl-C is no failure, not even while the command line itself is loading."""
-    atexit.register(gc.freeze)  # else the garbage of all that torch has is looked for at the end: for half a second
+    atexit.register(gc.freeze)  # else the garbage of all that torch has is looked for at the end
     try:
         from mnistcli.cli import app
 

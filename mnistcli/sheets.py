@@ -22,6 +22,7 @@ CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how fa
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
 RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
 RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
+SLASH_WIDTH, SLASH_SLANT = 0.03, 0.3  # spread across it, of that along it; columns aside for each row
 RING_GAP = 0.12  # of a ring's longer side: between its ends
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SPREAD_PX = 100  # the longer side at which paper is continued
@@ -218,11 +219,22 @@ def _is_one_of_several(marks: Marks, mark: int) -> bool:
 
 
 def _size_inside(marks: Marks, mark: int) -> int:
-    """Give the longer side of the largest mark whose box is inside a mark's; 0 where there is none."""
+    """Give the longer side of the largest mark whose box is inside a mark's; 0 where that is a slash, or nothing."""
     left, top, width, height = marks.boxes[:, :4].T
     right, bottom = left + width, top + height
     is_inside = (left > left[mark]) & (top > top[mark]) & (right < right[mark]) & (bottom < bottom[mark])
-    return int(marks.size[is_inside & (marks.area > 0)].max(initial=0))
+    sizes = np.where(is_inside & (marks.area > 0), marks.size, 0)
+    largest = int(sizes.argmax())
+    window = marks.labels[top[largest] : bottom[largest], left[largest] : right[largest]]
+    return 0 if sizes[largest] == 0 or _is_slash(window == largest) else int(sizes[largest])
+
+
+def _is_slash(mask: Mask) -> bool:
+    """Tell whether a mark is a thin straight line that is aslant, as in a 0."""
+    moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
+    across, down, both = moments["mu20"], moments["mu02"], moments["mu11"]
+    is_straight = across * down - both**2 < SLASH_WIDTH * (across + down) ** 2  # spread across it and along it
+    return bool(is_straight and abs(both) > SLASH_SLANT * down)
 
 
 def _without_gaps(ring: Mask) -> Mask:
