@@ -15,18 +15,16 @@ from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.planes import Mask, touches_rim
 from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
 from mnistcli.touching import Run, cut_apart
-from mnistcli.underlines import without_underlines
+from mnistcli.underlines import BAR_SHAPE, PART_GAP, without_underlines
 
 # Heights are shares of the typical digit's height in the picture, or in the row where there is one already.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
-BAR_SHAPE = 4.0  # as many times wider than high is a bar; longer than a digit is high, it is no digit's part
 TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the rim
 DOT_HEIGHT = 0.7  # a blot that is higher may be a digit of a very thick pen
 PART_HEIGHT = 0.7  # of two marks of one digit, at least one is lower; two that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above each other
-PART_GAP = 0.2  # between them from top to bottom; lines of writing are farther apart
 JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
 ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
 MOST_MARKS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
@@ -98,12 +96,10 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
         found = find_digits(sheet.picture, invert)
         if _hold_digits(sheet, [run.whole for run in chain(*found)]):
             return [[run.moved(sheet.box) for run in row] for row in found]
-    ink = find_ink(picture.pixels, invert)
-    if ink is None:
+    inked = _find_inked(picture, invert)
+    if inked is None:
         return []
-    marks = without_underlines(ink, find_marks(ink))
-    if not marks.area.any():  # all ink is faint
-        return []
+    ink, marks = inked
     rows = _rows(_spots(marks))
     inside = look_inside(picture, marks)
     if (
@@ -115,6 +111,15 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
     return _without_dots([_runs(picture, ink, marks, row) for row in rows])
+
+
+def _find_inked(picture: Picture, invert: Invert) -> tuple[Ink, Marks] | None:
+    """Find the ink of a picture and its marks; None where nothing stands out, or all of it is faint."""
+    ink = find_ink(picture.pixels, invert)
+    if ink is None:
+        return None
+    marks = without_underlines(ink, find_marks(ink))
+    return (ink, marks) if marks.area.any() else None
 
 
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
@@ -182,12 +187,10 @@ class _Main(NamedTuple):
 
 
 def _find_main(picture: Picture, invert: Invert) -> _Main | None:
-    ink = find_ink(picture.pixels, invert)
-    if ink is None:
+    inked = _find_inked(picture, invert)
+    if inked is None:
         return None
-    marks = without_underlines(ink, find_marks(ink))
-    if not marks.area.any():  # all ink is faint
-        return None
+    ink, marks = inked
     spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
     are_several = _are_several(marks)
     inside = look_inside(picture, marks)

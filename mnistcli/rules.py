@@ -19,6 +19,7 @@ GAP = 0.8  # of the width: it has no longer gaps
 BEND = 0.08  # of the height: it bends no more in all
 SOME_LINES, LONG_SHARE = 3, 0.5  # where there are as many, one may fade away that is as long, of the width
 USUAL_SHARE = 0.75  # of a line's pixels: as many are fainter than its usual contrast
+REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
 BOLDER = 1.5  # times a line's thickness: no stroke of the pen that drew it
 DARKER = 1.4  # times its usual contrast: a stroke along it
 
@@ -28,7 +29,7 @@ class _Lines(NamedTuple):
 
     mask: Mask
     thickness_px: int
-    number: int
+    number: int  # that most columns have
 
 
 def without_rules(contrast: Plane, faint: float) -> Plane:
@@ -42,7 +43,7 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
         faint: from which contrast on a place may be a line's.
 
     Returns:
-        The same plane where there are no such lines.
+        The same plane where there are no such lines, or one or two that may be strokes.
     """
     if min(contrast.shape) < LEAST_PX:
         return contrast
@@ -88,7 +89,7 @@ def _without_rests(contrast: Plane, lines: Mask, faint: float) -> Plane:
     labels, boxes = connect(contrast > faint)
     beside = cv2.dilate(lines.view(np.uint8), np.ones((3, 3), np.uint8)) == 0
     is_rest = np.bincount(labels[beside], minlength=len(boxes)) == 0
-    is_rest &= boxes[:, 2:4].max(1) < RUN * max(contrast.shape)
+    is_rest &= boxes[:, 2:4].max(1) < REST_SIZE * max(contrast.shape)
     is_rest[0] = False  # the paper
     without: Plane = np.where(is_rest[labels], 0, contrast)
     return without

@@ -185,8 +185,7 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
         mask = _without_gaps(mask)
         sheet, fit = _outline(mask)
     is_frame = ink < FRAME_INK * np.count_nonzero(sheet)
-    has_shape = fit > 0 and is_frame if is_ring else fit >= LEAST_FIT
-    if not has_shape:
+    if not _has_shape(fit, is_round=is_ring) or (is_ring and not is_frame):
         return None
     inner = _inside_frame(mask, sheet, is_round=is_ring) if is_frame else _without_edge(sheet)
     return _cut_out(picture, inner, (left, top), is_sure=bool(is_frame or fit > SURE_FIT), mark=mark)
@@ -275,13 +274,17 @@ def _outline(mask: Mask) -> tuple[Shape, float]:
     return filled, cv2.contourArea(corners) / area if len(corners) == 4 else 0.0
 
 
+def _has_shape(fit: float, *, is_round: bool) -> bool:
+    """Tell by how much of a hull four corners span whether it has four, or, of a ring, only whether it has no dents."""
+    return fit > 0 if is_round else fit >= LEAST_FIT
+
+
 def _inside_frame(frame: Mask, around: Shape, *, is_round: bool) -> Shape:
     """Give the place that a frame surrounds; nothing where the frame has something joined to it, as a boxed 8 does."""
     reach = 2 * (2 + max(frame.shape) // 200) + 1  # a line's edge is softer than the line
     paper = (around > 0) & (cv2.dilate(frame.view(np.uint8), np.ones((reach, reach), np.uint8)) == 0)
     inner, fit = _outline(paper)
-    has_shape = fit > 0 if is_round else fit >= LEAST_FIT
-    is_clear = has_shape and np.count_nonzero(inner) >= FRAME_INSIDE * np.count_nonzero(around)
+    is_clear = _has_shape(fit, is_round=is_round) and np.count_nonzero(inner) >= FRAME_INSIDE * np.count_nonzero(around)
     return inner if is_clear else np.zeros_like(around)
 
 

@@ -1,13 +1,14 @@
 """Numbers that are underlined: a line below them that touches them is taken off, and one that does not is no part."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnistcli.glyphs import Marks, to_marks
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, connect, quantile
 
 SHORTEST = 0.04  # of the picture's width, that a line is long
-BAR_SHAPE = 4.0  # as many times wider than high is a bar
+BAR_SHAPE = 4.0  # as many times wider than high is a bar; longer than a digit is high, it is no digit's part
 SLOPE = 0.15  # that a line rises or falls by at most
 ENDS = 1 / 4  # of its length, at which its slope is measured
 ON_LINE = 0.85  # of its columns: as many are where the line is
@@ -17,7 +18,7 @@ THICKEST = 0.2  # of the height of the ink that it underlines
 DEPTH = 1.2  # times its thickness, that is taken off; where strokes stand on it, it is thicker
 PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LONG = 2.0  # times as long as it is high: no digit's own
-PART_GAP = 0.2  # of a digit's height, above it: its bar is no farther from the rest
+PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
@@ -33,14 +34,13 @@ def without_underlines(ink: Ink, marks: Marks) -> Marks:
         The same marks where there are no such lines, else those without them, numbered anew.
     """
     left, top, width, height = marks.boxes[:, :4].T
-    is_long = (marks.area > 0) & (width > SHORTEST * marks.labels.shape[1])
+    is_long = (marks.area > 0) & (width > SHORTEST * marks.labels.shape[1]) & (2 * width > height)
     line = np.zeros(marks.labels.shape, np.bool_)
-    for bar in np.flatnonzero(is_long & (width > BAR_SHAPE * height)).tolist():
-        if _is_below(marks, bar):
-            line |= marks.labels == bar
-    for mark in np.flatnonzero(is_long & (2 * width > height)).tolist():
+    for mark in np.flatnonzero(is_long).tolist():
         window = slice(top[mark], top[mark] + height[mark]), slice(left[mark], left[mark] + width[mark])
-        line[window] |= _underline(marks.labels[window] == mark)
+        mask = marks.labels[window] == mark
+        is_bar = width[mark] > BAR_SHAPE * height[mark]
+        line[window] |= mask if is_bar and _is_below(marks, mark) else _underline(mask)
     if not line.any():
         return marks
     return to_marks((marks.labels > 0) & ~line, ink.strength > ink.threshold)
@@ -49,13 +49,14 @@ def without_underlines(ink: Ink, marks: Marks) -> Marks:
 def _is_below(marks: Marks, bar: int) -> bool:
     """Tell whether a bar is below another mark, and longer than that on both sides."""
     left, top, width, height = marks.boxes[:, :4].T
+    is_higher = (height > 2 * height[bar]) & (marks.area > 0)
     beside, gap = BESIDE * width[bar], top[bar] - (top + height)
-    is_above = (gap > LEAST_GAP * height) & (gap < height) & (height > 2 * height[bar]) & (marks.area > 0)
     is_within = (left > left[bar] + beside) & (left + width < left[bar] + width[bar] - beside)
+    is_above = is_within & (gap > LEAST_GAP * height) & (gap < height)
     under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
-    is_beneath = (under > -height[bar]) & (under < PART_GAP * height) & (height > 2 * height[bar]) & (marks.area > 0)
     overlaps = (left < left[bar] + width[bar]) & (left + width > left[bar])
-    return bool((is_above & is_within).any() and not (is_beneath & overlaps).any())
+    is_beneath = overlaps & (under > -height[bar]) & (under < PART_GAP * height)
+    return bool((is_higher & is_above).any() and not (is_higher & is_beneath).any())
 
 
 def _underline(mask: Mask) -> Mask:
@@ -66,13 +67,7 @@ def _underline(mask: Mask) -> Mask:
     if not all(mask[max(int(lowest), 0) :, side].any() for side in (0, -1)):
         return none  # told without looking closer, for most digits stand on no line
     bottom = height - 1 - mask[::-1].argmax(0)  # (W,), the last row of each column that is inked
-    end = max(1, int(ENDS * width))
-    slope = (quantile(bottom[-end:], 0.5) - quantile(bottom[:end], 0.5)) / max(width - end, 1)
-    level = bottom - slope * np.arange(width)
-    below = level - quantile(level, 0.5)
-    is_on = np.abs(below) <= max(2, OFF_LINE * width)
-    if abs(slope) > SLOPE or np.count_nonzero(is_on) < ON_LINE * width or below.max() > MOST_BELOW * height:
-        return none
+    is_on = _are_on_line(bottom, height)
     rows = np.arange(height)[:, None]
     above = np.where(mask | (rows > bottom), -1, rows).max(0)  # the row above what is inked from there upwards
     is_free = (mask.argmax(0) > above) & is_on  # with nothing else above
@@ -85,3 +80,15 @@ def _underline(mask: Mask) -> Mask:
     beside = min(int((~is_free).argmax()), int((~is_free[::-1]).argmax()))  # columns, on the side where there are fewer
     is_own = beside <= BESIDE * width or not (are_several or width > LONG * height)  # the foot of a 2
     return none if is_own or thickness > THICKEST * height else line
+
+
+def _are_on_line(bottom: NDArray[np.int64], height: int) -> Mask:
+    """Tell of the lowest ink of each column, (W,), whether it is on one straight line; of none if too little is."""
+    width = len(bottom)
+    end = max(1, int(ENDS * width))
+    slope = (quantile(bottom[-end:], 0.5) - quantile(bottom[:end], 0.5)) / max(width - end, 1)
+    level = bottom - slope * np.arange(width)
+    below = level - quantile(level, 0.5)
+    is_on: Mask = np.abs(below) <= max(2, OFF_LINE * width)
+    is_line = abs(slope) <= SLOPE and np.count_nonzero(is_on) >= ON_LINE * width
+    return is_on if is_line and below.max() <= MOST_BELOW * height else np.zeros_like(is_on)

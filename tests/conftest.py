@@ -77,6 +77,11 @@ def find_glyphs(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     return [[run.whole for run in row] for row in find_digits(picture, invert)]
 
 
+def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Correlate two images."""
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
 def write_split(folder: Path, prefix: str, count: int, seed: int) -> None:
     """Write one split as IDX files."""
     labels = np.random.default_rng(seed).integers(0, 10, count, dtype=np.uint8)

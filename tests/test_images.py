@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import papers
-from conftest import draw_digits, find_glyph
+from conftest import draw_digits, find_glyph, likeness
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey, Stroke, draw, find_marks
 from mnistcli.images import WORKING_PX, Glyph, read_picture
@@ -38,10 +38,6 @@ def see(picture: np.ndarray | Image.Image, invert: Invert = "auto", kind: str = 
     assert glyph.image.shape == (28, 28)
     assert glyph.image.dtype == np.uint8
     return glyph.image
-
-
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 def likeness_on(paper: str, digit: Grey, seed: int, size_px: int = papers.DIGIT_PX, invert: Invert = "auto") -> float:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_digits, find_glyph, find_glyphs
+from conftest import draw_digits, find_glyph, find_glyphs, likeness
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
@@ -44,10 +44,6 @@ def inside_of(pixels: np.ndarray) -> Inside | None:
 
 def as_picture(pixels: np.ndarray) -> Picture:
     return Picture(pixels[..., None], pixels.shape[::-1], "a picture")
-
-
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])

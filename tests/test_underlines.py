@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from conftest import draw_digits, find_glyph, find_glyphs
+from conftest import draw_digits, find_glyph, find_glyphs, likeness
 from mnistcli.images import Picture
 
 INK, SIZE_PX = 255, (220, 420)  # height and width
@@ -33,10 +33,6 @@ def as_picture(page: NDArray[np.uint8]) -> Picture:
 
 def images(picture: Picture) -> list[list[NDArray[np.uint8]]]:
     return [[glyph.image for glyph in row] for row in find_glyphs(picture)]
-
-
-def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
 @pytest.mark.parametrize("row", [BOTTOM - 2, BOTTOM + 15])
@@ -78,7 +74,7 @@ def test_the_bar_of_a_four_is_kept(fours: int) -> None:
     page = np.zeros(SIZE_PX, np.uint8)
     for left in range(100, 100 + 110 * fours, 110):
         for way in ([(60, 40), (0, 145), (112, 145)], [(80, 90), (80, 185)]):
-            cv2.polylines(page, [np.array(way, np.int32) + (left, 0)], False, INK, 8)  # noqa: RUF005
+            cv2.polylines(page, [np.array([(left + x, y) for x, y in way])], False, INK, 8)
     (glyphs,) = find_glyphs(as_picture(page))
     assert len(glyphs) == 1  # all that is connected
     assert glyphs[0].box[3] == pytest.approx(155, abs=4)
