@@ -88,7 +88,7 @@ def _bar(pixels: Pixels) -> int:
     differs = _differs(some, colour).mean(1)  # (H,), shares
     first = int((differs > BAR_BESIDE).argmax())
     last = first - BAR_EDGE_PX
-    if last <= 0 or _differs(pixels[:last], colour).any():
+    if last <= 0 or first + BAR_EDGE_PX >= height or _differs(pixels[:last], colour).any():
         return 0
     beside = pixels[first + BAR_EDGE_PX : first + BAR_EDGE_PX + 1]
     is_apart = _differs(beside, colour).mean() > BAR_NEXT  # as the bar of a 7 is not from its stem

@@ -127,6 +127,12 @@ def test_a_nought_may_have_a_slash_in_it(wide: int) -> None:
     assert inside_of(slashed) is None
 
 
+def test_a_strip_along_the_rim_is_too_thin_to_be_beside_a_bar() -> None:
+    picture = np.full((100, 100), PAPER, np.uint8)
+    picture[-2:] = BLACK
+    assert cut_bars(as_picture(picture)) is None
+
+
 @pytest.mark.parametrize("sides", [((70, 90), (0, 0)), ((0, 0), (60, 0))])
 def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> None:
     lit = (sheet(6) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)
