@@ -43,6 +43,16 @@ class Marks:
         size: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
         return size
 
+    def window(self, mark: int) -> tuple[slice, slice]:
+        """Select a mark's box from a plane, (H, W)."""
+        left, top, width, height = self.boxes[mark, :4].tolist()
+        return slice(top, top + height), slice(left, left + width)
+
+    def mask(self, mark: int) -> Mask:
+        """Tell where in its box a mark is: (height, width)."""
+        is_there: Mask = self.labels[self.window(mark)] == mark
+        return is_there
+
 
 @dataclass(frozen=True)
 class Stroke:

@@ -13,7 +13,8 @@ from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, 
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.planes import Mask, touches_rim
-from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
+from mnistcli.sheets import Inside, look_inside
+from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import BAR_SHAPE, PART_GAP, without_underlines
 

@@ -33,14 +33,13 @@ def without_underlines(ink: Ink, marks: Marks) -> Marks:
     Returns:
         The same marks where there are no such lines, else those without them, numbered anew.
     """
-    left, top, width, height = marks.boxes[:, :4].T
+    width, height = marks.boxes[:, 2:4].T
     is_long = (marks.area > 0) & (width > SHORTEST * marks.labels.shape[1]) & (2 * width > height)
     line = np.zeros(marks.labels.shape, np.bool_)
     for mark in np.flatnonzero(is_long).tolist():
-        window = slice(top[mark], top[mark] + height[mark]), slice(left[mark], left[mark] + width[mark])
-        mask = marks.labels[window] == mark
+        mask = marks.mask(mark)
         is_bar = width[mark] > BAR_SHAPE * height[mark]
-        line[window] |= mask if is_bar and _is_below(marks, mark) else _underline(mask)
+        line[marks.window(mark)] |= mask if is_bar and _is_below(marks, mark) else _underline(mask)
     if not line.any():
         return marks
     return to_marks((marks.labels > 0) & ~line, ink.strength > ink.threshold)

@@ -10,7 +10,8 @@ from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
 from mnistcli.planes import rim
-from mnistcli.sheets import Inside, cut_bars, cut_table, look_inside
+from mnistcli.sheets import Inside, look_inside
+from mnistcli.surroundings import cut_bars, cut_table
 
 DIGIT_PX = 100
 BLACK, PAPER = 20, 220
