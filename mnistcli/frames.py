@@ -5,15 +5,23 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.glyphs import Marks
-from mnistcli.planes import Mask, Shape
+from mnistcli.glyphs import SPECK_SIZE, Marks, to_marks
+from mnistcli.ink import Ink
+from mnistcli.planes import Mask, Shape, connect
+from mnistcli.rules import without_rules
 
+LEAST_PX = 16  # of a side: what is smaller holds no digit
 LEAST_CONVEX = 0.93  # of its convex hull, that a sheet fills at least: less, and it has dents
 LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
+FRAME_THICKNESS = 0.05  # of the longer side of its box, or of twice the shorter one: its lines are no thicker
+SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15  # of a frame's side, and of its height: what is as long and thin is a line of it
+MOST_CROSSED = 0.15  # of a frame's outline, that strokes cross
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
 RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
 RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
+CORNER = 1 / 8  # of a box's shorter side
+SIMILAR_SIZE = 0.7  # of the larger of two rings
 SLASH_WIDTH, SLASH_SLANT = 0.03, 0.3  # spread across it, of that along it; columns aside for each row
 RING_GAP = 0.12  # of a ring's longer side: between its ends
 
@@ -28,12 +36,87 @@ class Outline(NamedTuple):
     is_frame: bool  # lines around paper; else it is a sheet, or a blot
 
 
-def trace(marks: Marks, mark: int) -> Outline | None:
-    """Follow the outline of a mark; None where it has neither four corners nor is a ring around something."""
+def without_frames(ink: Ink, marks: Marks) -> Marks:
+    """Take off all frames and rings that are around digits: the boxes of a form, a table's lines, numbers circled.
+
+    A ring around a slanted 1 looks like a 0 with a slash; it is a ring where another one has about its size.
+
+    Args:
+        ink: of a picture.
+        marks: in that ink.
+
+    Returns:
+        The same marks where there are no frames, else those without them, numbered anew; strokes that cross a frame's
+        straight lines are left.
+    """
+    large = np.flatnonzero((marks.area > 0) & (marks.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
+    around = [mark for mark in large if _are_written_in(marks, mark)]
+    frames = [mark for mark in around if _is_frame(marks, mark)]
+    others = [mark for mark in around if mark not in frames and any(_are_alike(marks, mark, one) for one in frames)]
+    frames += [mark for mark in others if _is_frame(marks, mark, may_be_slashed=False)]
+    crossed = {mark: _strokes_across(ink, marks, mark) for mark in large if has_corners(marks.mask(mark))}
+    frames += [mark for mark in crossed if mark not in frames and crossed[mark].any() and _is_frame(marks, mark)]
+    if not frames:
+        return marks
+    is_ink = marks.labels > 0
+    for frame in frames:
+        is_ink[marks.window(frame)] &= ~marks.mask(frame)
+    for frame in set(frames).intersection(crossed):
+        is_ink[marks.window(frame)] |= crossed[frame]
+    return to_marks(is_ink, ink.strength > ink.threshold)
+
+
+def _strokes_across(ink: Ink, marks: Marks, frame: int) -> Mask:
+    """Give what is left of a level frame without its straight lines, (H, W) of its box; nothing if it is all lines."""
+    window, mask = marks.window(frame), marks.mask(frame)
+    beyond = 1 + max(mask.shape) // 20  # a line along the rim is seen from both sides then
+    lines = np.where(mask, ink.strength[window], 0).astype(np.float32)
+    wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
+    cleared = without_rules(wider, ink.faint, FRAME_THICKNESS)[beyond:-beyond, beyond:-beyond]
+    labels, boxes = connect((cleared > ink.faint) & mask)
+    sizes = boxes[:, 2:4]
+    is_stroke = ~((sizes >= SIDE_SHARE * sizes[0]) & (sizes[:, ::-1] < SIDE_WIDTH * len(mask))).any(1)
+    is_stroke[0] = False  # the paper, as large as the box
+    rest: Mask = is_stroke[labels]
+    # A line that is left in part would look like strokes.
+    filled, _ = outline(mask)
+    around = filled - cv2.erode(filled, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT) > 0
+    is_crossed = np.count_nonzero(rest & around) < MOST_CROSSED * np.count_nonzero(around)
+    has_strokes = sizes[is_stroke].max(initial=0) > RING_INSIDE * len(mask)
+    return rest if is_crossed and has_strokes else np.zeros_like(mask)
+
+
+def _are_written_in(marks: Marks, mark: int) -> bool:
+    """Tell whether marks inside another, small ones too where there are many, are more than dirt."""
+    is_inside = _are_inside(marks, mark)
+    high = marks.boxes[mark, 3]
+    return bool(marks.size[is_inside].max(initial=0) > SPECK_SIZE * high or marks.size[is_inside].sum() > high)
+
+
+def _is_frame(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> bool:
+    found = trace(marks, mark, may_be_slashed=may_be_slashed)
+    return found is not None and found.is_frame
+
+
+def _are_alike(marks: Marks, one: int, other: int) -> bool:
+    smaller, larger = sorted((marks.size[one], marks.size[other]))
+    return bool(smaller > SIMILAR_SIZE * larger)
+
+
+def trace(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> Outline | None:
+    """Follow the outline of a mark.
+
+    Args:
+        marks: in a picture.
+        mark: the number of one of them.
+        may_be_slashed: whether it is taken for a 0 if there is nothing but a slash in it.
+
+    Returns:
+        The outline, or None where it has neither four corners nor is a ring around something.
+    """
     mask = marks.mask(mark)
-    height, width = mask.shape
     filled, fit = outline(mask)
-    is_ring = fit < LEAST_FIT and width > RING_WIDTH * height and _size_inside(marks, mark) > RING_INSIDE * height
+    is_ring = fit < LEAST_FIT and _is_around(marks, mark, may_be_slashed=may_be_slashed)
     if is_ring:
         mask = _without_gaps(mask)
         filled, fit = outline(mask)
@@ -68,19 +151,35 @@ def outline(mask: Mask) -> tuple[Shape, float]:
     return filled, cv2.contourArea(corners) / area if len(corners) == 4 else 0.0
 
 
+def has_corners(mask: Mask) -> bool:
+    """Tell whether there is ink in all four corners of a box, as of a level frame."""
+    near = max(1, int(CORNER * min(mask.shape)))
+    ends = slice(near), slice(-near, None)
+    return all(mask[rows, columns].any() for rows in ends for columns in ends)
+
+
 def _has_shape(fit: float, *, is_round: bool) -> bool:
     """Tell by how much of a hull four corners span whether it has four, or, of a ring, only whether it has no dents."""
     return fit > 0 if is_round else fit >= LEAST_FIT
 
 
-def _size_inside(marks: Marks, mark: int) -> int:
-    """Give the longer side of the largest mark whose box is inside a mark's; 0 where that is a slash, or nothing."""
+def _is_around(marks: Marks, ring: int, *, may_be_slashed: bool) -> bool:
+    """Tell whether a mark is as wide as a ring, and around more than the dot or the slash of a 0."""
+    width, height = marks.boxes[ring, 2:4].tolist()
+    inside = np.flatnonzero(_are_inside(marks, ring) & (marks.size > SPECK_SIZE * height))
+    if width <= RING_WIDTH * height or len(inside) == 0:
+        return False
+    first, span = marks.boxes[inside, :2], marks.boxes[inside, 2:4]
+    is_large = ((first + span).max(0) - first.min(0)).max() > RING_INSIDE * height
+    return bool(is_large and not (may_be_slashed and len(inside) == 1 and _is_slash(marks.mask(int(inside[0])))))
+
+
+def _are_inside(marks: Marks, mark: int) -> Mask:
+    """Tell which marks, (N + 1,), have full ink and a box that is inside a mark's."""
     left, top, width, height = marks.boxes[:, :4].T
     right, bottom = left + width, top + height
-    is_inside = (left > left[mark]) & (top > top[mark]) & (right < right[mark]) & (bottom < bottom[mark])
-    sizes = np.where(is_inside & (marks.area > 0), marks.size, 0)
-    largest = int(sizes.argmax())
-    return 0 if sizes[largest] == 0 or _is_slash(marks.mask(largest)) else int(sizes[largest])
+    are_inside: Mask = (left > left[mark]) & (top > top[mark]) & (right < right[mark]) & (bottom < bottom[mark])
+    return are_inside & (marks.area > 0)
 
 
 def _is_slash(mask: Mask) -> bool:

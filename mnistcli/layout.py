@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistcli.frames import without_frames
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
@@ -111,6 +112,8 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
+    marks = without_frames(ink, marks)
+    rows = _rows(_spots(marks))
     return _without_dots([_runs(picture, ink, marks, row) for row in rows])
 
 
@@ -192,15 +195,19 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if inked is None:
         return None
     ink, marks = inked
-    spot = reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
-    are_several = _are_several(marks)
     inside = look_inside(picture, marks)
-    if inside and (inside.is_sure or _is_blot(picture, ink, marks, spot)):
+    if inside and (inside.is_sure or _is_blot(picture, ink, marks, _main_spot(marks))):
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
-            return _Main(found.run.moved(inside.box), found.size_px, found.are_several or are_several)
+            return _Main(found.run.moved(inside.box), found.size_px, found.are_several or _are_several(marks))
+    marks = without_frames(ink, marks)
+    spot = _main_spot(marks)
     run = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH)
-    return _Main(run, max(spot.width, spot.height), are_several)
+    return _Main(run, max(spot.width, spot.height), _are_several(marks))
+
+
+def _main_spot(marks: Marks) -> _Spot:
+    return reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
 
 
 def _are_several(marks: Marks) -> bool:

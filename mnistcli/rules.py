@@ -32,7 +32,7 @@ class _Lines(NamedTuple):
     number: int  # that most columns have
 
 
-def without_rules(contrast: Plane, faint: float) -> Plane:
+def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -> Plane:
     """Take out the thin lines that run across the whole picture, and leave the strokes that cross them.
 
     Opening a picture across a line, with more than the line's thickness, takes away the line and nothing that is
@@ -41,14 +41,15 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
     Args:
         contrast: (H, W) float32, by how much each place differs from the paper, from 0 on.
         faint: from which contrast on a place may be a line's.
+        thickness: that lines have at most, as a share of the longer side, or of twice the shorter one.
 
     Returns:
         The same plane where there are no such lines, or one or two that may be strokes.
     """
     if min(contrast.shape) < LEAST_PX:
         return contrast
-    cleared, level = _without_level(contrast, faint)
-    turned, upright = _without_level(cleared.T, faint)
+    cleared, level = _without_level(contrast, faint, thickness)
+    turned, upright = _without_level(cleared.T, faint, thickness)
     found = [lines for lines in (level, upright and upright._replace(mask=upright.mask.T)) if lines]
     if not found:
         return contrast
@@ -63,12 +64,12 @@ def without_rules(contrast: Plane, faint: float) -> Plane:
     return cleared if is_underline or is_other_pen else contrast
 
 
-def _without_level(plane: Plane, faint: float) -> tuple[Plane, _Lines | None]:
+def _without_level(plane: Plane, faint: float, thickness: float) -> tuple[Plane, _Lines | None]:
     """Take out the lines that go from left to right."""
     if not all((plane[:, side] > faint).any() for side in (0, -1)):
         return plane, None
     plane = np.ascontiguousarray(plane)
-    lines = _find_lines(plane > faint)
+    lines = _find_lines(plane > faint, thickness)
     return (_take_out(plane, lines, faint), lines) if lines else (plane, None)
 
 
@@ -102,11 +103,11 @@ def _take_out(plane: Plane, lines: _Lines, faint: float) -> Plane:
     return without
 
 
-def _find_lines(mask: Mask) -> _Lines | None:
+def _find_lines(mask: Mask, thickness: float) -> _Lines | None:
     """Find the pixels of thin lines from one side to the other, of each slope that there is."""
     inked = mask.view(np.uint8)
-    slopes = _slopes(inked)
-    thickness_px = next(filter(None, (_measure(inked, slope) for slope in slopes)), 0)
+    slopes = _slopes(inked, thickness)
+    thickness_px = next(filter(None, (_measure(inked, slope, thickness) for slope in slopes)), 0)
     if not thickness_px:
         return None
     found = np.zeros_like(inked)
@@ -122,15 +123,15 @@ def _find_lines(mask: Mask) -> _Lines | None:
     return _Lines(found > 0, thickness_px, int(np.median(np.count_nonzero(_tops(found), axis=0))))
 
 
-def _thickest(shape: tuple[int, ...]) -> int:
+def _thickest(shape: tuple[int, ...], thickness: float) -> int:
     """Give how thick a line may be, in pixels; in a narrow strip, as in a row that was cut out, strokes are thicker."""
-    return int(THICKNESS * min(max(shape), 2 * min(shape)))
+    return int(thickness * min(max(shape), 2 * min(shape)))
 
 
-def _slopes(inked: Shape) -> list[float]:
+def _slopes(inked: Shape, thickness: float) -> list[float]:
     """Give the slopes at which long thin lines run, if there are any, that of the most first."""
     width, height = shrunk_size(inked, SLOPE_PX)
-    thickest = max(2, _thickest((height, width)))
+    thickest = max(2, _thickest((height, width), thickness))
     if width < inked.shape[1]:
         inked = cv2.resize(
             cv2.dilate(inked, np.ones((3, 3), np.uint8)), (width, height), interpolation=cv2.INTER_NEAREST
@@ -141,9 +142,9 @@ def _slopes(inked: Shape) -> list[float]:
     return [float(SLOPES[place]) for place in np.argsort(runs)[::-1] if runs[place] >= least]
 
 
-def _measure(inked: Shape, slope: float) -> int:
+def _measure(inked: Shape, slope: float, thickness: float) -> int:
     """Give the thickness of the lines of a slope, in pixels, with soft edges; 0 where there are none."""
-    pieces = _straight_pieces(_shear(inked, slope), _thickest(inked.shape))
+    pieces = _straight_pieces(_shear(inked, slope), _thickest(inked.shape, thickness))
     lines = pieces * _paths(pieces, slope)
     columns = np.count_nonzero(_tops(lines))
     return max(1, int(np.ceil(np.count_nonzero(lines) / columns)) - 2) if columns else 0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.frames import SURE_FIT, inside, trace
+from mnistcli.frames import SURE_FIT, has_corners, inside, trace
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
 from mnistcli.planes import Mask, Pixels, Shape, longer_side, spread
@@ -15,7 +15,6 @@ LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
 LEAST_PX = 16  # of a side: what is smaller holds no digit
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
 LEAST_SOLID = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
-CORNER = 1 / 8  # of a box's shorter side
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SPREAD_PX = 100  # the longer side at which paper is continued
 
@@ -47,7 +46,7 @@ def look_inside(picture: Picture, marks: Marks) -> Inside | None:
     if area < LEAST_SHARE * marks.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
         return None
     mask = marks.mask(mark)
-    if is_alone and _solidity(mask) < LEAST_SOLID and not _has_corners(mask):
+    if is_alone and _solidity(mask) < LEAST_SOLID and not has_corners(mask):
         return None  # told without looking closer, for most pictures are of one digit alone
     if not is_alone and _is_one_of_several(marks, mark):
         return None
@@ -90,13 +89,6 @@ def _solidity(mask: Mask) -> float:
     area = moments["m00"]
     spread = max(moments["mu20"] * moments["mu02"] - moments["mu11"] ** 2, 0) ** 0.5 / area  # a 12th of its area
     return float(area / max(12 * spread, area / 2))
-
-
-def _has_corners(mask: Mask) -> bool:
-    """Tell whether there is ink in all four corners of a box, as of a level frame."""
-    near = max(1, int(CORNER * min(mask.shape)))
-    ends = slice(near), slice(-near, None)
-    return all(mask[rows, columns].any() for rows in ends for columns in ends)
 
 
 def without_edge(sheet: Shape, *, goes_on: bool = False) -> Shape:

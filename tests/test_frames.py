@@ -1,0 +1,110 @@
+"""Frames and rings around some of a picture's digits: they are taken off, and digits that look like them are not."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import draw_digits, find_glyph, find_glyphs, likeness
+from mnistcli.images import Glyph, Picture
+
+DIGIT_PX, CELL_PX = 100, 130
+PAPER, INK = 225, 30
+
+
+def number(digits: Sequence[int], digit_px: int = DIGIT_PX) -> np.ndarray:
+    """Draw digits in a row, dark on light, each in a cell of its own: (290, 130 a digit + 160) uint8."""
+    page = np.zeros((CELL_PX + 160, CELL_PX * len(digits) + 160), np.uint8)
+    before, after = CELL_PX // 2 - digit_px // 2, CELL_PX // 2 + digit_px // 2
+    for place, digit in enumerate(digits):
+        ink = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
+        big = np.asarray(ink.resize((digit_px, digit_px), Image.Resampling.BICUBIC))
+        left = 80 + CELL_PX * place
+        page[80 + before : 80 + after, left + before : left + after] = big
+    return np.where(page > 127, INK, PAPER).astype(np.uint8)
+
+
+def boxed(page: np.ndarray, cells: Sequence[int], thickness: int = 3) -> np.ndarray:
+    """Draw a box around each of some cells; those side by side share a line."""
+    drawn = page.copy()
+    for cell in cells:
+        left = 80 + CELL_PX * cell
+        cv2.rectangle(drawn, (left, 80), (left + CELL_PX, 80 + CELL_PX), INK, thickness)
+    return drawn
+
+
+def circled(page: np.ndarray, cells: Sequence[int]) -> np.ndarray:
+    drawn = page.copy()
+    for cell in cells:
+        cv2.ellipse(drawn, (80 + CELL_PX * cell + CELL_PX // 2, 80 + CELL_PX // 2), (60, 75), 0, 0, 360, INK, 4)
+    return drawn
+
+
+def as_picture(page: np.ndarray) -> Picture:
+    return Picture(page[..., None], page.shape[::-1], "a picture")
+
+
+def row_of(page: np.ndarray) -> list[Glyph]:
+    (row,) = find_glyphs(as_picture(page))
+    return row
+
+
+def are_the_same(page: np.ndarray, alone: np.ndarray, least: float = 0.95) -> bool:
+    pairs = zip(row_of(page), row_of(alone), strict=True)
+    return all(likeness(found.image, expected.image) > least for found, expected in pairs)
+
+
+@pytest.mark.parametrize("thickness", [2, 7])
+@pytest.mark.parametrize("cells", [(0, 1, 2, 3), (0, 2), (1, 2, 3), (3,)])
+def test_boxes_around_digits_are_no_ink(cells: Sequence[int], thickness: int) -> None:
+    page = number([4, 0, 1, 7])
+    assert are_the_same(boxed(page, cells, thickness), page)
+
+
+def test_a_tables_lines_are_no_ink() -> None:
+    rows = [number(digits) for digits in ([3, 5, 1], [2, 8, 6])]
+    tables = [np.vstack([row[80:-79] for row in drawn]) for drawn in (rows, [boxed(row, range(3)) for row in rows])]
+    pages = [np.pad(table, ((80, 80), (0, 0)), constant_values=PAPER) for table in tables]
+    found, alone = ([glyph.box for row in find_glyphs(as_picture(page)) for glyph in row] for page in pages[::-1])
+    assert len(alone) == 6
+    assert found == [pytest.approx(box, abs=2) for box in alone]
+
+
+@pytest.mark.parametrize("digits", [(4, 3, 2), (1, 7, 1), (0, 5, 9)])
+def test_rings_around_digits_are_no_ink(digits: Sequence[int]) -> None:
+    page = number(digits)
+    assert are_the_same(circled(page, range(3)), page)
+    assert are_the_same(circled(page, [1]), page)
+
+
+def test_a_digit_may_cross_the_lines_of_its_box() -> None:
+    page = number([4, 2, 7], digit_px=126)
+    page[:-8] = page[8:]  # over the upper line
+    assert are_the_same(boxed(page, range(3)), page, least=0.9)
+
+
+def test_one_of_several_boxes_has_the_digit_of_a_picture() -> None:
+    page = number([2, 5])
+    glyph, are_several = find_glyph(as_picture(boxed(page, [0, 1])))
+    assert glyph is not None
+    assert max(likeness(glyph.image, alone.image) for alone in row_of(page)) > 0.95
+    assert are_several
+
+
+@pytest.mark.parametrize("tilt", [0, 25])
+def test_a_nought_with_a_slash_or_a_dot_beside_digits_is_no_ring(tilt: int) -> None:
+    page = number([3, 5])
+    wide = np.pad(page, ((0, 0), (0, 200)), constant_values=PAPER)
+    cv2.ellipse(wide, (440, 145), (42, 60), tilt, 0, 360, INK, 8)
+    cv2.line(wide, (425, 165), (455, 125), INK, 7)
+    assert row_of(wide)[-1].box[3] > 110
+
+
+def test_a_boxy_nought_is_no_frame() -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    cv2.rectangle(page, (100, 70), (190, 230), INK, 12)
+    glyph, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert glyph.box == pytest.approx((94, 64, 103, 173), abs=2)
