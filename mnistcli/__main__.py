@@ -3,16 +3,20 @@
 import atexit
 import gc
 
+from mnistcli.errors import ExitCode
+from mnistcli.interrupt import end_while_importing
+
 
 def main() -> None:
     """Run the command line; Ctrl-C is no failure, not even while the command line itself is loading."""
     atexit.register(gc.freeze)  # else the garbage of all that torch has is looked for at the end
+    end_while_importing()
     try:
         from mnistcli.cli import app
 
         app(prog_name="mnistcli")
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(ExitCode.INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -1,15 +1,36 @@
-"""Ctrl-C as a question that the loop asks between two steps, instead of an exception anywhere."""
+"""Ctrl-C as the end of a program that is still loading, and as a question that the loop asks between two steps."""
 
 import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from mnistcli.errors import ExitCode
 from mnistcli.files import discard_output
 
 # Windows has no SIGHUP, which comes when a terminal is closed.
 STOPS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has for them
+
+
+def end_while_importing() -> None:
+    """Let Ctrl-C end the process at once while modules are imported, and raise KeyboardInterrupt after that, as ever.
+
+    Some modules catch whatever is raised while they load, and would go on, or tell of an error of their own. Nothing
+    was begun by then that could be left half.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    within = frame
+    while within is not None:
+        if within.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(STANDARD_STREAMS[1], b"error: interrupted\n")
+            os._exit(ExitCode.INTERRUPTED)
+        within = within.f_back
+    signal.default_int_handler(number, frame)
 
 
 class StopRequest:
