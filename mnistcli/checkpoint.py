@@ -8,11 +8,12 @@ import shutil
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, NotRequired, Self, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 import mnistcli
 from mnistcli.bundled import checkpoint_name
@@ -25,6 +26,39 @@ from mnistcli.model import build_model
 
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
+
+_STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0)]
+
+
+@with_config(_STRICT)
+class _Model(TypedDict):
+    name: str
+    arguments: dict[str, Any]
+
+
+@with_config(_STRICT)
+class _Best(TypedDict):
+    epoch: _Count
+    val_accuracy: _Finite
+    weights: dict[str, Tensor]
+    temperature: NotRequired[_Positive]
+
+
+@with_config(_STRICT)
+class _Normalization(TypedDict):
+    mean: _Finite
+    std: _Positive
+
+
+@with_config(_STRICT)
+class _Partial(TypedDict):
+    step: _Count
+    loss_sum: Tensor
+    correct: Tensor
+    seconds: _Finite
 
 
 class Checkpoint(BaseModel):
@@ -51,19 +85,19 @@ class Checkpoint(BaseModel):
         path: where it was read from, for messages; not in the file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, **_STRICT)
 
     run_id: str
-    model: dict[str, Any]
+    model: _Model
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
-    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    best: dict[str, Any] | None
+    temperature: _Positive = 1.0
+    best: _Best | None
     optimizer: dict[str, list[Tensor]] | None
     generators: dict[str, Tensor]
-    normalization: dict[str, float]
-    epoch: int = Field(ge=0)
-    partial: dict[str, Any]
+    normalization: _Normalization
+    epoch: _Count
+    partial: _Partial
     history: list[dict[str, Any]]
     train_size: int = Field(ge=1)
     config: dict[str, Any]
@@ -86,10 +120,10 @@ class Checkpoint(BaseModel):
             weights=dict(state.model.state_dict()),
             average=dict(state.average.state_dict()) if state.average is not None else None,
             temperature=state.temperature,
-            best=vars(state.best) if state.best else None,
+            best=cast("_Best", vars(state.best)) if state.best else None,
             optimizer=state.optimizer.state,
             generators={"shuffle": state.shuffle},
-            normalization=asdict(normalization),
+            normalization={"mean": normalization.mean, "std": normalization.std},
             epoch=state.epoch,
             partial={
                 "step": state.step,
@@ -130,19 +164,13 @@ class Checkpoint(BaseModel):
             raise self._unusable(f"its configuration has unknown or wrong keys: {_places(error)}") from None
 
     def pixel_normalization(self) -> Normalization:
-        """Give what the network expects its pixels to be turned into.
-
-        Raises:
-            CheckpointError: it is not a mean and a deviation above 0.
-        """
-        if self.normalization.keys() != {"mean", "std"} or not self.normalization["std"] > 0:
-            raise self._unusable(f"its normalization is {self.normalization}")
+        """Give what the network expects its pixels to be turned into."""
         return Normalization(**self.normalization)
 
     def calibration(self, weights: Weights = "last") -> float:
         """Give the temperature of those weights."""
         best = self.best if weights == "best" else None
-        return float(best.get("temperature", 1.0)) if best else self.temperature
+        return best.get("temperature", 1.0) if best else self.temperature
 
     def build_model(self, weights: Weights = "last") -> nn.Module:
         """Rebuild the network, on the CPU, with its last weights, averaged where an average is kept, or the best's.
@@ -158,7 +186,7 @@ class Checkpoint(BaseModel):
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
         except _MISFITS as error:
             raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
-        if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise self._unusable("its weights are not finite numbers")
         return model
 
@@ -296,7 +324,7 @@ def _keep_other(path: Path, new: Checkpoint) -> Path | None:
         old = load(path)
         if old.run_id == new.run_id and (old.epoch, old.partial["step"]) <= (new.epoch, new.partial["step"]):
             return None
-    except (CheckpointError, KeyError, TypeError):
+    except CheckpointError:
         pass  # whatever it is, somebody may want it
     date = f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d-%H%M%S}"
     backup = path.with_name(f"{path.stem}.{date}{path.suffix}")

@@ -12,11 +12,11 @@ from conftest import no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.bundled import BUNDLED_PATH, checkpoint_name, find_checkpoint
 from mnistcli.checkpoint import Checkpoint, load, save
-from mnistcli.config import TrainConfig, read_config
+from mnistcli.config import ModelName, TrainConfig, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
-from mnistcli.model import LeNet
+from mnistcli.model import LeNet, build_model
 
 
 def make_checkpoint(run_id: str = "run") -> Checkpoint:
@@ -106,6 +106,13 @@ def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
         ({"format_version": 99}, "has checkpoint format 99"),
         ({"weights": REMOVED}, "missing, unknown or wrong parts: weights"),
         ({"extra": 1, "epoch": "one"}, "missing, unknown or wrong parts: epoch, extra"),
+        ({"model": {"name": "lenet"}}, "wrong parts: model"),
+        ({"normalization": {"mean": 0.1}}, "wrong parts: normalization"),
+        ({"normalization": {"mean": 0.1, "std": 0.0}}, "wrong parts: normalization"),
+        ({"normalization": {"mean": float("nan"), "std": 1.0}}, "wrong parts: normalization"),
+        ({"best": {"val_accuracy": 0.5, "weights": {}}}, "wrong parts: best"),
+        ({"best": {"epoch": 1, "val_accuracy": 0.5, "weights": {}, "temperature": 0.0}}, "wrong parts: best"),
+        ({"partial": {"step": "one"}}, "wrong parts: partial"),
     ],
 )
 def test_parts_that_are_not_as_they_should_be(saved: Path, changes: dict[str, Any], reason: str) -> None:
@@ -120,16 +127,13 @@ def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_weights_and_normalisation_have_to_be_usable_numbers(saved: Path) -> None:
-    weights = torch.load(saved, weights_only=True)["weights"]
-    weights["fc3.bias"][0] = torch.nan
-    loaded = load(edited(saved, weights=weights, normalization={"mean": 0.1, "std": 0.0}))
+@pytest.mark.parametrize(("model", "tensor"), [("lenet", "fc3.bias"), ("strided", "layers.1.running_var")])
+def test_weights_have_to_be_finite(saved: Path, model: ModelName, tensor: str) -> None:
+    weights = build_model(model, {}).state_dict()
+    weights[tensor][0] = torch.nan
+    loaded = load(edited(saved, weights=weights, model={"name": model, "arguments": {}}))
     with pytest.raises(CheckpointError, match="not finite"):
         loaded.build_model()
-    with pytest.raises(CheckpointError, match="its normalization is"):
-        loaded.pixel_normalization()
-    with pytest.raises(CheckpointError, match="its normalization is"):
-        load(edited(saved, normalization={"mean": 0.1})).pixel_normalization()
 
 
 def test_a_configuration_of_another_version_is_told_in_a_line(saved: Path) -> None:
