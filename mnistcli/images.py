@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
-from mnistcli.ink import Ink, flat_colour
+from mnistcli.ink import Ink, Invert, flat_colour
 from mnistcli.planes import Mask, Pixels, extent, longer_side, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
@@ -132,11 +132,15 @@ def _average(pixels: Pixels, width: int, height: int) -> Pixels:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1).astype(np.uint8)
 
 
-def sample_of(pixels: Pixels) -> Grey | None:
-    """Give a picture that is one of the data set's own making already, bit for bit, or its negative; else None."""
+def sample_of(pixels: Pixels, invert: Invert) -> Grey | None:
+    """Give a picture that is one of the data set's own making already, bit for bit, or its negative; else None.
+
+    It has ink as `invert` says: `yes` takes only dark ink on light paper, a negative, `no` only light ink.
+    """
     if pixels.shape != (SIZE_PX, SIZE_PX, 1):
         return None
-    for grey in (pixels[..., 0], 255 - pixels[..., 0]):
+    light, dark = pixels[..., 0], 255 - pixels[..., 0]
+    for grey in {"auto": (light, dark), "yes": (dark,), "no": (light,)}[invert]:
         # All 70,000 have a longer side of 20 pixels, but for 16 of 19, and a rim that is black but for some pixels.
         if grey.any() and np.median(rim(grey[..., None])) == 0 and longer_side(grey) in (19, 20):
             return grey

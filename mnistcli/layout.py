@@ -87,7 +87,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     Returns:
         Rows from top to bottom, in each the digits from left to right; nothing where nothing stands out.
     """
-    sample = _sample_glyph(picture)
+    sample = _sample_glyph(picture, invert)
     if sample is not None:
         return [[Run.of(sample)]]
     rest = cut_bars(picture)
@@ -157,7 +157,7 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, b
     There is none where nothing stands out. There seem to be several where two are side by side, and about as high; two
     that touch are for the network to tell, which needs what they may be cut into.
     """
-    sample = _sample_glyph(picture)
+    sample = _sample_glyph(picture, invert)
     if sample is not None:
         return Run.of(sample), False
     rest = cut_bars(picture)
@@ -176,9 +176,9 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, b
     return (found.run, found.are_several) if found else (None, False)
 
 
-def _sample_glyph(picture: Picture) -> Glyph | None:
+def _sample_glyph(picture: Picture, invert: Invert) -> Glyph | None:
     """Give a picture that is one of the data set's own making already as it is."""
-    sample = sample_of(picture.pixels)
+    sample = sample_of(picture.pixels, invert)
     return None if sample is None else Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
 
 

@@ -105,6 +105,14 @@ def test_invert_overrides_the_judgement() -> None:
     assert inverted is None or likeness(inverted.image, see(picture)) < 0.5
 
 
+@pytest.mark.parametrize(("flip", "right", "wrong"), [(0, "no", "yes"), (255, "yes", "no")])
+def test_invert_overrides_the_judgement_of_a_sample(flip: int, right: Invert, wrong: Invert) -> None:
+    sample = draw_digits(np.array([3], np.uint8), seed=3)[0]
+    assert np.array_equal(see(sample ^ np.uint8(flip), right), sample)
+    other, _ = find_glyph(read_picture(save(sample ^ np.uint8(flip))), wrong)
+    assert other is None or not np.array_equal(other.image, sample)
+
+
 @pytest.mark.parametrize("paper", [(255, 255, 254), (254, 255, 255), (250, 249, 249)])
 def test_dark_ink_on_paper_that_is_not_quite_grey_is_seen(paper: tuple[int, int, int]) -> None:
     picture = Image.new("RGB", (100, 100), paper)
