@@ -1,5 +1,6 @@
 """What the commands do, as functions: the core modules put together, without printing."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import load
-from mnistcli.config import EVAL_BATCH_SIZE, Device, TrainConfig, Weights
+from mnistcli.config import EVAL_BATCH_SIZE, Device, TrainConfig, Weights, check_choice, check_range
 from mnistcli.data import Normalization, Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.idx import raw_folder
@@ -80,9 +81,11 @@ def evaluate(
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
-        ConfigError: the device is missing.
+        ConfigError: the device is missing, or an argument is none of its choices.
         DataError: the split's files are missing or damaged; `download_mnist` gets them.
     """
+    check_choice("split", split, Split)
+    check_range("batch_size", batch_size, 1, math.inf)
     network = open_network(checkpoint, weights, device)
     samples = load_split(Path(data_dir), split)
     return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
@@ -104,6 +107,8 @@ class Network:
 
 def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:
     """Load a network to be asked, as `evaluate` describes its arguments, and raises."""
+    check_choice("weights", weights, Weights)
+    check_choice("device", device, Device)
     checkpoint, target = load(find_checkpoint(name)), pick_device(device)
     model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
     return Network(model, normalization, checkpoint.calibration(weights), target)

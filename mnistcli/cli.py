@@ -196,6 +196,7 @@ def show_samples(
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
+    plots.picture_format(output)
     check_writable(output)
     _provide_data(report, data_dir, split, no_download)
     samples = pick(load_split(data_dir, split), count, digits or [], seed)

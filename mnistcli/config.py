@@ -37,6 +37,27 @@ ModelName = Literal["lenet", "strided", "allconv"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Make sure that an argument is one of those that a Literal type names.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise ConfigError(f"{name} is {value!r}; it may be {', '.join(map(repr, known))}")
+
+
+def check_range(name: str, value: float, lowest: float, highest: float) -> None:
+    """Make sure that a number is within a range, ends and all.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not lowest <= value <= highest:
+        raise ConfigError(f"{name} is {value!r}; it may be from {lowest} to {highest}")
+
+
 class TrainConfig(BaseModel):
     """Everything that decides a training run; the defaults are the classic tutorial's.
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from mnistcli.config import plain
-from mnistcli.errors import ExitCode, MnistCliError
+from mnistcli.errors import ConfigError, ExitCode, MnistCliError
 
 # That the first process of a machine has to tell what is wrong in all of them. Once it has ended, torchrun ends the
 # others, so that these wait less; if they ended first, torchrun would end the first one before it has told.
@@ -31,6 +31,8 @@ class EdgeGroup(TyperGroup):
         if not args:  # shows the help, by an exception
             return super().parse_args(ctx, args)
         with _edge(ctx):
+            if any(word == "" or (word.startswith("--") and word.endswith("=")) for word in words):
+                raise ConfigError("an argument is empty; is a variable in it not set?")
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]

@@ -18,6 +18,7 @@ LABEL_PX = 10  # image pixels above each digit, for its label
 LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
+UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but TeX alone, or nothing, shows
 
 
 def new_figure(*, window: bool = False) -> "Figure":
@@ -62,11 +63,11 @@ def picture_format(path: Path) -> str:
     """Give the format that a file's ending names.
 
     Raises:
-        ConfigError: matplotlib does not know it.
+        ConfigError: it is none that matplotlib draws.
     """
     from matplotlib.backend_bases import FigureCanvasBase
 
-    known = FigureCanvasBase.get_supported_filetypes()
+    known = FigureCanvasBase.get_supported_filetypes().keys() - UNSHOWN
     kind = path.suffix.removeprefix(".").lower() or "png"
     if kind not in known:
         raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")

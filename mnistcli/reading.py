@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mnistcli.api import Network, open_network
-from mnistcli.config import MIN_CONFIDENCE, Device, Weights
+from mnistcli.config import MIN_CONFIDENCE, Device, Weights, check_choice, check_range
 from mnistcli.errors import ImageError
 from mnistcli.finding import CORES, Finder, Finders, Search, Seen, find_all, find_one
 from mnistcli.glyphs import Grey
@@ -151,7 +151,7 @@ def predict(
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
-        ConfigError: the device is missing.
+        ConfigError: the device is missing, or an argument is none of its choices.
     """
     # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
     reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures, processes)
@@ -215,6 +215,10 @@ class _Reader:
     tta: bool
     keep_pictures: bool
     processes: int | None
+
+    def __post_init__(self) -> None:
+        check_choice("invert", self.invert, Invert)
+        check_range("min_confidence", self.min_confidence, 0, 1)
 
     def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
         paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -232,7 +233,7 @@ def test_a_run_does_not_continue_on_other_data(make_config: MakeConfig, data_dir
 def test_a_run_that_does_not_fit_its_checkpoint_is_damaged(make_config: MakeConfig, changes: dict[str, object]) -> None:
     path = mnistcli.train(make_config(ema_decay=0.9)).checkpoint
     torch.save(torch.load(path, weights_only=True) | changes, path)
-    with pytest.raises(CheckpointError, match=f"{path} cannot be used: ") as caught:
+    with pytest.raises(CheckpointError, match=rf"{path} (cannot be used|is damaged): ") as caught:
         mnistcli.train(TrainConfig(epochs=2), resume=path)
     assert "\n" not in str(caught.value)
 
@@ -393,6 +394,29 @@ def test_faults_are_told_before_any_work(make_config: MakeConfig, tmp_path: Path
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+@pytest.mark.parametrize(
+    "arguments", [{"split": "val"}, {"weights": "bst"}, {"device": "gpu"}, {"batch_size": 0}], ids=str
+)
+def test_evaluate_takes_no_argument_that_it_does_not_know(data_dir: Path, arguments: dict[str, Any]) -> None:
+    (name,) = arguments
+    with pytest.raises(ConfigError, match=f"{name} is .*; it may be"):
+        mnistcli.evaluate("bundled", data_dir=data_dir, **arguments)
+
+
+@pytest.mark.parametrize("read", [mnistcli.predict, mnistcli.predict_multi])
+@pytest.mark.parametrize(
+    "arguments", [{"invert": True}, {"min_confidence": 70}, {"weights": "bst"}, {"device": "gpu"}], ids=str
+)
+def test_predict_takes_no_argument_that_it_does_not_know(read: Any, arguments: dict[str, Any]) -> None:
+    (name,) = arguments
+    with pytest.raises(ConfigError, match=f"{name} is .*; it may be"):
+        read([], checkpoint="bundled", **arguments)
+
+
+def test_the_public_names_are_listed() -> None:
+    assert set(mnistcli.__all__) <= set(dir(mnistcli))
+
+
 def test_a_missing_device_is_named(make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="--device cuda"):
         mnistcli.train(make_config(device="cuda"))

@@ -193,9 +193,20 @@ def test_show_samples_in_json(cli: RunCli, data_dir: Path) -> None:
     assert (document["output"], document["labels"]) == ("samples.png", [8, 8, 8, 8])
 
 
-@pytest.mark.parametrize(("output", "reason"), [("x.xyz", "no picture format 'xyz'"), (".", "is a folder")])
-def test_show_samples_says_what_it_cannot_write(cli: RunCli, data_dir: Path, output: str, reason: str) -> None:
-    assert_fails(cli("show-samples", "--data-dir", data_dir, "--output", output), 2, reason)
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("x.xyz", "no picture format 'xyz'"), ("x.pgf", "no picture format 'pgf'"), (".", "is a folder")],
+)
+def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason: str) -> None:
+    assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["predict", ""], ["train", "--config", ""], ["download", "--data-dir="], ["eval", "bundled", "--split="]],
+)
+def test_an_empty_argument_is_wrong_usage(cli: RunCli, command: list[str]) -> None:
+    assert_fails(cli(*command), 2, "an argument is empty")
 
 
 def test_a_window_without_a_display_is_told(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
