@@ -38,6 +38,7 @@ TIMEOUT_SECONDS = 10.0  # to connect, and for each read
 PACKAGE_TIMEOUT_SECONDS = 300.0  # for npm or pip as a whole, which time their own connections
 HTTP_ATTEMPTS = 3
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter in stores that list nothing
 
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]  # a raw file's name -> a stream of its bytes
 Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
@@ -104,6 +105,8 @@ def _reason(error: Exception) -> str:
         return "timed out"
     if isinstance(cause, (EOFError, http.client.IncompleteRead)):
         return "the connection or the file ended early"
+    if isinstance(cause, tarfile.ReadError):  # it tells of every way of packing that was tried
+        return "no zip or tar archive, or a damaged one"
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror}{f': {cause.filename}' if cause.filename else ''}"
     return " ".join(str(cause).split()) or type(cause).__name__
@@ -113,7 +116,7 @@ def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SE
     """Give where to look, in order: the given places, then the public ones.
 
     Args:
-        places: folders, archives (.zip, .tgz, .tar.gz, .whl), HTTP bases, or URLs of archives.
+        places: folders, archives (.zip, .whl, .tar, .tgz, .tar.gz), HTTP bases, or URLs of archives.
         timeout_seconds: to connect and for each read, over HTTP.
 
     Yields:
@@ -133,7 +136,7 @@ def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SE
 def _source_at(place: str, timeout_seconds: float) -> Source:
     is_url = place.startswith(("http://", "https://"))
     path = place.partition("?")[0] if is_url else place
-    if path.lower().endswith((".zip", ".whl", ".tgz", ".tar.gz")):
+    if path.lower().endswith((".zip", ".whl", ".tar", ".tgz", ".tar.gz")):
         if is_url:
             return Source(place, lambda: _open_remote_archive(place, timeout_seconds), HTTP_ATTEMPTS)
         return Source(place, lambda: _open_archive(Path(place)))
@@ -177,8 +180,8 @@ def _get(url: str, timeout_seconds: float) -> http.client.HTTPResponse:
         return cast("http.client.HTTPResponse", urllib.request.urlopen(request, timeout=timeout_seconds))
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == HTTPStatus.NOT_FOUND:
-                raise FileNotFoundError(errno.ENOENT, f"HTTP status 404 {error.reason}", url) from None
+            if error.code in ABSENT_STATUS:
+                raise FileNotFoundError(errno.ENOENT, f"HTTP status {error.code} {error.reason}", url) from None
             raise
 
 
