@@ -172,6 +172,13 @@ def test_no_backup_replaces_another(saved: Path) -> None:
     assert [load(saved.with_name(name)).run_id for name in kept] == ["second", "run"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_private_file_stays_private(saved: Path) -> None:
+    saved.chmod(0o600)
+    save(make_checkpoint(), saved)
+    assert saved.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_symbolic_link_is_followed(saved: Path) -> None:
     link = saved.with_name("link.pt")
     link.symlink_to(saved)
