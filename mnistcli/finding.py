@@ -25,7 +25,7 @@ from mnistcli.touching import Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
-ALONE = "0 processes would leave it to this one"
+WITHOUT_PROCESSES = "try 0 of them: --processes 0"
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
 
 
@@ -83,7 +83,7 @@ def _open(content: Path | bytes) -> Picture:
 
 
 class Finders:
-    """Threads, or processes, that search several pictures at once; whoever leaves the block early waits for none."""
+    """Threads, or processes, that search several pictures at once; who leaves the block early waits for no thread."""
 
     def __init__(self, search: Search, processes: int) -> None:
         self.search = search
@@ -107,8 +107,9 @@ class Finders:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Where all is done, processes that end while the interpreter does may leave a traceback (Python 3.11).
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        # The interpreter would wait for processes as well, but those that end with it may leave a traceback (Python 3.11).
+        is_waiting = kind is None or isinstance(self._pool, ProcessPoolExecutor)
+        self._pool.shutdown(wait=is_waiting, cancel_futures=True)
         cv2.setNumThreads(self._opencv_threads)
 
 
@@ -122,7 +123,7 @@ def _named_failures() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool:
-        raise MnistCliError(f"a process that looked for digits ended early; {ALONE}") from None
+        raise MnistCliError(f"a process that looked for digits ended early; {WITHOUT_PROCESSES}") from None
 
 
 def _start_processes(count: int) -> ProcessPoolExecutor:
@@ -134,7 +135,7 @@ def _start_processes(count: int) -> ProcessPoolExecutor:
     try:
         return ProcessPoolExecutor(count, context, _begin_process)
     except (ImportError, NotImplementedError, OSError) as error:
-        raise MnistCliError(f"cannot start processes that look for digits: {error}; {ALONE}") from None
+        raise MnistCliError(f"cannot start processes that look for digits: {error}; {WITHOUT_PROCESSES}") from None
 
 
 def _begin_process() -> None:

@@ -74,7 +74,7 @@ def end_early(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
 def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
     with Finders(Search(end_early, "auto", False), 1) as finders:
         results = finders.begin(drawings)
-        with pytest.raises(MnistCliError, match=r"ended early.*0 processes"):
+        with pytest.raises(MnistCliError, match=r"ended early.*--processes 0"):
             results()
         with pytest.raises(MnistCliError, match="ended early"):
             finders.begin(drawings)
