@@ -107,7 +107,7 @@ class Finders:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # The interpreter would wait for processes as well, but those that end with it may leave a traceback (Python 3.11).
+        # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
         is_waiting = kind is None or isinstance(self._pool, ProcessPoolExecutor)
         self._pool.shutdown(wait=is_waiting, cancel_futures=True)
         cv2.setNumThreads(self._opencv_threads)

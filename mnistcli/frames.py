@@ -7,7 +7,7 @@ import numpy as np
 
 from mnistcli.glyphs import SPECK_SIZE, Marks, to_marks
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, Shape, connect
+from mnistcli.planes import Mask, Shape, connect, is_straight
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
@@ -22,7 +22,7 @@ RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in i
 RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
 CORNER = 1 / 8  # of a box's shorter side
 SIMILAR_SIZE = 0.7  # of the larger of two rings
-SLASH_WIDTH, SLASH_SLANT = 0.03, 0.3  # spread across it, of that along it; columns aside for each row
+SLASH_SLANT = 0.3  # columns aside for each row
 RING_GAP = 0.12  # of a ring's longer side: between its ends
 
 
@@ -50,7 +50,8 @@ def without_frames(ink: Ink, marks: Marks) -> Marks:
         straight lines are left.
     """
     large = np.flatnonzero((marks.area > 0) & (marks.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
-    around = [mark for mark in large if _are_written_in(marks, mark)]
+    is_alone = np.count_nonzero(marks.area) == 1
+    around = [] if is_alone else [mark for mark in large if _are_written_in(marks, mark)]
     frames = [mark for mark in around if _is_frame(marks, mark)]
     others = [mark for mark in around if mark not in frames and any(_are_alike(marks, mark, one) for one in frames)]
     frames += [mark for mark in others if _is_frame(marks, mark, may_be_slashed=False)]
@@ -185,9 +186,7 @@ def _are_inside(marks: Marks, mark: int) -> Mask:
 def _is_slash(mask: Mask) -> bool:
     """Tell whether a mark is a thin straight line that is aslant, as in a 0."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
-    across, down, both = moments["mu20"], moments["mu02"], moments["mu11"]
-    is_straight = across * down - both**2 < SLASH_WIDTH * (across + down) ** 2  # spread across it and along it
-    return bool(is_straight and abs(both) > SLASH_SLANT * down)
+    return is_straight(mask) and abs(moments["mu11"]) > SLASH_SLANT * moments["mu02"]
 
 
 def _without_gaps(ring: Mask) -> Mask:

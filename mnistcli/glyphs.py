@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, Plane, connect, extent, longer_side, touches_rim
+from mnistcli.planes import Boxes, Mask, Plane, connect, extent, is_straight, longer_side, touches_rim
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -26,6 +26,7 @@ BLOT_SHARE, BLOT_FULL = 0.22, 0.8
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 SIDE_SHARE = 0.9  # of a side of the picture: what covers as much of it goes on beyond it
 LOOSE_SHARE = 0.02  # of the longer side: a faint end of a stroke is no farther from full ink
+STICK, STICK_INK = 1.5, 0.03  # times as long and as broad as what it wrote is a pen; that has as much ink at least
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
 
@@ -52,6 +53,11 @@ class Marks:
         """Tell where in its box a mark is: (height, width)."""
         is_there: Mask = self.labels[self.window(mark)] == mark
         return is_there
+
+    def breadth(self, mark: int) -> float:
+        """Give how far from paper a mark is where it is farthest, in pixels."""
+        rimmed = cv2.copyMakeBorder(self.mask(mark).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+        return float(cv2.distanceTransform(rimmed, cv2.DIST_L2, 3).max())
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,9 @@ def pick_digit(marks: Marks) -> list[int]:
     hangs = touches_rim(marks.boxes, marks.labels.shape)
     off_centre = np.hypot((left + wide / 2) / width - 0.5, (top + high / 2) / height - 0.5)  # 0..0.7
     lines = _lines_rim(marks) | ((wide == width) & (high == height))  # frames may be drawn by hand
-    weight = np.sqrt(marks.area * marks.size) * np.where(lines, 0.03, np.where(hangs, 0.35, 1)) * (1 - off_centre / 2)
+    lines[find_stick(marks)] = True
+    less = np.where(lines, 0.03, np.where(hangs, 0.35, 1))
+    weight = np.sqrt(marks.area * marks.size) * less * (1 - off_centre / 2)
     main = int(weight.argmax())
     size = marks.size[main]
     gap_x = np.maximum(left - (left + wide)[main], left[main] - (left + wide))
@@ -159,6 +167,20 @@ def pick_digit(marks: Marks) -> list[int]:
     )
     is_part[main] = True
     return [int(mark) for mark in np.flatnonzero(is_part)]
+
+
+def find_stick(marks: Marks) -> int:
+    """Give the mark that is a pen beside what it wrote: straight, longer and broader than all else; 0 if none is."""
+    inked = np.flatnonzero(marks.area)
+    if len(inked) == 1:
+        return 0
+    stick = int(inked[marks.size[inked].argmax()])
+    others = inked[inked != stick]
+    main = others[marks.area[others].argmax()]
+    is_longer = marks.size[stick] > STICK * marks.size[others].max()
+    is_beside_ink = marks.area[main] > STICK_INK * marks.area[stick]  # and not beside dirt
+    is_stick = is_longer and is_beside_ink and is_straight(marks.mask(stick))
+    return stick if is_stick and marks.breadth(stick) > STICK * marks.breadth(int(main)) else 0
 
 
 def _lines_rim(marks: Marks) -> Mask:

@@ -14,6 +14,7 @@ from mnistcli.planes import (
     Mask,
     Pixels,
     Plane,
+    breadth_of,
     connect,
     quantile,
     resize,
@@ -37,6 +38,8 @@ FULL_SHARE = 0.7  # of the ink's places: as many are fainter than what counts as
 RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper, however noisy that is
 LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is what they left
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelopes` see past
+PATCH_STROKE = 1.6  # times that distance: strokes on a patch are narrower
+STROKE_CONTRAST, STROKE_BREADTH = 1.05, 1 / 3  # of the patch's: strokes on it stand out more, and are thinner
 SHADOW_SHARE = 0.02  # of the picture: as much dark at its rim may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
 SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
@@ -69,7 +72,7 @@ class _Layer:
         return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
 
 
-def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
+def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = False) -> Ink | None:
     """Tell ink from paper.
 
     Ink is what differs from the paper, in whatever direction of colour; the paper is what lies along the picture's rim
@@ -79,6 +82,8 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
     Args:
         pixels: (H, W, 1) grey or (H, W, 3) RGB.
         invert: `yes` takes only what is darker than the paper for ink, `no` only what is lighter, auto either.
+        on_patches: whether broad ink is taken for paper where there are strokes that stand out more: a text marker's,
+            glare, a hand's shadow. A sheet of paper on a desk is broad as well.
 
     Returns:
         The ink, or None where nothing stands out.
@@ -99,7 +104,42 @@ def find_ink(pixels: Pixels, invert: Invert = "auto") -> Ink | None:
         layer = framed if framed and has_inside else layer
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=is_signed) or layer
+    if on_patches:
+        layer = _on_patches(image, layer, is_signed=is_signed) or layer
     return _along_its_colour(image, layer)
+
+
+def _on_patches(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
+    breadth = breadth_of(layer.mask)
+    least = STROKE_CONTRAST * _strength(layer)
+    layers = (_separate(image, paper, is_signed=is_signed) for paper in _patches(image, PATCH_STROKE * breadth))
+    strokes = [found for found in layers if found and _strength(found) > least and _is_thin(found, breadth)]
+    return max(strokes, key=_strength, default=None)
+
+
+def _patches(image: Image, widest: float) -> Iterator[Image]:
+    """Estimate paper with patches on it, as what is left without dark strokes, then without light ones.
+
+    Strokes are as wide as a share of the longer side at most. A patch's corners are left whether square or round.
+    """
+    height, width = image.shape[:2]
+    small = cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
+    reach = int(max(small.shape[:2]) * min(widest, WIDEST_STROKE)) | 1
+    brushes = [cv2.getStructuringElement(shape, (reach, reach)) for shape in (cv2.MORPH_RECT, cv2.MORPH_ELLIPSE)]
+    for how, nearer in ((cv2.MORPH_CLOSE, np.minimum), (cv2.MORPH_OPEN, np.maximum)):
+        without = nearer(*(cv2.morphologyEx(small, how, brush) for brush in brushes))
+        yield resize(without, width, height, cv2.INTER_LINEAR)
+
+
+def _is_thin(layer: _Layer, breadth: float) -> bool:
+    """Tell whether ink is strokes that are thinner than what is as broad, as a share of the longer side, but longer."""
+    longest = int(connect(layer.mask)[1][1:, 2:4].max())
+    return longest > breadth * max(layer.mask.shape) and breadth_of(layer.mask) < STROKE_BREADTH * breadth
+
+
+def _strength(layer: _Layer) -> float:
+    """Give by how much ink stands out, from 0 to 255 in grey and 360 in colour."""
+    return float(layer.contrast[layer.mask].mean())
 
 
 def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
@@ -186,6 +226,9 @@ def _quantile_of_counts(counts: NDArray[np.int64], share: float, lowest: int, hi
 def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
     """Give the colour, (C,), that the rim of (H, W, C) has all along, but for what touches it: that of a drawing."""
     edge = rim(image).astype(np.float32)
+    if (edge == edge[0]).all():  # as of most drawings
+        first: NDArray[Any] = edge[0]
+        return first
     colour = np.array([quantile(channel, 0.5) for channel in edge.T], np.float32)
     is_off = np.abs(edge - colour).max(1) > FLAT_LEVELS
     return colour if np.count_nonzero(is_off) <= (1 - FLAT_SHARE) * len(edge) else None

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.frames import without_frames
-from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, pick_digit
+from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, find_stick, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
-from mnistcli.ink import Ink, Invert, find_ink
-from mnistcli.planes import Mask, touches_rim
+from mnistcli.ink import Ink, Invert, find_ink, flat_colour
+from mnistcli.planes import Mask, breadth_of, quantile, touches_rim
 from mnistcli.sheets import Inside, look_inside
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
@@ -23,8 +23,9 @@ from mnistcli.underlines import BAR_SHAPE, PART_GAP, without_underlines
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
+SOLID_SHARE, SOLID_SHAPE = 0.75, 2.0  # of its box, and as many times longer than wide: a stamp, a hole, not a 1
 TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the rim
-DOT_HEIGHT = 0.7  # a blot that is higher may be a digit of a very thick pen
+DOT_HEIGHT = 0.7  # a blot that is lower is a dot
 PART_HEIGHT = 0.7  # of two marks of one digit, at least one is lower; two that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above each other
 JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
@@ -34,6 +35,8 @@ CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
 LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
+LEAST_BREADTH = 0.03  # of the longer side of a picture: ink that is farther from paper may be a patch
+STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of usual ink's, that they have
 LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
 
 
@@ -112,27 +115,41 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
+    ink, marks = _on_patches(picture, invert, ink, marks)
     marks = without_frames(ink, marks)
     rows = _rows(_spots(marks))
     return _without_dots([_runs(picture, ink, marks, row) for row in rows])
 
 
-def _find_inked(picture: Picture, invert: Invert) -> tuple[Ink, Marks] | None:
+def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -> tuple[Ink, Marks] | None:
     """Find the ink of a picture and its marks; None where nothing stands out, or all of it is faint."""
-    ink = find_ink(picture.pixels, invert)
+    ink = find_ink(picture.pixels, invert, on_patches=on_patches)
     if ink is None:
         return None
     marks = without_underlines(ink, find_marks(ink))
     return (ink, marks) if marks.area.any() else None
 
 
+def _on_patches(picture: Picture, invert: Invert, ink: Ink, marks: Marks) -> tuple[Ink, Marks]:
+    """Look again where some ink is so broad that it may be a patch of the paper, and no sheet of its own.
+
+    In a drawing, strokes on a patch are darker; without this, most drawings would be looked at twice.
+    """
+    is_ink = marks.labels > 0
+    may_be_patch = breadth_of(is_ink) > LEAST_BREADTH and (
+        flat_colour(picture.pixels) is None or quantile(ink.strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
+    )
+    return (may_be_patch and _find_inked(picture, invert, on_patches=True)) or (ink, marks)
+
+
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
-    """Leave out what is round, full and lower than the digits beside it: a punched hole, a bullet."""
+    """Leave out blots that are lower than the digits beside them, or much higher: a punched hole, a bullet, a stamp."""
     heights = [run.whole.box[3] for run in chain(*rows) if not run.whole.is_blot]
     if not heights:
         return rows
-    highest = DOT_HEIGHT * float(np.median(heights))
-    kept = [[run for run in row if not run.whole.is_blot or run.whole.box[3] > highest] for row in rows]
+    usual = float(np.median(heights))
+    may_be = (DOT_HEIGHT * usual, JOINED_HEIGHT * usual)  # a digit of a very thick pen
+    kept = [[run for run in row if not run.whole.is_blot or may_be[0] < run.whole.box[3] < may_be[1]] for row in rows]
     return [row for row in kept if row]
 
 
@@ -200,6 +217,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
             return _Main(found.run.moved(inside.box), found.size_px, found.are_several or _are_several(marks))
+    ink, marks = _on_patches(picture, invert, ink, marks)
     marks = without_frames(ink, marks)
     spot = _main_spot(marks)
     run = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH)
@@ -248,12 +266,15 @@ def _spots(marks: Marks) -> list[_Spot]:
     """Find the marks that are digits, with their parts that do not touch them."""
     wide, high = marks.boxes[:, 2:4].T
     is_bar = wide > BAR_SHAPE * high
-    is_whole = (marks.area > 0) & ~touches_rim(marks.boxes, marks.labels.shape)
-    unit = _typical(high, marks.area * (is_whole & ~is_bar))
+    is_solid = (marks.area > SOLID_SHARE * wide * high) & (marks.size < SOLID_SHAPE * np.minimum(wide, high))
+    is_stroke = marks.area > 0
+    is_stroke[find_stick(marks)] = False
+    is_whole = is_stroke & ~touches_rim(marks.boxes, marks.labels.shape)
+    unit = _typical(high, marks.area * (is_whole & ~is_bar & ~is_solid))
     if unit == 0 or unit > TIGHT_SHARE * marks.labels.shape[0]:
-        is_whole = marks.area > 0
+        is_whole = is_stroke
         unit = _typical(high, marks.area * (is_whole & ~is_bar))
-    ink = _typical(marks.area, marks.area * is_whole)
+    ink = _typical(marks.area, marks.area * (is_whole & ~is_solid)) or _typical(marks.area, marks.area * is_whole)
     is_ink = is_whole & (marks.size > SPECK_SIZE * unit) & (marks.area > SPECK_AREA * ink) & (high < MOST_HEIGHT * unit)
     is_ink &= ~(is_bar & (wide > unit))
     is_digit = (high >= LEAST_HEIGHT * unit) & (marks.area > LEAST_INK * ink)

@@ -14,6 +14,7 @@ Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area; row 0 is t
 Mask = NDArray[np.bool_]  # (H, W)
 Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
 
+STRAIGHT_WIDTH = 0.03  # spread across what is straight, of that along it
 SPREAD_SHARE = 0.06  # of the longer side: the deviation by which what is known of the paper is spread
 
 
@@ -76,6 +77,19 @@ def longer_side(mask: NDArray[Any]) -> int:
     """Give the longer side, in pixels, of the box around what is in a plane; there has to be something."""
     longer: int = max(cv2.boundingRect(mask.astype(bool).view(np.uint8))[2:])
     return longer
+
+
+def breadth_of(mask: Mask) -> float:
+    """Give how far what is in a mask is from the rest, where it is farthest, as a share of the longer side."""
+    inside = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
+    return float(inside.max() / max(inside.shape))
+
+
+def is_straight(mask: Mask) -> bool:
+    """Tell by its moments whether what is in a mask is long, thin and straight, in whatever direction."""
+    moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
+    across, down, both = moments["mu20"], moments["mu02"], moments["mu11"]
+    return bool(across * down - both**2 < STRAIGHT_WIDTH * (across + down) ** 2)  # spread across it and along it
 
 
 def rim(image: NDArray[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -96,6 +97,46 @@ def test_what_is_lighter_than_the_paper_is_no_dark_ink() -> None:
     striped = paper.copy()
     striped[60:70, :110][paper[60:70, :110] == 128] = 255
     assert likeness(see(striped), see(paper)) > 0.95
+
+
+def on_patch(paper: tuple[int, int, int], patch: tuple[int, int, int], how: str, blur: float = 0) -> np.ndarray:
+    """Draw a 7, nearly black, on a patch that is a bar or a round spot: (360, 420, 3) uint8."""
+    ground = np.full((360, 420, 3), paper, np.float32)
+    shape = np.zeros((360, 420), np.float32)
+    if how == "bar":
+        shape[130:210, 60:360] = 1
+    else:
+        cv2.circle(shape, (250, 180), 80, 1, -1)
+    soft = cv2.GaussianBlur(shape, (0, 0), blur) if blur else shape
+    ground += soft[..., None] * (np.array(patch, np.float32) - paper)
+    seven = np.zeros((360, 420), np.uint8)
+    cv2.polylines(seven, [np.array([(150, 110), (270, 110), (200, 260)])], False, 255, 8, cv2.LINE_AA)
+    ground *= 1 - 0.9 * (seven[..., None] / 255)
+    light = np.linspace(0.85, 1, 420)[:, None] if how == "spot" else 1.0  # of a photograph
+    return (ground * light).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("paper", "patch", "how", "blur"),
+    [
+        ((245, 240, 230), (220, 225, 60), "bar", 0),  # a text marker's
+        ((240, 240, 240), (120, 220, 100), "bar", 2),
+        ((120, 115, 110), (255, 255, 255), "spot", 6),  # a lamp's
+        ((225, 220, 215), (130, 128, 125), "spot", 4),  # a shadow
+    ],
+)
+def test_a_patch_below_a_digit_is_no_ink(
+    paper: tuple[int, int, int], patch: tuple[int, int, int], how: str, blur: float
+) -> None:
+    assert likeness(see(on_patch(paper, patch, how, blur)), see(on_patch(paper, paper, how))) > 0.9
+
+
+def test_a_bold_digit_is_no_patch() -> None:
+    bold = np.full((200, 160), 230, np.uint8)
+    cv2.polylines(bold, [np.array([(40, 40), (120, 40), (70, 170)])], False, 30, 36)
+    glyph, _ = find_glyph(read_picture(save(bold)))
+    assert glyph is not None
+    assert glyph.box[2:] == pytest.approx((117, 166), abs=4)
 
 
 def test_invert_overrides_the_judgement() -> None:

@@ -127,6 +127,35 @@ def test_round_blots_are_no_digits_where_they_are_lower(size: int, *, is_digit: 
     assert [len(row) for row in find_glyphs(as_picture(np.asarray(picture)))] == ([4, 1] if is_digit else [3])
 
 
+def with_pen(drawn: Grey, pen_px: int) -> Grey:
+    """Lay a pen of that width below what was written, from corner to corner."""
+    picture = Image.fromarray(drawn)
+    ImageDraw.Draw(picture).line((60, 660, 740, 420), fill=60, width=pen_px)
+    return np.asarray(picture)
+
+
+def test_a_pen_beside_what_it_wrote_is_no_digit() -> None:
+    drawn = page(*line("40235"))
+    assert read(with_pen(drawn, 40)) == ["40235"]
+    alone, _ = find_glyph(as_picture(page(*line("3", top=200))))
+    beside, _ = find_glyph(as_picture(with_pen(page(*line("3", top=200)), 40)))
+    assert alone is not None
+    assert beside is not None
+    assert beside.box == alone.box
+
+
+def test_a_stroke_among_dirt_is_no_pen() -> None:
+    dirty = with_pen(page(), 40).copy()
+    dirty[100:104, 100:220] = 60
+    assert find_glyphs(as_picture(dirty))[-1][-1].box[2] > 600
+
+
+def test_a_stamp_hides_no_digits() -> None:
+    drawn = page(*line("1811"))
+    drawn[300:640, 420:760] = 60
+    assert read(drawn) == ["1811"]
+
+
 def test_parts_that_do_not_touch_are_one_digit() -> None:
     picture = page(*line("252"))
     picture[122:128] = 255  # cuts the bars and bows from what is below them
