@@ -186,7 +186,7 @@ def _norm_scale(image: Image) -> float:
 
 
 def _settle(paper: Image, difference: Plane) -> _Layer | None:
-    """Find the threshold between paper and ink: half of what the ink has, and well above the paper's noise.
+    """Find the threshold between paper and ink: a bit less than half of what dark ink has, and well above the noise.
 
     What differs the other way, below 0, is no ink, but it is noise as much as what is above.
     """

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+import mnistcli
 from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, draw_digits, plain
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
@@ -384,10 +385,11 @@ def test_ones_own_checkpoint_comes_before_the_bundled_one(
     assert shown[0]["checkpoint"] == "bundled"
 
 
-def test_eval_may_look_five_times(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+def test_eval_may_look_seven_times(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     plain, views = (documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", *tta))[0] for tta in ([], ["--tta"]))
     assert views["total"] == plain["total"]
-    assert views["loss"] != plain["loss"]
+    assert views["loss"] == pytest.approx(mnistcli.evaluate(ckpt, data_dir=data_dir, tta=True).loss)
+    assert views["loss"] != pytest.approx(plain["loss"])
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")

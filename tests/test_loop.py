@@ -2,16 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from conftest import draw_digits
 from mnistcli.average import refresh_statistics
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.loop import EpochDone, StepDone, TrainState, fit, start
 from mnistcli.model import LeNet, Strided
+from mnistcli.scoring import calibrate, infer
+from mnistcli.strokes import OUTLIER_DICE, Strokes
 
 NORMALIZATION = Normalization()
 
@@ -189,10 +193,35 @@ def test_written_digits_take_the_place_of_images() -> None:
     assert losses[0] != losses[1]
 
 
-def test_each_epoch_is_distorted_anew() -> None:
-    config = TrainConfig(epochs=2, batch_size=16, lr=1e-12, shift_px=3)
+@pytest.mark.parametrize("shift_px", [0.0, 3.0])
+def test_each_epoch_is_distorted_anew(shift_px: float) -> None:
+    config = TrainConfig(epochs=2, batch_size=16, lr=1e-12, shift_px=shift_px)
     train = make_samples(16)
     state = make_state(config, len(train))
     run(state, train, config)
     first, second = (done.loss for done in state.history)
-    assert first != second
+    assert (abs(first - second) > 1e-4) == (shift_px > 0)  # else they differ by rounding, for the order is another
+
+
+def test_outliers_are_learned_to_be_unsure_of() -> None:
+    labels = np.arange(64, dtype=np.uint8) % 10
+    train = Samples(torch.from_numpy(draw_digits(labels, seed=0))[:, None], torch.from_numpy(labels).long())
+    others = Strokes.of(train).make_outliers(torch.rand(64, OUTLIER_DICE, generator=torch.Generator().manual_seed(1)))
+    confidences = []
+    for outliers in (0.0, 1.0):
+        config = TrainConfig(epochs=60, lr=0.003, optimizer="adamw", batch_size=16, outliers=outliers)
+        state = make_state(config, len(train))
+        run(state, train, config)
+        assert state.history[-1].accuracy > 0.95
+        confidences.append(infer(state.model, others, NORMALIZATION).softmax(1).amax(1).mean().item())
+    assert confidences[1] < 0.6 * confidences[0]
+
+
+def test_the_temperature_is_that_of_the_held_out_images() -> None:
+    config = TrainConfig(epochs=2, batch_size=16, lr=0.05)
+    train, val = make_samples(64), make_samples(64, seed=1)
+    state = make_state(config, len(train))
+    run(state, train, config, val)
+    expected = calibrate(infer(state.model, val.images, NORMALIZATION), val.labels)
+    assert state.temperature == pytest.approx(expected)
+    assert state.temperature != 1

@@ -1,0 +1,28 @@
+"""What is said of a picture is what the network says, calibrated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mnistcli
+from conftest import draw_digits
+from mnistcli.bundled import BUNDLED_PATH
+from mnistcli.checkpoint import load, save
+from mnistcli.scoring import infer
+
+
+@pytest.mark.parametrize("tta", [False, True])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_probabilities_are_the_networks_at_its_temperature(tmp_path: Path, temperature: float, tta: bool) -> None:
+    checkpoint = load(BUNDLED_PATH).model_copy(update={"temperature": temperature})
+    save(checkpoint, tmp_path / "ckpt.pt")
+    picture = tmp_path / "6.png"
+    Image.fromarray(255 - draw_digits(np.array([6], np.uint8), seed=6)[0]).resize((140, 140)).save(picture)
+    (answer,) = mnistcli.predict([picture], checkpoint=tmp_path / "ckpt.pt", tta=tta)
+    assert answer.glyph is not None
+    seen = torch.from_numpy(answer.glyph.image)[None, None]
+    logits = infer(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta)[0].double()
+    torch.testing.assert_close(torch.tensor(answer.probabilities).double(), (logits / temperature).softmax(0))
