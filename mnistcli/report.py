@@ -2,13 +2,15 @@
 
 import io
 import json
+import os
 import shlex
+import stat
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -59,6 +61,13 @@ def _usable(stream: TextIO | None) -> TextIO:
 def is_terminal(stream: TextIO) -> bool:
     """Tell whether a person's terminal, that can move its cursor, is at the other end."""
     return stream.isatty() and not _console(stream).is_dumb_terminal
+
+
+def _is_pipe(stream: IO[str]) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # it is closed, or no file of the system
+        return False
 
 
 def _console(stream: TextIO) -> Console:
@@ -274,9 +283,10 @@ class Report:
     def reading(self, answers: Iterable[_T], count: Callable[[], int]) -> Iterator[_T]:
         """Follow the reading of so many pictures, where the answers themselves do not show how far it is.
 
-        They are counted only for the bar: there may be many to look for.
+        They are counted only for the bar: there may be many to look for. What reads a pipe writes to this screen, too,
+        as a rule, and both would be torn.
         """
-        total = count() if self.bars and not self.to_person else 0
+        total = count() if self.bars and not self.to_person and not _is_pipe(self.out.file) else 0
         columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=self.err, transient=True, disable=total <= 1) as bar:
             yield from bar.track(answers, total=total)
@@ -286,9 +296,9 @@ class Report:
         from mnistcli.reading import MultiPrediction
 
         if isinstance(answer, MultiPrediction):
-            content, lines = _number_content(answer), number_lines(answer)
+            content = _number_content(answer)
         else:
-            content, lines = _digit_content(answer), self._digit_lines(answer, top_k)
+            content = _digit_content(answer)
             content["is_one_of_several"] = answer.is_one_of_several
             if answer.is_one_of_several:
                 self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
@@ -309,8 +319,10 @@ class Report:
             self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{answer.confidence or 0:.4f}")
         elif answer.status == "blank":
             self.draw(printable(answer.path), BLANK)
+        elif isinstance(answer, MultiPrediction):
+            self.draw(printable(answer.path), *number_lines(answer))
         else:
-            self.draw(printable(answer.path), *lines)
+            self.draw(printable(answer.path), *self._digit_lines(answer, top_k))
 
     @property
     def _has_blocks(self) -> bool:

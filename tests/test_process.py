@@ -221,6 +221,11 @@ def test_a_terminal_shows_how_far_a_folder_is_read_where_answers_go_elsewhere(tr
     with (tmp_path / "answers.txt").open("wb") as answers:
         assert "3/3" not in on_terminal([*arguments, "--no-progress"], trained, {}, answers)
     assert "3/3" not in on_terminal(arguments, trained, {})  # where the answers themselves tell
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as piped, os.fdopen(writer, "wb") as answers:
+        assert "3/3" not in on_terminal(arguments, trained, {}, answers)  # where another program may show them
+        answers.close()
+        assert len(piped.read().splitlines()) == 3
 
 
 def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str], stdout: BinaryIO | None = None) -> str:
