@@ -31,7 +31,7 @@ class EdgeGroup(TyperGroup):
         if not args:  # shows the help, by an exception
             return super().parse_args(ctx, args)
         with _edge(ctx):
-            if any(word == "" or (word.startswith("--") and word.endswith("=")) for word in words):
+            if any(word == "" or (word.startswith("--") and word.find("=") == len(word) - 1) for word in words):
                 raise ConfigError("an argument is empty; is a variable in it not set?")
             return super().parse_args(ctx, args)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.glyphs import SPECK_SIZE, Marks, to_marks
+from mnistcli.glyphs import Marks, to_marks
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, Shape, connect, is_straight
 from mnistcli.rules import without_rules
@@ -21,6 +21,7 @@ FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at
 RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
 RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
 CORNER = 1 / 8  # of a box's shorter side
+PART_INSIDE = 0.25  # of its height: what is smaller is a dot in a 0, and no part of a digit
 SIMILAR_SIZE = 0.7  # of the larger of two rings
 SLASH_SLANT = 0.3  # columns aside for each row
 RING_GAP = 0.12  # of a ring's longer side: between its ends
@@ -47,13 +48,15 @@ def without_frames(ink: Ink, marks: Marks) -> Marks:
 
     Returns:
         The same marks where there are no frames, else those without them, numbered anew; strokes that cross a frame's
-        straight lines are left.
+        straight lines are left, where it is 100 pixels high and wide or more.
     """
     large = np.flatnonzero((marks.area > 0) & (marks.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
     is_alone = np.count_nonzero(marks.area) == 1
     around = [] if is_alone else [mark for mark in large if _are_written_in(marks, mark)]
     frames = [mark for mark in around if _is_frame(marks, mark)]
-    others = [mark for mark in around if mark not in frames and any(_are_alike(marks, mark, one) for one in frames)]
+    others = [
+        mark for mark in around if mark not in frames and any(_have_similar_size(marks, mark, one) for one in frames)
+    ]
     frames += [mark for mark in others if _is_frame(marks, mark, may_be_slashed=False)]
     crossed = {mark: _strokes_across(ink, marks, mark) for mark in large if has_corners(marks.mask(mark))}
     frames += [mark for mark in crossed if mark not in frames and crossed[mark].any() and _is_frame(marks, mark)]
@@ -91,7 +94,7 @@ def _are_written_in(marks: Marks, mark: int) -> bool:
     """Tell whether marks inside another, small ones too where there are many, are more than dirt."""
     is_inside = _are_inside(marks, mark)
     high = marks.boxes[mark, 3]
-    return bool(marks.size[is_inside].max(initial=0) > SPECK_SIZE * high or marks.size[is_inside].sum() > high)
+    return bool(marks.size[is_inside].max(initial=0) > PART_INSIDE * high or marks.size[is_inside].sum() > high)
 
 
 def _is_frame(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> bool:
@@ -99,7 +102,7 @@ def _is_frame(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> bool:
     return found is not None and found.is_frame
 
 
-def _are_alike(marks: Marks, one: int, other: int) -> bool:
+def _have_similar_size(marks: Marks, one: int, other: int) -> bool:
     smaller, larger = sorted((marks.size[one], marks.size[other]))
     return bool(smaller > SIMILAR_SIZE * larger)
 
@@ -167,7 +170,7 @@ def _has_shape(fit: float, *, is_round: bool) -> bool:
 def _is_around(marks: Marks, ring: int, *, may_be_slashed: bool) -> bool:
     """Tell whether a mark is as wide as a ring, and around more than the dot or the slash of a 0."""
     width, height = marks.boxes[ring, 2:4].tolist()
-    inside = np.flatnonzero(_are_inside(marks, ring) & (marks.size > SPECK_SIZE * height))
+    inside = np.flatnonzero(_are_inside(marks, ring) & (marks.size > PART_INSIDE * height))
     if width <= RING_WIDTH * height or len(inside) == 0:
         return False
     first, span = marks.boxes[inside, :2], marks.boxes[inside, 2:4]

@@ -27,6 +27,7 @@ HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 SIDE_SHARE = 0.9  # of a side of the picture: what covers as much of it goes on beyond it
 LOOSE_SHARE = 0.02  # of the longer side: a faint end of a stroke is no farther from full ink
 STICK, STICK_INK = 1.5, 0.03  # times as long and as broad as what it wrote is a pen; that has as much ink at least
+WRITTEN = 12  # times the square of its breadth is the area of what a pen wrote; a dot has less than 4
 GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
 
 
@@ -176,11 +177,13 @@ def find_stick(marks: Marks) -> int:
         return 0
     stick = int(inked[marks.size[inked].argmax()])
     others = inked[inked != stick]
-    main = others[marks.area[others].argmax()]
+    main = int(others[marks.area[others].argmax()])
     is_longer = marks.size[stick] > STICK * marks.size[others].max()
-    is_beside_ink = marks.area[main] > STICK_INK * marks.area[stick]  # and not beside dirt
-    is_stick = is_longer and is_beside_ink and is_straight(marks.mask(stick))
-    return stick if is_stick and marks.breadth(stick) > STICK * marks.breadth(int(main)) else 0
+    if not is_longer or marks.area[main] <= STICK_INK * marks.area[stick] or not is_straight(marks.mask(stick)):
+        return 0
+    breadth = marks.breadth(main)
+    is_written = marks.area[main] > WRITTEN * breadth**2 and not is_straight(marks.mask(main))  # no dot, flag or foot
+    return stick if is_written and marks.breadth(stick) > STICK * breadth else 0
 
 
 def _lines_rim(marks: Marks) -> Mask:

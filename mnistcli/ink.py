@@ -39,6 +39,7 @@ RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper
 LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is what they left
 WIDEST_STROKE = 1 / 6  # of the longer side, that `_envelopes` see past
 PATCH_STROKE = 1.6  # times that distance: strokes on a patch are narrower
+LEAST_ON_PATCH = 0.15  # of the strokes, that is on a patch
 STROKE_CONTRAST, STROKE_BREADTH = 1.05, 1 / 3  # of the patch's: strokes on it stand out more, and are thinner
 SHADOW_SHARE = 0.02  # of the picture: as much dark at its rim may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
@@ -105,16 +106,18 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=is_signed) or layer
     if on_patches:
-        layer = _on_patches(image, layer, is_signed=is_signed) or layer
+        layer = _strokes_on_patches(image, layer, is_signed=is_signed) or layer
     return _along_its_colour(image, layer)
 
 
-def _on_patches(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
+def _strokes_on_patches(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
+    """Find thinner strokes that stand out more than the patches they are on; None where there are none."""
     breadth = breadth_of(layer.mask)
     least = STROKE_CONTRAST * _strength(layer)
     layers = (_separate(image, paper, is_signed=is_signed) for paper in _patches(image, PATCH_STROKE * breadth))
     strokes = [found for found in layers if found and _strength(found) > least and _is_thin(found, breadth)]
-    return max(strokes, key=_strength, default=None)
+    found = max(strokes, key=_strength, default=None)
+    return found if found and np.mean(layer.mask[found.mask]) > LEAST_ON_PATCH else None
 
 
 def _patches(image: Image, widest: float) -> Iterator[Image]:

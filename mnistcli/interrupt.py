@@ -16,8 +16,8 @@ STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has 
 def end_while_importing() -> None:
     """Let Ctrl-C end the process at once while modules are imported, and raise KeyboardInterrupt after that, as ever.
 
-    Some modules catch whatever is raised while they load, and would go on, or tell of an error of their own. Nothing
-    was begun by then that could be left half.
+    Some modules catch whatever is raised while they load, and would go on, or tell of an error of their own. Commands
+    import what they need before they begin; of a later import, a file's hidden part may be left.
     """
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)

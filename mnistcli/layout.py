@@ -115,7 +115,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
-    ink, marks = _on_patches(picture, invert, ink, marks)
+    ink, marks = _look_past_patches(picture, invert, ink, marks)
     marks = without_frames(ink, marks)
     rows = _rows(_spots(marks))
     return _without_dots([_runs(picture, ink, marks, row) for row in rows])
@@ -130,7 +130,7 @@ def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -
     return (ink, marks) if marks.area.any() else None
 
 
-def _on_patches(picture: Picture, invert: Invert, ink: Ink, marks: Marks) -> tuple[Ink, Marks]:
+def _look_past_patches(picture: Picture, invert: Invert, ink: Ink, marks: Marks) -> tuple[Ink, Marks]:
     """Look again where some ink is so broad that it may be a patch of the paper, and no sheet of its own.
 
     In a drawing, strokes on a patch are darker; without this, most drawings would be looked at twice.
@@ -217,7 +217,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
             return _Main(found.run.moved(inside.box), found.size_px, found.are_several or _are_several(marks))
-    ink, marks = _on_patches(picture, invert, ink, marks)
+    ink, marks = _look_past_patches(picture, invert, ink, marks)
     marks = without_frames(ink, marks)
     spot = _main_spot(marks)
     run = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH)
@@ -270,11 +270,15 @@ def _spots(marks: Marks) -> list[_Spot]:
     is_stroke = marks.area > 0
     is_stroke[find_stick(marks)] = False
     is_whole = is_stroke & ~touches_rim(marks.boxes, marks.labels.shape)
-    unit = _typical(high, marks.area * (is_whole & ~is_bar & ~is_solid))
+    is_usual = is_whole & ~is_solid
+    if marks.area[is_usual].sum() < LEAST_INK * marks.area[is_whole].max(initial=0):
+        is_usual = is_whole  # a bold digit among dirt
+    unit = _typical(high, marks.area * (is_usual & ~is_bar))
     if unit == 0 or unit > TIGHT_SHARE * marks.labels.shape[0]:
         is_whole = is_stroke
         unit = _typical(high, marks.area * (is_whole & ~is_bar))
-    ink = _typical(marks.area, marks.area * (is_whole & ~is_solid)) or _typical(marks.area, marks.area * is_whole)
+        is_usual = is_stroke
+    ink = _typical(marks.area, marks.area * is_usual)
     is_ink = is_whole & (marks.size > SPECK_SIZE * unit) & (marks.area > SPECK_AREA * ink) & (high < MOST_HEIGHT * unit)
     is_ink &= ~(is_bar & (wide > unit))
     is_digit = (high >= LEAST_HEIGHT * unit) & (marks.area > LEAST_INK * ink)

@@ -1,5 +1,6 @@
 """Reading people's pictures: files in, answers out, in order, with reading and computing at the same time."""
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -219,6 +220,7 @@ class _Reader:
     def __post_init__(self) -> None:
         check_choice("invert", self.invert, Invert)
         check_range("min_confidence", self.min_confidence, 0, 1)
+        check_range("processes", self.processes or 0, 0, math.inf)
 
     def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
         paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE

@@ -5,14 +5,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.frames import SURE_FIT, has_corners, inside, trace
+from mnistcli.frames import LEAST_PX, SURE_FIT, has_corners, inside, trace
 from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
 from mnistcli.planes import Mask, Pixels, Shape, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
 LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
-LEAST_PX = 16  # of a side: what is smaller holds no digit
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
 LEAST_SOLID = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.frames import SURE_FIT, outline
+from mnistcli.frames import LEAST_PX, SURE_FIT, outline
 from mnistcli.images import Picture
 from mnistcli.planes import Mask, Pixels, Plane, Shape, connect, quantile, resize, shrunk_size
-from mnistcli.sheets import LEAST_PX, Inside, cut_out, without_edge
+from mnistcli.sheets import Inside, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there

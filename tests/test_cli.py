@@ -202,6 +202,12 @@ def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason
     assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
 
 
+def test_a_signed_address_is_no_empty_argument(cli: RunCli) -> None:
+    result = cli("train", "--config=nowhere?signature=abc=")
+    assert "is empty" not in result.stderr
+    assert "nowhere" in result.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [["predict", ""], ["train", "--config", ""], ["download", "--data-dir="], ["eval", "bundled", "--split="]],

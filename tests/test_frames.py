@@ -102,6 +102,20 @@ def test_a_nought_with_a_slash_or_a_dot_beside_digits_is_no_ring(tilt: int) -> N
     assert row_of(wide)[-1].box[3] > 110
 
 
+@pytest.mark.parametrize("is_boxy", [False, True])
+def test_a_nought_with_specks_in_it_is_no_frame(*, is_boxy: bool) -> None:
+    page = np.full((260, 220), PAPER, np.uint8)
+    if is_boxy:
+        cv2.rectangle(page, (70, 50), (150, 210), INK, 10)
+    else:
+        cv2.ellipse(page, (110, 130), (55, 78), 0, 0, 360, INK, 10)
+    for middle in ((95, 100), (125, 160)):
+        cv2.circle(page, middle, 8, INK, -1)
+    glyph, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert glyph.box[3] > 150
+
+
 def test_a_boxy_nought_is_no_frame() -> None:
     page = np.full((300, 300), PAPER, np.uint8)
     cv2.rectangle(page, (100, 70), (190, 230), INK, 12)

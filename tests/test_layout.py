@@ -150,6 +150,26 @@ def test_a_stroke_among_dirt_is_no_pen() -> None:
     assert find_glyphs(as_picture(dirty))[-1][-1].box[2] > 600
 
 
+@pytest.mark.parametrize("other", [(105, 135, 115, 145), (40, 52, 66, 60)])
+def test_a_bold_one_beside_a_dot_or_its_flag_is_no_pen(other: tuple[int, int, int, int]) -> None:
+    picture = Image.new("L", (160, 200), 255)
+    ImageDraw.Draw(picture).line((90, 40, 75, 140), 0, 16)
+    ImageDraw.Draw(picture).ellipse(other, 0)
+    glyph, _ = find_glyph(as_picture(np.asarray(picture)))
+    assert glyph is not None
+    assert glyph.box[3] > 95
+
+
+def test_a_bold_digit_among_specks_is_no_stamp() -> None:
+    picture = Image.new("L", (120, 140), 255)
+    ImageDraw.Draw(picture).rounded_rectangle((40, 40, 75, 95), 8, 0)
+    ImageDraw.Draw(picture).rectangle((56, 60, 58, 75), 255)
+    for left in (10, 50, 100):
+        ImageDraw.Draw(picture).rectangle((left, 10, left + 2, 12), 0)
+    ((glyph,),) = find_glyphs(as_picture(np.asarray(picture)))
+    assert glyph.box[3] > 50
+
+
 def test_a_stamp_hides_no_digits() -> None:
     drawn = page(*line("1811"))
     drawn[300:640, 420:760] = 60
