@@ -16,8 +16,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears at `path`, whole, when the block ends; after an exception nothing changes.
 
     The bytes go to a file beside it, in the same file system, and `os.replace` moves that into place, which POSIX
-    defines as atomic. Missing parent folders are made, a symbolic link is followed, and
-    permissions stay those of the old file.
+    defines as atomic. Missing parent folders are made, a symbolic link is followed, and permissions stay those of
+    the old file.
 
     Raises:
         OSError: the folder or the file cannot be written, or the disk is full.

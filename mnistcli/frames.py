@@ -76,8 +76,10 @@ def _strokes_across(ink: Ink, marks: Marks, frame: int) -> Mask:
     beyond = 1 + max(mask.shape) // 20  # a line along the rim is seen from both sides then
     lines = np.where(mask, ink.strength[window], 0).astype(np.float32)
     wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
-    cleared = without_rules(wider, ink.faint, FRAME_THICKNESS)[beyond:-beyond, beyond:-beyond]
-    labels, boxes = connect((cleared > ink.faint) & mask)
+    cleared = without_rules(wider, ink.faint, FRAME_THICKNESS)
+    if cleared is wider:
+        return np.zeros_like(mask)
+    labels, boxes = connect((cleared[beyond:-beyond, beyond:-beyond] > ink.faint) & mask)
     sizes = boxes[:, 2:4]
     is_stroke = ~((sizes >= SIDE_SHARE * sizes[0]) & (sizes[:, ::-1] < SIDE_WIDTH * len(mask))).any(1)
     is_stroke[0] = False  # the paper, as large as the box
@@ -170,12 +172,12 @@ def _has_shape(fit: float, *, is_round: bool) -> bool:
 def _is_around(marks: Marks, ring: int, *, may_be_slashed: bool) -> bool:
     """Tell whether a mark is as wide as a ring, and around more than the dot or the slash of a 0."""
     width, height = marks.boxes[ring, 2:4].tolist()
-    inside = np.flatnonzero(_are_inside(marks, ring) & (marks.size > PART_INSIDE * height))
-    if width <= RING_WIDTH * height or len(inside) == 0:
+    parts = np.flatnonzero(_are_inside(marks, ring) & (marks.size > PART_INSIDE * height))
+    if width <= RING_WIDTH * height or len(parts) == 0:
         return False
-    first, span = marks.boxes[inside, :2], marks.boxes[inside, 2:4]
+    first, span = marks.boxes[parts, :2], marks.boxes[parts, 2:4]
     is_large = ((first + span).max(0) - first.min(0)).max() > RING_INSIDE * height
-    return bool(is_large and not (may_be_slashed and len(inside) == 1 and _is_slash(marks.mask(int(inside[0])))))
+    return bool(is_large and not (may_be_slashed and len(parts) == 1 and _is_slash(marks.mask(int(parts[0])))))
 
 
 def _are_inside(marks: Marks, mark: int) -> Mask:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, Plane, connect, extent, is_straight, longer_side, touches_rim
+from mnistcli.planes import Boxes, Mask, Plane, connect, extent, from_paper, is_straight, longer_side, touches_rim
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -57,8 +57,7 @@ class Marks:
 
     def breadth(self, mark: int) -> float:
         """Give how far from paper a mark is where it is farthest, in pixels."""
-        rimmed = cv2.copyMakeBorder(self.mask(mark).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-        return float(cv2.distanceTransform(rimmed, cv2.DIST_L2, 3).max())
+        return float(from_paper(self.mask(mark)).max())
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ class Stroke:
     @cached_property
     def from_paper(self) -> Plane:
         """Give each inked place's distance from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
-        rimmed = cv2.copyMakeBorder(self.mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-        return cv2.distanceTransform(rimmed, cv2.DIST_L2, 3)
+        return from_paper(self.mask)
 
     @cached_property
     def width(self) -> float:

@@ -105,12 +105,12 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     if inked is None:
         return []
     ink, marks = inked
-    rows = _rows(_spots(marks))
     inside = look_inside(picture, marks)
+    spots = _spots(marks) if inside else []
     if (
         inside
-        and _is_all(inside, marks, rows)
-        and (inside.is_sure or any(_is_blot(picture, ink, marks, spot) for spot in chain(*rows)))
+        and _is_all(inside, marks, spots)
+        and (inside.is_sure or any(_is_blot(picture, ink, marks, spot) for spot in spots))
     ):
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
@@ -153,10 +153,10 @@ def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
     return [row for row in kept if row]
 
 
-def _is_all(inside: Inside, marks: Marks, spots: list[list[_Spot]]) -> bool:
+def _is_all(inside: Inside, marks: Marks, spots: list[_Spot]) -> bool:
     """Tell whether there is no digit but inside a sheet of paper, or a frame."""
     sheet = _spot(marks, inside.mark)
-    return all(spot.join(sheet).window == sheet.window for row in spots for spot in row)
+    return all(spot.join(sheet).window == sheet.window for spot in spots)
 
 
 def _hold_digits(inside: Inside, glyphs: Iterable[Glyph]) -> bool:

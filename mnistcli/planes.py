@@ -79,6 +79,12 @@ def longer_side(mask: NDArray[Any]) -> int:
     return longer
 
 
+def from_paper(mask: Mask) -> Plane:
+    """Give how far each place in a mask is from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
+    rimmed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return cv2.distanceTransform(rimmed, cv2.DIST_L2, 3)
+
+
 def breadth_of(mask: Mask) -> float:
     """Give how far what is in a mask is from the rest, where it is farthest, as a share of the longer side."""
     inside = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
