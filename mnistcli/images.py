@@ -10,7 +10,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
-from mnistcli.ink import Ink, Invert, flat_colour
+from mnistcli.ink import Ink, Invert
+from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, Pixels, extent, longer_side, rim
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mnistcli.frames import without_frames
 from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, find_stick, pick_digit
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
-from mnistcli.ink import Ink, Invert, find_ink, flat_colour
+from mnistcli.ink import Ink, Invert, find_ink
+from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, breadth_of, quantile, touches_rim
 from mnistcli.sheets import Inside, look_inside
 from mnistcli.surroundings import cut_bars, cut_table
