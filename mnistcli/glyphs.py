@@ -117,8 +117,11 @@ def find_marks(ink: Ink) -> Marks:
 def to_marks(mask: Mask, is_full: Mask) -> Marks:
     """Connect the ink in a mask, (H, W), to marks, given where it is full."""
     labels, boxes = connect(mask)
-    area = np.bincount(labels[is_full], minlength=len(boxes))
-    area[0] = 0
+    if len(boxes) == 2:  # counted sooner than by its number
+        area = np.array([0, np.count_nonzero(is_full & mask)])
+    else:
+        area = np.bincount(labels[is_full], minlength=len(boxes))
+        area[0] = 0
     return Marks(labels, boxes, area)
 
 

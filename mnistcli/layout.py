@@ -136,9 +136,12 @@ def _look_past_patches(picture: Picture, invert: Invert, ink: Ink, marks: Marks)
 
     In a drawing, strokes on a patch are darker; without this, most drawings would be looked at twice.
     """
+    is_drawn = flat_colour(picture.pixels) is not None
+    if is_drawn and float(ink.strength.max()) <= STROKE_STRENGTH:
+        return ink, marks
     is_ink = marks.labels > 0
     may_be_patch = breadth_of(is_ink) > LEAST_BREADTH and (
-        flat_colour(picture.pixels) is None or quantile(ink.strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
+        not is_drawn or quantile(ink.strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
     )
     return (may_be_patch and _find_inked(picture, invert, on_patches=True)) or (ink, marks)
 

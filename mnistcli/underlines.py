@@ -67,6 +67,8 @@ def _underline(mask: Mask) -> Mask:
         return none  # told without looking closer, for most digits stand on no line
     bottom = height - 1 - mask[::-1].argmax(0)  # (W,), the last row of each column that is inked
     is_on = _are_on_line(bottom, height)
+    if not is_on.any():
+        return none
     rows = np.arange(height)[:, None]
     above = np.where(mask | (rows > bottom), -1, rows).max(0)  # the row above what is inked from there upwards
     is_free = (mask.argmax(0) > above) & is_on  # with nothing else above
