@@ -2,24 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
-
-from mnistcli.bundled import find_checkpoint
-from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, TrainConfig, Weights, check_choice, check_range
-from mnistcli.data import Normalization, Split, load_split
+from mnistcli.data import Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device
+from mnistcli.network import open_network
 from mnistcli.ranks import joined
 from mnistcli.run import Finished, train_events
-from mnistcli.scoring import Evaluation, infer, score
+from mnistcli.scoring import Evaluation, score
 from mnistcli.sources import find_sources
 
 
@@ -89,29 +84,6 @@ def evaluate(
     network = open_network(checkpoint, weights, device)
     samples = load_split(Path(data_dir), split)
     return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network from a checkpoint, with what it expects of its images."""
-
-    model: nn.Module
-    normalization: Normalization
-    temperature: float  # that calibrates its probabilities
-    device: torch.device
-
-    def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
-        """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
-        return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
-
-
-def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:
-    """Load a network to be asked, as `evaluate` describes its arguments, and raises."""
-    check_choice("weights", weights, Weights)
-    check_choice("device", device, Device)
-    checkpoint, target = load(find_checkpoint(name)), pick_device(device)
-    model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
-    return Network(model, normalization, checkpoint.calibration(weights), target)
 
 
 def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str] = (), force: bool = False) -> Path:

@@ -1,14 +1,18 @@
 """Finding the digits in many pictures at once, in threads or in processes of their own; none of them needs torch."""
 
 import io
+import math
 import multiprocessing
 import os
 import signal
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
@@ -17,15 +21,20 @@ from typing import NamedTuple, Self
 
 import cv2
 
+from mnistcli.config import check_choice, check_range
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Invert
+from mnistcli.inputs import STANDARD_INPUT
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.touching import Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
 WITHOUT_PROCESSES = "try 0 of them: --processes 0"
+PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8  # what the network is asked about together
+MANY_PICTURES = 1000  # that processes pay for: they take half a second to start
+GROUPS_AHEAD = 8  # that processes may have found before torch is there; threads have one, for the network is quick
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
 
 
@@ -58,6 +67,9 @@ class Search:
     find: Finder
     invert: Invert
     keep_pictures: bool
+
+    def __post_init__(self) -> None:
+        check_choice("invert", self.invert, Invert)
 
     def see(self, content: Path | bytes) -> Seen | ImageError:
         """Read a picture, from a file or as it came from standard input, and find its digits."""
@@ -107,10 +119,66 @@ class Finders:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
-        is_waiting = kind is None or isinstance(self._pool, ProcessPoolExecutor)
-        self._pool.shutdown(wait=is_waiting, cancel_futures=True)
+        self.stop(is_done=kind is None)
         cv2.setNumThreads(self._opencv_threads)
+
+    def stop(self, *, is_done: bool = False) -> None:
+        """Drop what is not yet begun; wait for threads only if nobody wants to go on with something else."""
+        # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
+        self._pool.shutdown(wait=is_done or isinstance(self._pool, ProcessPoolExecutor), cancel_futures=True)
+
+
+class Finding:
+    """Groups of pictures, whose digits are found while those of the groups before are read.
+
+    Processes begin at once, with more groups than one, so that they lose no time while the network is still loaded;
+    `stop` them if nobody is going to ask for what they find.
+    """
+
+    def __init__(self, paths: Iterator[Path], search: Search, processes: int | None) -> None:
+        """Take pictures of any number.
+
+        Args:
+            paths: the pictures.
+            search: what to look for.
+            processes: how many to find it in; 0 for threads, None for one a core where there are many pictures.
+        """
+        check_range("processes", processes or 0, 0, math.inf)
+        if processes is None:
+            first = list(islice(paths, MANY_PICTURES))
+            processes = CORES if len(first) == MANY_PICTURES and CORES > 1 and not search.keep_pictures else 0
+            paths = chain(first, paths)
+        self.processes = processes
+        size = KEPT_AT_ONCE if search.keep_pictures else PICTURES_AT_ONCE
+        self._groups = iter(lambda: list(islice(paths, size)), [])
+        self._ahead = GROUPS_AHEAD if processes and not search.keep_pictures else 1
+        self._finders = Finders(search, processes)
+        self._begun: deque[tuple[list[Path], Callable[[], list[Seen | ImageError]]]] = deque()
+        if processes:
+            self._begin()
+
+    def _begin(self) -> None:
+        for group in islice(self._groups, self._ahead - len(self._begun)):
+            self._begun.append((group, self._finders.begin([*map(_content, group)])))
+
+    def __iter__(self) -> Iterator[tuple[list[Path], list[Seen | ImageError]]]:
+        with self._finders:
+            self._begin()
+            while self._begun:
+                group, results = self._begun.popleft()
+                self._begin()
+                yield group, results()
+
+    def stop(self) -> None:
+        """Begin with no more pictures."""
+        self._finders.stop()
+
+
+def _content(path: Path) -> Path | bytes:
+    """Read standard input, if it is that: here, for a thread that waits for it would outlive Ctrl-C."""
+    if str(path) != STANDARD_INPUT:
+        return path
+    return sys.stdin.buffer.read() if sys.stdin else b""
 
 
 def _collect(results: Sequence[Future[list[Seen | ImageError]]]) -> list[Seen | ImageError]:

@@ -1,35 +1,22 @@
 """Reading people's pictures: files in, answers out, in order, with reading and computing at the same time."""
 
-import math
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-import torch
-
-from mnistcli.api import Network, open_network
-from mnistcli.config import MIN_CONFIDENCE, Device, Weights, check_choice, check_range
+from mnistcli.config import MIN_CONFIDENCE, Device, Weights, check_range
 from mnistcli.errors import ImageError
-from mnistcli.finding import CORES, Finder, Finders, Search, Seen, find_all, find_one
-from mnistcli.glyphs import Grey
+from mnistcli.finding import Finding, Search, Seen, find_all, find_one
 from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
-from mnistcli.inputs import STANDARD_INPUT, find_pictures
+from mnistcli.inputs import find_pictures
 from mnistcli.touching import Run
 
-PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
-MANY_PICTURES = 1000  # that processes pay for: they take half a second to start
-GLYPHS_AT_ONCE = 64  # what the network has in between then stays in the cache: half the time that 1,000 take each
+if TYPE_CHECKING:
+    from mnistcli.network import Network
 
 Status = Literal["ok", "unsure", "blank", "error"]
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -154,9 +141,17 @@ def predict(
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
         ConfigError: the device is missing, or an argument is none of its choices.
     """
-    # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked.
-    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures, processes)
-    return (_single(found) for found in reader.read(images, find_one))
+    found = _read(
+        images,
+        Search(find_one, invert, keep_pictures),
+        processes,
+        checkpoint=checkpoint,
+        weights=weights,
+        device=device,
+        min_confidence=min_confidence,
+        tta=tta,
+    )
+    return (_single(picture) for picture in found)
 
 
 def predict_multi(
@@ -172,8 +167,17 @@ def predict_multi(
     processes: int | None = 0,
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
-    reader = _Reader(open_network(checkpoint, weights, device), invert, min_confidence, tta, keep_pictures, processes)
-    return (_multi(found) for found in reader.read(images, find_all))
+    found = _read(
+        images,
+        Search(find_all, invert, keep_pictures),
+        processes,
+        checkpoint=checkpoint,
+        weights=weights,
+        device=device,
+        min_confidence=min_confidence,
+        tta=tta,
+    )
+    return (_multi(picture) for picture in found)
 
 
 class _Place(NamedTuple):
@@ -208,43 +212,26 @@ def _multi(found: _Found) -> MultiPrediction:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Finds digits in several pictures at once, while the network reads those of the pictures before."""
+    """Asks a network about digits that were found."""
 
-    network: Network
-    invert: Invert
+    network: "Network"
     min_confidence: float
     tta: bool
-    keep_pictures: bool
-    processes: int | None
 
-    def __post_init__(self) -> None:
-        check_choice("invert", self.invert, Invert)
-        check_range("min_confidence", self.min_confidence, 0, 1)
-        check_range("processes", self.processes or 0, 0, math.inf)
-
-    def read(self, images: Iterable[str | Path], find: Finder) -> Iterator[_Found]:
-        paths, count = find_pictures(images), KEPT_AT_ONCE if self.keep_pictures else PICTURES_AT_ONCE
-        processes = self.processes
-        if processes is None:
-            first = list(islice(paths, MANY_PICTURES))
-            processes = CORES if len(first) == MANY_PICTURES and CORES > 1 and not self.keep_pictures else 0
-            paths = chain(first, paths)
-        groups = iter(lambda: list(islice(paths, count)), [])
-        finders = Finders(Search(find, self.invert, self.keep_pictures), processes)
-        with finders, _torch_threads(1 if processes else torch.get_num_threads()):
-            for group, results in _one_ahead(groups, lambda group: finders.begin([*map(_content, group)])):
-                yield from self._ask(group, results())
-
-    def _ask(self, paths: Sequence[Path], pictures: Sequence[Seen | ImageError]) -> Iterator[_Found]:
-        seen = [picture for picture in pictures if isinstance(picture, Seen)]
-        runs = [run for picture in seen for row in picture.rows for run in row]
-        answers = iter(_probabilities(self.network, [image for run in runs for image in run.images], tta=self.tta))
-        for path, picture in zip(map(str, paths), pictures, strict=True):
-            if isinstance(picture, ImageError):
-                yield _Found(path, error=str(picture))
-            else:
-                rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
-                yield _Found(path, rows, picture.are_several, None, picture.picture)
+    def read(self, finding: Finding) -> Iterator[_Found]:
+        """Give what the network says of each picture, in order."""
+        # Where processes need the other cores, several threads would wait for each other.
+        threads = 1 if finding.processes else None
+        for paths, pictures in finding:
+            seen = [picture for picture in pictures if isinstance(picture, Seen)]
+            images = [image for picture in seen for row in picture.rows for run in row for image in run.images]
+            answers = iter(self.network.probabilities(images, tta=self.tta, threads=threads))
+            for path, picture in zip(map(str, paths), pictures, strict=True):
+                if isinstance(picture, ImageError):
+                    yield _Found(path, error=str(picture))
+                else:
+                    rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
+                    yield _Found(path, rows, picture.are_several, None, picture.picture)
 
     def _place(self, path: str, run: Run, answers: Iterator[tuple[float, ...]]) -> _Place:
         """Take the answers to a run's pieces, and tell which of them are its digits."""
@@ -253,40 +240,26 @@ class _Reader:
         return _Place(pieces[0], [pieces[place] for place in surest])
 
 
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Compute in so many threads: one, where processes need the other cores, for several would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _read(
+    images: Iterable[str | Path],
+    search: Search,
+    processes: int | None,
+    *,
+    checkpoint: str | Path | None,
+    weights: Weights,
+    device: Device,
+    min_confidence: float,
+    tta: bool,
+) -> Iterator[_Found]:
+    check_range("min_confidence", min_confidence, 0, 1)
+    finding = Finding(find_pictures(images), search, processes)
+    # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked; and only
+    # now that processes are finding the first digits, for torch takes two seconds to import.
     try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        from mnistcli.network import open_network
 
-
-def _one_ahead(groups: Iterator[_T], begin: Callable[[_T], _R]) -> Iterator[tuple[_T, _R]]:
-    """Begin with each group while the one before it is still in use, so that reading overlaps the network."""
-    before = None
-    for group in groups:
-        begun = group, begin(group)
-        if before:
-            yield before
-        before = begun
-    if before:
-        yield before
-
-
-def _content(path: Path) -> Path | bytes:
-    """Read standard input, if it is that: here, for a thread that waits for it would outlive Ctrl-C."""
-    if str(path) != STANDARD_INPUT:
-        return path
-    return sys.stdin.buffer.read() if sys.stdin else b""
-
-
-def _probabilities(network: Network, images: Sequence[Grey], *, tta: bool) -> list[tuple[float, ...]]:
-    """Give those of the digits 0..9 for each of some (28, 28) images."""
-    if not images:
-        return []
-    # MPS has no float64, so probabilities are taken on the CPU.
-    logits = network.logits(torch.from_numpy(np.stack(images))[:, None], GLYPHS_AT_ONCE, tta=tta).double()
-    return [tuple(row) for row in (logits / network.temperature).softmax(1).tolist()]
+        network = open_network(checkpoint, weights, device)
+    except BaseException:
+        finding.stop()
+        raise
+    return _Reader(network, min_confidence, tta).read(finding)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import mnistcli
 from conftest import draw_digits
-from mnistcli import reading
+from mnistcli import finding
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.finding import PICTURES_A_TASK, Finders, Search, Seen, find_all
 from mnistcli.images import Picture
@@ -58,9 +58,9 @@ def test_many_pictures_are_left_to_processes_without_being_told(
         asked.append(processes)
         return Finders(search, 0)
 
-    monkeypatch.setattr(reading, "Finders", note)
-    monkeypatch.setattr(reading, "CORES", 3)
-    monkeypatch.setattr(reading, "MANY_PICTURES", len(drawings))
+    monkeypatch.setattr(finding, "Finders", note)
+    monkeypatch.setattr(finding, "CORES", 3)
+    monkeypatch.setattr(finding, "MANY_PICTURES", len(drawings))
     for paths, keep in ((drawings, False), (drawings[1:], False), (drawings, True)):
         answers = mnistcli.predict(paths, checkpoint="bundled", processes=None, keep_pictures=keep)
         assert [answer.path for answer in answers] == list(map(str, paths))

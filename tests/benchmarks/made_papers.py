@@ -14,9 +14,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import mnistcli
-from mnistcli.api import open_network
 from mnistcli.config import MIN_CONFIDENCE
 from mnistcli.data import Samples, load_split
+from mnistcli.network import open_network
 from papers import DIGIT_PX, PAPERS, draw, photograph, row_of
 
 

@@ -1,0 +1,73 @@
+"""A trained network, opened to be asked."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mnistcli.bundled import find_checkpoint
+from mnistcli.checkpoint import load
+from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
+from mnistcli.data import Normalization
+from mnistcli.model import pick_device
+from mnistcli.scoring import infer
+
+if TYPE_CHECKING:
+    from mnistcli.glyphs import Grey
+
+GLYPHS_AT_ONCE = 64  # what the network has in between then stays in the cache: half the time that 1,000 take each
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network from a checkpoint, with what it expects of its images."""
+
+    model: nn.Module
+    normalization: Normalization
+    temperature: float  # that calibrates its probabilities
+    device: torch.device
+
+    def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
+        """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
+        return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
+
+    def probabilities(
+        self, images: Sequence["Grey"], *, tta: bool = False, threads: int | None = None
+    ) -> list[tuple[float, ...]]:
+        """Give those of the digits 0..9, calibrated, for each of some images.
+
+        Args:
+            images: (28, 28) each.
+            tta: whether to look at each seven times, as `infer` describes.
+            threads: in how many to compute; as many as torch usually does if None.
+        """
+        if not images:
+            return []
+        with _computing_in(threads or torch.get_num_threads()):
+            logits = self.logits(torch.from_numpy(np.stack(images))[:, None], GLYPHS_AT_ONCE, tta=tta)
+        logits = logits.double()  # on the CPU, for MPS has no such numbers
+        return [tuple(row) for row in (logits / self.temperature).softmax(1).tolist()]
+
+
+def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:
+    """Load a network to be asked, as `evaluate` describes its arguments, and raises."""
+    check_choice("weights", weights, Weights)
+    check_choice("device", device, Device)
+    checkpoint, target = load(find_checkpoint(name)), pick_device(device)
+    model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
+    return Network(model, normalization, checkpoint.calibration(weights), target)
+
+
+@contextmanager
+def _computing_in(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
