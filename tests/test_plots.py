@@ -1,4 +1,4 @@
-"""The sample grid shows the files' own pixels; the picture of a reading shows what was found where."""
+"""The sample grid shows the files' own pixels."""
 
 from pathlib import Path
 
@@ -6,13 +6,10 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
-from numpy.typing import NDArray
 from PIL import Image
 
-from mnistcli import explain, plots
+from mnistcli import plots
 from mnistcli.data import Samples
-from mnistcli.images import Box, Glyph, Picture, read_picture
 
 
 @pytest.mark.parametrize("count", [1, 2, 10])
@@ -49,103 +46,3 @@ def test_a_users_settings_do_not_cut_the_picture(tmp_path: Path) -> None:
         plots.save_figure(figure, tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as picture:
         assert picture.size == (3 * (28 + 2 * 4), 3 * (38 + 2 * 4))
-
-
-Pixels = NDArray[np.uint8]
-
-SEVEN = (0.01,) * 7 + (0.91,) + (0.01,) * 2
-
-
-def glyph(box: Box = (10, 10, 40, 60)) -> Glyph:
-    levels = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-    return Glyph(levels, box)
-
-
-def picture_of(folder: Path, size: tuple[int, int] = (100, 100), name: str = "picture.png") -> Picture:
-    Image.new("RGB", size, (230, 220, 200)).save(folder / "picture.png")
-    return read_picture(folder / "picture.png", name)
-
-
-def drawn_reading(folder: Path, picture: Picture, glyphs: list[Glyph], title: str = "", is_sure: bool = True) -> Pixels:
-    """Draw a reading in which every digit is a seven: (H, W, 3)."""
-    figure = plots.new_figure()
-    explain.draw_reading(figure, picture, glyphs, [SEVEN] * len(glyphs), [is_sure] * len(glyphs), title)
-    plots.save_figure(figure, folder / "reading.png")
-    return np.array(Image.open(folder / "reading.png").convert("RGB"))
-
-
-def places(drawn: Pixels, colour: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the rows and columns that have a colour."""
-    rows, columns = np.nonzero((drawn == np.round(np.array(to_rgb(colour)) * 255)).all(2))
-    return rows, columns
-
-
-def test_a_box_lies_where_the_digit_is_in_a_picture_that_was_shrunk(tmp_path: Path) -> None:
-    picture = picture_of(tmp_path, (2400, 1200))
-    assert picture.pixels.shape[1] == 1024
-    drawn = drawn_reading(tmp_path, picture, [glyph((600, 300, 480, 600))])
-    paper_rows, paper_columns = np.nonzero((drawn == (230, 220, 200)).all(2))
-    assert np.ptp(paper_columns) == pytest.approx(explain.PICTURE_PX, abs=3)
-    assert np.ptp(paper_rows) == pytest.approx(explain.PICTURE_PX / 2, abs=3)  # not distorted
-    scale = explain.PICTURE_PX / 2400
-
-    rows, columns = places(drawn[:, : explain.RIGHT_PX], explain.SURE)
-    assert columns.min() - paper_columns.min() == pytest.approx(600 * scale, abs=3)
-    assert columns.max() - paper_columns.min() == pytest.approx(1080 * scale, abs=3)
-    assert rows.max() - paper_rows.min() == pytest.approx(900 * scale, abs=3)
-    right_edge = rows[columns == columns.max()]  # the label is at the left
-    assert right_edge.min() - paper_rows.min() == pytest.approx(300 * scale, abs=3)
-
-
-def test_a_reading_shows_the_very_pixels_that_the_network_saw(tmp_path: Path) -> None:
-    grey = Picture(np.full((50, 80, 1), 200, np.uint8), (80, 50), "grey.png")
-    drawn = drawn_reading(tmp_path, grey, [glyph()])
-    assert drawn.shape == (explain.HEIGHT_PX, explain.WIDTH_PX, 3)
-    top = (explain.TOP_PX + explain.HEIGHT_PX - explain.MARGIN_PX - explain.ONE_PX) // 2
-    seen = drawn[top : top + explain.ONE_PX, explain.RIGHT_PX : explain.RIGHT_PX + explain.ONE_PX]
-    assert np.array_equal(seen[3::7, 3::7], glyph().image[..., None].repeat(3, 2))
-
-
-def test_an_unsure_digit_looks_different(tmp_path: Path) -> None:
-    sure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], is_sure=True)
-    unsure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], is_sure=False)
-    for drawn, colour, other in ((sure, explain.SURE, explain.UNSURE), (unsure, explain.UNSURE, explain.SURE)):
-        assert places(drawn, colour)[0].size > 0
-        assert places(drawn, other)[0].size == 0
-
-
-def test_a_blank_picture_has_no_box_and_no_bars(tmp_path: Path) -> None:
-    drawn = drawn_reading(tmp_path, picture_of(tmp_path), [], "?  blank")
-    assert places(drawn, explain.SURE)[0].size == 0
-    assert (drawn[explain.TOP_PX :, explain.RIGHT_PX + explain.ONE_PX :] == 255).all()
-    assert places(drawn[explain.TOP_PX :, explain.RIGHT_PX :], explain.FAINT)[0].size > 0  # the word
-
-
-@pytest.mark.parametrize("count", [2, 4, 5, 12, 13, 40])
-def test_many_digits_have_a_cell_each_up_to_a_dozen(tmp_path: Path, count: int) -> None:
-    glyphs = [glyph((10 + 20 * index, 10, 15, 80)) for index in range(count)]
-    drawn = drawn_reading(tmp_path, picture_of(tmp_path, (20 + 20 * count, 100)), glyphs)
-    assert drawn.shape[1] == explain.WIDTH_PX
-    shown = min(count, explain.MOST_SHOWN)
-    columns = 1 if count <= explain.ROWS_OF_ONE_COLUMN else 2
-    wide = (explain.WIDTH_PX - explain.MARGIN_PX - explain.RIGHT_PX) // columns
-    for index in range(shown):
-        row, column = divmod(index, columns)
-        top, left = explain.TOP_PX + row * explain.CELL_PX, explain.RIGHT_PX + column * wide
-        seen = drawn[top : top + explain.MANY_PX, left : left + explain.MANY_PX]
-        assert np.array_equal(seen[1::3, 1::3][1:-1, 1:-1, 0], glyph().image[1:-1, 1:-1])
-    rest = drawn[explain.TOP_PX + 6 * explain.CELL_PX :, explain.RIGHT_PX :]
-    assert bool((rest < 255).any()) == (count > shown)
-
-
-@pytest.mark.parametrize("text", ["long " * 200, "$x_{$", "\u6578\u5b57\n\t\x00", ""])
-def test_any_title_and_name_stay_inside(tmp_path: Path, text: str) -> None:
-    drawn = drawn_reading(tmp_path, picture_of(tmp_path, name=text), [glyph()], text)
-    assert (drawn[: explain.TOP_PX - 16, -explain.MARGIN_PX + 2 :] == 255).all()
-    assert (drawn[explain.TOP_PX - 16 : explain.TOP_PX - 4] == 255).all()  # each is one line
-
-
-def test_a_users_style_does_not_change_a_reading(tmp_path: Path) -> None:
-    usual = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], "7")
-    with matplotlib.rc_context({"figure.facecolor": "black", "text.color": "white", "font.family": "monospace"}):
-        assert np.array_equal(drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], "7"), usual)
