@@ -148,20 +148,6 @@ def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
         assert "Traceback" not in running.stderr.read()
 
 
-@pytest.mark.parametrize("is_loading", [True, False])
-def test_ctrl_c_is_not_lost_in_a_module_that_is_loading(tmp_path: Path, is_loading: bool) -> None:
-    waiting = "print('waiting', flush=True)\ntry:\n    time.sleep(20)\nexcept BaseException:\n    print('caught')\n"
-    (tmp_path / "stubborn.py").write_text("import time\n" + (waiting if is_loading else ""))
-    begin = "from mnistcli.interrupt import end_while_importing as begin; begin(); import time, stubborn\n"
-    command = [sys.executable, "-c", begin + ("" if is_loading else waiting)]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "waiting\n"
-        running.send_signal(signal.SIGINT)
-        ended = running.communicate(timeout=10)
-    assert (running.returncode, *ended) == ((130, "", "error: interrupted\n") if is_loading else (0, "caught\n", ""))
-
-
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("environment", "has_colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_a_terminal_shows_bars(data_dir: Path, tmp_path: Path, environment: dict[str, str], has_colour: bool) -> None:
