@@ -1,5 +1,6 @@
 """Shared fixtures: a small synthetic MNIST, the real one where it can be had, and the command line."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,3 +163,19 @@ def no_room_for_files() -> Iterator[None]:
 def plain(text: str) -> str:
     """Strip ANSI control sequences."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def documents(result: Result) -> list[dict[str, Any]]:
+    """Parse JSON Lines; every object carries the schema."""
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    assert all(document["schema"] == 1 for document in objects)
+    return objects
+
+
+def assert_fails(result: Result, exit_code: int, *parts: str) -> None:
+    """Hold a failure to its exit code and to one line that says these parts."""
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    for part in parts:
+        assert part in line

@@ -1,4 +1,4 @@
-"""Every command through Typer's runner: answers, JSON, exit codes, one-line failures."""
+"""Every command through Typer's runner: answers, JSON, exit codes, what each says of failures."""
 
 import json
 import os
@@ -8,15 +8,13 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import Result
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, draw_digits, plain
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, draw_digits, plain
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
@@ -24,22 +22,6 @@ from mnistcli.sources import Source, find_sources
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["download", "show-samples", "train", "eval", "predict"]
-
-
-def documents(result: Result) -> list[dict[str, Any]]:
-    """Parse JSON Lines; every object carries the schema."""
-    objects = [json.loads(line) for line in result.stdout.splitlines()]
-    assert all(document["schema"] == 1 for document in objects)
-    return objects
-
-
-def assert_fails(result: Result, exit_code: int, *parts: str) -> None:
-    """Hold a failure to its exit code and to one line that says these parts."""
-    assert (result.exit_code, result.stdout) == (exit_code, "")
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
-    for part in parts:
-        assert part in line
 
 
 @pytest.fixture
@@ -86,58 +68,10 @@ def test_nothing_asked_is_helped(cli: RunCli) -> None:
     assert "show-samples" in plain(result.output)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["train", "--epocs", "3"], ["--epocs", "--epochs", "mnistcli train --help"]),
-        (["trian"], ["trian", "Did you mean 'train'"]),
-        (["--foo"], ["--foo", "mnistcli --help"]),
-        (["predict"], ["IMAGE"]),
-        (["train", "--epochs", "0"], ["--epochs = 0: must be greater than or equal to 1"]),
-        (["train", "--config", "lenett"], ["no config 'lenett'", "lenet"]),
-        (["eval", "x.pt", "--fail-under", "98"], ["--fail-under"]),
-        (["show-samples", "--digit", "10"], ["--digit"]),
-    ],
-)
-def test_wrong_usage_is_one_line(cli: RunCli, arguments: list[str], parts: list[str]) -> None:
-    assert_fails(cli(*arguments), 2, *parts)
-
-
 def test_every_fault_of_a_configuration_is_told(cli: RunCli) -> None:
     result = cli("train", "--epochs", "0", "--lr", "-1", "--seed", "x")
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 3
-
-
-def test_a_failure_under_json_is_an_object(cli: RunCli) -> None:
-    for arguments, exit_code in ((["eval", "none.pt"], 5), (["train", "--epochs", "0"], 2), (["predict"], 2)):
-        result = cli(*arguments, "--json")
-        (document,) = documents(result)
-        assert (document["status"], document["exit_code"]) == ("error", exit_code) == ("error", result.exit_code)
-        assert f"error: {document['error']}\n" == result.stderr
-
-
-def test_debug_shows_the_traceback(cli: RunCli) -> None:
-    for arguments in (["eval", "none.pt", "--debug"], ["--debug", "eval", "none.pt"]):
-        result = cli(*arguments)
-        assert result.exit_code == 5
-        assert "Traceback" in result.stderr
-    assert "Traceback" not in cli("eval", "none.pt").stderr
-
-
-def test_a_bug_keeps_its_traceback(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnistcli.finding.read_picture", lambda *_: 1 / 0)
-    monkeypatch.setattr("mnistcli.checkpoint.load", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        cli("eval", "ckpt.pt")
-
-
-def test_ctrl_c_ends_any_command_with_130(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("mnistcli.checkpoint.load", interrupt)
-    assert_fails(cli("eval", "ckpt.pt"), 130, "interrupted")
 
 
 @pytest.mark.parametrize("command", [["train"], ["show-samples"]])
@@ -200,20 +134,6 @@ def test_show_samples_in_json(cli: RunCli, data_dir: Path) -> None:
 )
 def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason: str) -> None:
     assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
-
-
-def test_a_signed_address_is_no_empty_argument(cli: RunCli) -> None:
-    result = cli("train", "--config=nowhere?signature=abc=")
-    assert "is empty" not in result.stderr
-    assert "nowhere" in result.stderr
-
-
-@pytest.mark.parametrize(
-    "command",
-    [["predict", ""], ["train", "--config", ""], ["download", "--data-dir="], ["eval", "bundled", "--split="]],
-)
-def test_an_empty_argument_is_wrong_usage(cli: RunCli, command: list[str]) -> None:
-    assert_fails(cli(*command), 2, "an argument is empty")
 
 
 def test_a_window_without_a_display_is_told(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

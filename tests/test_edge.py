@@ -1,0 +1,67 @@
+"""Where expected failures end: in a line, under --json in an object, and in an exit code; bugs keep their traceback."""
+
+import pytest
+
+from conftest import RunCli, assert_fails, documents
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["train", "--epocs", "3"], ["--epocs", "--epochs", "mnistcli train --help"]),
+        (["trian"], ["trian", "Did you mean 'train'"]),
+        (["--foo"], ["--foo", "mnistcli --help"]),
+        (["predict"], ["IMAGE"]),
+        (["train", "--epochs", "0"], ["--epochs = 0: must be greater than or equal to 1"]),
+        (["train", "--config", "lenett"], ["no config 'lenett'", "lenet"]),
+        (["eval", "x.pt", "--fail-under", "98"], ["--fail-under"]),
+        (["show-samples", "--digit", "10"], ["--digit"]),
+    ],
+)
+def test_wrong_usage_is_one_line(cli: RunCli, arguments: list[str], parts: list[str]) -> None:
+    assert_fails(cli(*arguments), 2, *parts)
+
+
+def test_a_failure_under_json_is_an_object(cli: RunCli) -> None:
+    for arguments, exit_code in ((["eval", "none.pt"], 5), (["train", "--epochs", "0"], 2), (["predict"], 2)):
+        result = cli(*arguments, "--json")
+        (document,) = documents(result)
+        assert (document["status"], document["exit_code"]) == ("error", exit_code) == ("error", result.exit_code)
+        assert f"error: {document['error']}\n" == result.stderr
+
+
+def test_debug_shows_the_traceback(cli: RunCli) -> None:
+    for arguments in (["eval", "none.pt", "--debug"], ["--debug", "eval", "none.pt"]):
+        result = cli(*arguments)
+        assert result.exit_code == 5
+        assert "Traceback" in result.stderr
+    assert "Traceback" not in cli("eval", "none.pt").stderr
+
+
+def test_a_bug_keeps_its_traceback(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnistcli.finding.read_picture", lambda *_: 1 / 0)
+    monkeypatch.setattr("mnistcli.checkpoint.load", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli("eval", "ckpt.pt")
+
+
+def test_ctrl_c_ends_any_command_with_130(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnistcli.checkpoint.load", interrupt)
+    assert_fails(cli("eval", "ckpt.pt"), 130, "interrupted")
+
+
+def test_a_signed_address_is_no_empty_argument(cli: RunCli) -> None:
+    result = cli("train", "--config=nowhere?signature=abc=")
+    assert "is empty" not in result.stderr
+    assert "nowhere" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["predict", ""], ["train", "--config", ""], ["download", "--data-dir="], ["eval", "bundled", "--split="]],
+)
+def test_an_empty_argument_is_wrong_usage(cli: RunCli, command: list[str]) -> None:
+    assert_fails(cli(*command), 2, "an argument is empty")
