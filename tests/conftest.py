@@ -1,5 +1,6 @@
-"""Shared fixtures: a small synthetic MNIST, the real one where it can be had, and the command line."""
+"""Shared fixtures: a small synthetic MNIST, a mirror of it, the real one where it can be had, and the command line."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,21 +9,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mirror import Mirror
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner, Result
 
+from mnistcli import download
 from mnistcli.cli import app
-from mnistcli.download import MNIST_FILES, missing_files
+from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
 from mnistcli.idx import idx_bytes, raw_folder
 from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
+from mnistcli.sources import Source, find_sources
 
 REAL_DATA_DIR = os.environ.get("MNISTCLI_DATA_DIR")
 TRAIN_SIZE, TEST_SIZE = 600, 200
@@ -99,6 +104,31 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_split(raw_folder(root), "train", TRAIN_SIZE, seed=1)
     write_split(raw_folder(root), "t10k", TEST_SIZE, seed=2)
     return root
+
+
+@pytest.fixture
+def contents(data_dir: Path) -> dict[str, bytes]:
+    """Give the four synthetic files."""
+    return {file.name: (raw_folder(data_dir) / file.name).read_bytes() for file in MNIST_FILES}
+
+
+@pytest.fixture
+def files(contents: dict[str, bytes]) -> list[RawFile]:
+    """Describe the four synthetic files as the official ones are described."""
+    return [RawFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()]
+
+
+@pytest.fixture
+def mirror(contents: dict[str, bytes]) -> Iterator[Mirror]:
+    """Serve the four synthetic files."""
+    with Mirror(contents) as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a failed request be tried again at once."""
+    monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="session")
@@ -179,3 +209,13 @@ def assert_fails(result: Result, exit_code: int, *parts: str) -> None:
     assert line.startswith("error: ")
     for part in parts:
         assert part in line
+
+
+def at(*places: object, timeout_seconds: float = 5.0) -> list[Source]:
+    """Give the sources at these places alone, without the public ones."""
+    return list(islice(find_sources([str(place) for place in places], timeout_seconds), len(places)))
+
+
+def assert_complete(folder: Path, files: list[RawFile]) -> None:
+    assert unsound_files(folder, files) == []
+    assert {path.name for path in folder.iterdir()} == {file.name for file in files}

