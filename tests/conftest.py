@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -28,6 +28,9 @@ from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.sources import Source, find_sources
+
+if TYPE_CHECKING:
+    from mnistcli.data import Samples
 
 REAL_DATA_DIR = os.environ.get("MNISTCLI_DATA_DIR")
 TRAIN_SIZE, TEST_SIZE = 600, 200
@@ -71,6 +74,17 @@ def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         image.paste(ink, tuple(rng.integers((6, 3), (9, 6)).tolist()))
         images.append(np.asarray(image))
     return np.stack(images)
+
+
+def make_samples(count: int, seed: int = 0) -> "Samples":
+    """Make images of noise, with labels that say nothing of them."""
+    import torch  # takes seconds, and most tests of pictures need none
+
+    from mnistcli.data import Samples
+
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    return Samples(images, torch.randint(10, (count,), generator=generator))
 
 
 def find_glyph(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
