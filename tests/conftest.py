@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from mnistcli import download
 from mnistcli.cli import app
+from mnistcli.config import TrainConfig
 from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
 from mnistcli.idx import idx_bytes, raw_folder
 from mnistcli.images import Glyph, Picture
@@ -39,6 +40,7 @@ TRAIN_SIZE, TEST_SIZE = 600, 200
 # rate do it sooner, but from one seed of three not at all.
 LEARNS_SYNTHETIC_DIGITS = ("--epochs", 12, "--optimizer", "adamw", "--lr", 0.003, "--batch-size", 32)
 
+MakeConfig = Callable[..., TrainConfig]
 RunCli = Callable[..., Result]
 RunProcess = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -118,6 +120,17 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_split(raw_folder(root), "train", TRAIN_SIZE, seed=1)
     write_split(raw_folder(root), "t10k", TEST_SIZE, seed=2)
     return root
+
+
+@pytest.fixture
+def make_config(tmp_path: Path, data_dir: Path) -> MakeConfig:
+    """Configure a small run on the synthetic set."""
+
+    def make(**keys: object) -> TrainConfig:
+        defaults = {"data_dir": data_dir, "output": tmp_path / "ckpt.pt", "lr": 0.1}
+        return TrainConfig.model_validate(defaults | keys)
+
+    return make
 
 
 @pytest.fixture

@@ -1,0 +1,329 @@
+"""Whole runs: reproducible, resumable, with the promised events and backups, and nothing lost where they diverge."""
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import mnistcli
+from conftest import MakeConfig, write_split
+from mnistcli.checkpoint import Checkpoint, load
+from mnistcli.config import TrainConfig, read_config
+from mnistcli.data import Samples, hold_out
+from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
+from mnistcli.idx import raw_folder
+from mnistcli.loop import EpochDone
+from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
+
+
+def assert_equal(one: object, other: object) -> None:
+    """Hold nested values to be equal, tensors to the bit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, list) and isinstance(other, list):
+        for mine, theirs in zip(one, other, strict=True):
+            assert_equal(mine, theirs)
+    elif isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
+def assert_same_run(one: Checkpoint, other: Checkpoint) -> None:
+    """Hold two checkpoints to bit-equal weights, optimizer state and history (but for the clock)."""
+    for part in ("weights", "average", "optimizer", "generators", "best", "epoch"):
+        assert_equal(getattr(one, part), getattr(other, part))
+    assert one.partial["step"] == other.partial["step"]
+    clocks = {"seconds", "images_per_second", "epochs"}
+    for mine, theirs in zip(one.history, other.history, strict=True):
+        assert {key: mine[key] for key in mine.keys() - clocks} == {key: theirs[key] for key in theirs.keys() - clocks}
+
+
+def test_the_same_seed_gives_the_same_bits(make_config: MakeConfig, tmp_path: Path) -> None:
+    results = [mnistcli.train(make_config(output=tmp_path / name)) for name in ("a.pt", "b.pt")]
+    assert_same_run(*(load(result.checkpoint) for result in results))
+    other = mnistcli.train(make_config(output=tmp_path / "c.pt", seed=1))
+    assert not torch.equal(load(other.checkpoint).weights["fc3.bias"], load(tmp_path / "a.pt").weights["fc3.bias"])
+
+
+def test_training_leaves_the_callers_generator_alone(make_config: MakeConfig) -> None:
+    before = torch.get_rng_state()
+    mnistcli.train(make_config())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"momentum": 0.9, "val_size": 100},
+        {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.01},
+        {"model": "strided", "ema_decay": 0.9, "val_size": 50},
+        {"precision": "bf16", "label_smoothing": 0.1},
+        {"shift_px": 2, "rotation_degrees": 10, "scale": 0.1, "shear": 0.1, "elastic_px": 1, "thickness": 0.5},
+        {"styles": 0.5, "outliers": 0.3, "shift_px": 1},
+        {"written": 0.3, "outliers": 0.3},
+    ],
+)
+def test_two_epochs_are_one_and_a_resumed_one(make_config: MakeConfig, tmp_path: Path, keys: dict[str, object]) -> None:
+    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
+    mnistcli.train(make_config(epochs=2, output=whole, **keys))
+    mnistcli.train(make_config(epochs=1, output=split, **keys))
+    result = mnistcli.train(TrainConfig(epochs=2), resume=split)
+    assert result.checkpoint == split
+    assert_same_run(load(whole), load(split))
+    best, resumed_best = load(whole).best, load(split).best
+    assert (best is None) == (resumed_best is None) == ("val_size" not in keys)
+
+
+def asked_often(count: int) -> Callable[[], bool]:
+    """Say yes from so many questions on."""
+    asked = itertools.count(1)
+    return lambda: next(asked) >= count
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 9, 10, 13, 20])
+@pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine", "linear"])
+def test_a_run_stopped_at_any_step_continues_bit_for_bit(
+    make_config: MakeConfig, tmp_path: Path, schedule: str, stop_after: int
+) -> None:
+    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
+    keys = {"epochs": 3, "schedule": schedule, "momentum": 0.5, "val_size": 50}  # 9 steps and one event an epoch
+    mnistcli.train(make_config(output=whole, **keys))
+
+    events = list(train_events(make_config(output=split, **keys), should_stop=asked_often(stop_after)))
+    assert isinstance(events[-1], Stopped)
+    assert load(split).partial["step"] == events[-1].step == stop_after % 10
+    mnistcli.train(resume=split)
+    assert_same_run(load(whole), load(split))
+
+
+@pytest.mark.parametrize("recipe", ["fast", "best"])  # `robust` differs from `best` in numbers only
+def test_shipped_recipes_continue_bit_for_bit(make_config: MakeConfig, tmp_path: Path, recipe: str) -> None:
+    keys = read_config(recipe) | {"epochs": 3, "batch_size": 100, "val_size": 100}  # 5 steps and one event an epoch
+    whole = load(mnistcli.train(make_config(**keys, output=tmp_path / "whole.pt")).checkpoint)
+    for stop_after in (1, 5, 8, 12):
+        split = tmp_path / f"{stop_after}.pt"
+        *_, last = train_events(make_config(**keys, output=split), should_stop=asked_often(stop_after))
+        assert isinstance(last, Stopped)
+        average = load(split).average
+        if average is not None:  # its statistics are its own already, and not those of the untrained network
+            assert average["layers.1.running_mean"].abs().min() > 0
+        mnistcli.train(resume=split)
+        assert_same_run(whole, load(split))
+
+
+@pytest.mark.parametrize("has_instructions", [False, True])
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_bfloat16_is_used_and_told_as_the_processor_has_it(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, precision: str, has_instructions: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_instructions}, raising=False)
+    config = make_config(precision=precision)
+    began, *_ = train_events(config)
+    assert isinstance(began, Started)
+    assert began.is_bf16 == (precision == "bf16" or has_instructions)
+    assert (began.advice is not None) == (precision == "bf16" and not has_instructions)
+    plain = mnistcli.train(make_config(precision="fp32", output=config.output.with_name("plain.pt"))).checkpoint
+    assert torch.equal(load(plain).weights["fc3.bias"], load(config.output).weights["fc3.bias"]) != began.is_bf16
+
+
+def test_patience_ends_a_run_that_gets_no_better(make_config: MakeConfig, tmp_path: Path) -> None:
+    keys = {"lr": 1e-12, "epochs": 9, "patience": 2, "val_size": 100}  # nothing changes: the first epoch is the best
+    *_, last = train_events(make_config(**keys))
+    assert isinstance(last, Finished)
+    assert (len(last.history), last.best_epoch, last.is_early) == (3, 1, True)
+    again = list(train_events(TrainConfig(), resume=last.checkpoint))
+    assert [type(event) for event in again] == [Started, Finished]
+
+    split = tmp_path / "split.pt"
+    list(train_events(make_config(**keys, output=split), should_stop=asked_often(12)))
+    assert len(mnistcli.train(resume=split).history) == 3
+    assert_same_run(load(last.checkpoint), load(split))
+    everything = TrainConfig.model_validate({"patience": 0, "output": tmp_path / "all.pt"})
+    *_, end = train_events(everything, resume=split)
+    assert isinstance(end, Finished)
+    assert (len(end.history), end.is_early) == (9, False)
+
+
+def test_the_average_answers_in_place_of_the_last_weights(make_config: MakeConfig, data_dir: Path) -> None:
+    path = mnistcli.train(make_config(model="strided", ema_decay=0.99, lr=0.05, epochs=2)).checkpoint
+    checkpoint = load(path)
+    assert checkpoint.average is not None
+    answering = checkpoint.build_model().state_dict()
+    assert_equal(dict(answering), checkpoint.average)
+    assert not torch.equal(answering["layers.0.weight"], checkpoint.weights["layers.0.weight"])
+
+
+def test_a_finished_run_has_nothing_to_do(make_config: MakeConfig) -> None:
+    first = mnistcli.train(make_config(epochs=2))
+    content = first.checkpoint.read_bytes()
+    events = list(train_events(TrainConfig(epochs=1), resume=first.checkpoint))
+    assert [type(event) for event in events] == [Started, Finished]
+    assert first.checkpoint.read_bytes() == content
+
+
+def test_a_finished_run_can_be_put_elsewhere(make_config: MakeConfig, tmp_path: Path) -> None:
+    first = mnistcli.train(make_config())
+    other = mnistcli.train(make_config(seed=1, output=tmp_path / "elsewhere.pt"))
+    second = mnistcli.train(TrainConfig(output=other.checkpoint), resume=first.checkpoint)
+    assert_same_run(load(first.checkpoint), load(second.checkpoint))
+    assert len(list(tmp_path.glob("elsewhere.*.pt"))) == 1  # the other run's backup
+
+
+def test_newer_training_of_the_same_run_is_backed_up_too(make_config: MakeConfig, tmp_path: Path) -> None:
+    old = mnistcli.train(make_config()).checkpoint
+    newer = mnistcli.train(TrainConfig(epochs=3, output=tmp_path / "newer.pt"), resume=old).checkpoint
+    (kept,) = [event for event in train_events(TrainConfig(output=newer), resume=old) if isinstance(event, BackedUp)]
+    assert (load(newer).epoch, load(kept.backup).epoch) == (1, 3)
+
+
+def test_a_checkpoint_may_be_named_by_a_string(make_config: MakeConfig) -> None:
+    path = mnistcli.train(make_config()).checkpoint
+    *_, last = train_events(TrainConfig(epochs=2), resume=str(path))
+    assert isinstance(last, Finished)
+    assert len(last.history) == 2
+
+
+def test_a_run_does_not_continue_on_other_data(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
+    first = mnistcli.train(make_config(val_size=0))
+    write_split(raw_folder(tmp_path), "train", 100, seed=1)
+    with pytest.raises(CheckpointError, match="its run is on 600 images, and here are 100"):
+        mnistcli.train(TrainConfig(epochs=2, data_dir=tmp_path), resume=first.checkpoint)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"partial": {}},
+        {"partial": {"step": 1, "loss_sum": 0.5, "correct": 1, "seconds": 0.0}},
+        {"generators": {}},
+        {"generators": {"shuffle": torch.zeros(3, dtype=torch.uint8)}},
+        {"history": []},
+        {"history": [{"epoch": 1}]},
+        {"optimizer": {}},
+        {"weights": {}},
+        {"best": {"epoch": 1}},
+        {"average": None},
+    ],
+)
+def test_a_run_that_does_not_fit_its_checkpoint_is_damaged(make_config: MakeConfig, changes: dict[str, object]) -> None:
+    path = mnistcli.train(make_config(ema_decay=0.9)).checkpoint
+    torch.save(torch.load(path, weights_only=True) | changes, path)
+    with pytest.raises(CheckpointError, match=rf"{path} (cannot be used|is damaged): ") as caught:
+        mnistcli.train(TrainConfig(epochs=2), resume=path)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_steps_are_the_cause_before_any_learning_rate(make_config: MakeConfig) -> None:
+    *_, last = train_events(make_config(batch_size=600, lr=1e-6))
+    assert isinstance(last, Finished)
+    assert last.advice is not None
+    assert "the run has too few steps, 1;" in last.advice
+
+
+def test_another_runs_file_is_backed_up_once(make_config: MakeConfig) -> None:
+    first = load(mnistcli.train(make_config()).checkpoint)
+    events = list(train_events(make_config(epochs=3, seed=1)))
+    (kept,) = [event for event in events if isinstance(event, BackedUp)]
+    assert load(kept.backup).run_id == first.run_id != load(kept.output).run_id
+
+
+def test_every_epoch_is_saved_with_its_history(make_config: MakeConfig) -> None:
+    config = make_config(epochs=3, val_size=100)
+    for event in train_events(config):
+        if isinstance(event, EpochDone):
+            checkpoint = load(config.output)
+            assert checkpoint.epoch == event.epoch == len(checkpoint.history)
+    assert checkpoint.best is not None
+    assert checkpoint.best["val_accuracy"] == max(done["val_accuracy"] for done in checkpoint.history)
+    assert (checkpoint.config["epochs"], checkpoint.seed) == (3, 0)
+
+
+def test_threads_are_set(make_config: MakeConfig) -> None:
+    before = torch.get_num_threads()
+    try:
+        mnistcli.train(make_config(threads=1))
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_seed_decides_what_is_held_out(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = []
+
+    def note(samples: Samples, count: int, seed: int) -> tuple[Samples, Samples | None]:
+        train, val = hold_out(samples, count, seed)
+        held_out.append(val)
+        return train, val
+
+    monkeypatch.setattr("mnistcli.run.hold_out", note)
+    for seed in (0, 1):
+        mnistcli.train(make_config(val_size=100, seed=seed))
+    first, second = held_out
+    assert first is not None
+    assert second is not None
+    assert not torch.equal(first.labels, second.labels)
+
+
+def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> None:
+    path = mnistcli.train(make_config(momentum=0.9)).checkpoint
+    content = torch.load(path, weights_only=True)
+    content["optimizer"]["velocity"][0].fill_(1e30)  # what no option can do: a second epoch that goes astray
+    torch.save(content, path)
+    good = path.read_bytes()
+    with pytest.raises(DivergedError, match=f"{path} is as it was"):
+        mnistcli.train(TrainConfig(epochs=2), resume=path)
+    assert path.read_bytes() == good
+
+
+def test_a_run_that_diverges_at_once_leaves_the_place_alone(make_config: MakeConfig) -> None:
+    config = make_config(lr=1e9)
+    with pytest.raises(DivergedError, match="nothing was saved"):
+        mnistcli.train(config)
+    assert not config.output.exists()
+
+
+def test_a_diverged_run_is_not_saved_when_it_is_stopped(make_config: MakeConfig) -> None:
+    config = make_config(lr=1e9)
+    asked = iter([False, False, True])
+    with pytest.raises(DivergedError, match="nothing was saved"):
+        list(train_events(config, should_stop=lambda: next(asked)))
+    assert not config.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try --lr 0.1"), (1.0, "too high; try --lr 0.01")]
+)
+def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, lr: float, cause: str) -> None:
+    *_, last = train_events(make_config(lr=lr, batch_size=4))
+    assert isinstance(last, Finished)
+    assert last.advice is not None
+    assert cause in last.advice
+
+
+def make_pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a named pipe")
+def test_faults_are_told_before_any_work(make_config: MakeConfig, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is missing; mend it with: mnistcli download --data-dir .*no where'"):
+        mnistcli.train(make_config(data_dir=tmp_path / "no where"))
+    with pytest.raises(ConfigError, match="--val-size 600"):
+        mnistcli.train(make_config(val_size=600))
+    with pytest.raises(ConfigError, match="is a folder"):
+        mnistcli.train(make_config(output=tmp_path))
+    with pytest.raises(ConfigError, match="is not a file"):
+        mnistcli.train(make_config(output=make_pipe(tmp_path / "pipe")))
+    (tmp_path / "file").touch()
+    with pytest.raises(MnistCliError, match="cannot write"):
+        mnistcli.train(make_config(output=tmp_path / "file" / "ckpt.pt"))
+    with pytest.raises(CheckpointError):
+        mnistcli.train(resume=tmp_path / "none.pt")
