@@ -62,7 +62,6 @@ def test_whoever_wants_no_more_readings_waits_for_none_and_gets_all_as_it_was(tm
     assert cv2.getNumThreads() == threads
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
 @pytest.mark.parametrize(
     "arguments", [{"split": "val"}, {"weights": "bst"}, {"device": "gpu"}, {"batch_size": 0}], ids=str
 )
@@ -88,6 +87,7 @@ def test_the_public_names_are_listed() -> None:
     assert set(mnistcli.__all__) <= set(dir(mnistcli))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
 def test_a_missing_device_is_named(make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="--device cuda"):
         mnistcli.train(make_config(device="cuda"))
