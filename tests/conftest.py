@@ -1,6 +1,7 @@
-"""Shared fixtures: a small synthetic MNIST, a mirror of it, the real one where it can be had, and the command line."""
+"""What tests share: a small MNIST, a mirror of it, the real one where it can be had, drawings, and the command line."""
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from mnistcli.cli import app
 from mnistcli.config import TrainConfig
 from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
 from mnistcli.idx import idx_bytes, raw_folder
-from mnistcli.images import Glyph, Picture
+from mnistcli.images import Glyph, Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.sources import Source, find_sources
@@ -39,6 +40,9 @@ TRAIN_SIZE, TEST_SIZE = 600, 200
 # Options of `train` with which the synthetic digits are learned whatever the seed and the rounding; momentum and a high
 # rate do it sooner, but from one seed of three not at all.
 LEARNS_SYNTHETIC_DIGITS = ("--epochs", 12, "--optimizer", "adamw", "--lr", 0.003, "--batch-size", 32)
+
+SHEET_DIGIT_PX = 100
+BLACK, PAPER = 20, 220  # grey levels of a drawn sheet
 
 MakeConfig = Callable[..., TrainConfig]
 RunCli = Callable[..., Result]
@@ -103,6 +107,43 @@ def find_glyphs(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
 def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Correlate two images."""
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def sheet(*digits: int) -> np.ndarray:
+    """Draw digits side by side, black on a sheet of light paper: (160, 120 a digit) uint8."""
+    inks = [Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0]) for digit in digits]
+    page = np.full((160, 120 * len(digits)), PAPER, np.uint8)
+    for number, ink in enumerate(inks):
+        big = np.asarray(ink.resize((SHEET_DIGIT_PX, SHEET_DIGIT_PX), Image.Resampling.BICUBIC))
+        page[30 : 30 + SHEET_DIGIT_PX, 120 * number + 10 : 120 * number + 10 + SHEET_DIGIT_PX][big > 127] = BLACK
+    return page
+
+
+def around(page: np.ndarray, level: int, wide: int = 80) -> np.ndarray:
+    """Put a page on something of one grey level."""
+    return np.pad(page, wide, constant_values=level)
+
+
+def as_picture(pixels: np.ndarray) -> Picture:
+    """Take grey pixels, (H, W), for a picture."""
+    return Picture(pixels[..., None], pixels.shape[::-1], "a picture")
+
+
+def save(picture: np.ndarray | Image.Image, kind: str = "PNG") -> io.BytesIO:
+    """Save a picture as a file in memory."""
+    file = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(file, kind)
+    file.seek(0)
+    return file
+
+
+def see(picture: np.ndarray | Image.Image, invert: Invert = "auto", kind: str = "PNG") -> NDArray[np.uint8]:
+    """Give what the network would see of a picture: (28, 28)."""
+    glyph, _ = find_glyph(read_picture(save(picture, kind), "a picture"), invert)
+    assert isinstance(glyph, Glyph)
+    assert glyph.image.shape == (28, 28)
+    assert glyph.image.dtype == np.uint8
+    return glyph.image
 
 
 def write_split(folder: Path, prefix: str, count: int, seed: int) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_digits, find_glyph, find_glyphs, likeness
-from mnistcli.images import Glyph, Picture
+from conftest import as_picture, draw_digits, find_glyph, find_glyphs, likeness
+from mnistcli.images import Glyph
 
 DIGIT_PX, CELL_PX = 100, 130
 PAPER, INK = 225, 30
@@ -40,10 +40,6 @@ def circled(page: np.ndarray, cells: Sequence[int]) -> np.ndarray:
     for cell in cells:
         cv2.ellipse(drawn, (80 + CELL_PX * cell + CELL_PX // 2, 80 + CELL_PX // 2), (60, 75), 0, 0, 360, INK, 4)
     return drawn
-
-
-def as_picture(page: np.ndarray) -> Picture:
-    return Picture(page[..., None], page.shape[::-1], "a picture")
 
 
 def row_of(page: np.ndarray) -> list[Glyph]:

@@ -1,6 +1,5 @@
 """From a person's picture to what the network was trained on."""
 
-import io
 from pathlib import Path
 
 import cv2
@@ -9,10 +8,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 import papers
-from conftest import draw_digits, find_glyph, likeness
+from conftest import draw_digits, find_glyph, likeness, save, see
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey, Stroke, draw, find_marks
-from mnistcli.images import WORKING_PX, Glyph, read_picture
+from mnistcli.images import WORKING_PX, read_picture
 from mnistcli.ink import Ink, Invert
 from mnistcli.planes import quantile
 
@@ -23,22 +22,6 @@ def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> Grey:
     picture = Image.new("L", (size[1], size[0]))
     picture.paste(small.resize((size[1] // 2, size[0] // 2), Image.Resampling.BICUBIC), (5, 9))
     return np.array(picture)
-
-
-def save(picture: np.ndarray | Image.Image, kind: str = "PNG") -> io.BytesIO:
-    file = io.BytesIO()
-    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(file, kind)
-    file.seek(0)
-    return file
-
-
-def see(picture: np.ndarray | Image.Image, invert: Invert = "auto", kind: str = "PNG") -> Grey:
-    """Give what the network would see of a picture, as floats for comparisons."""
-    glyph, _ = find_glyph(read_picture(save(picture, kind), "a picture"), invert)
-    assert isinstance(glyph, Glyph)
-    assert glyph.image.shape == (28, 28)
-    assert glyph.image.dtype == np.uint8
-    return glyph.image
 
 
 def likeness_on(paper: str, digit: Grey, seed: int, size_px: int = papers.DIGIT_PX, invert: Invert = "auto") -> float:

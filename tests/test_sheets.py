@@ -1,50 +1,21 @@
-"""What lies around a digit: sheets of paper, frames, screens; and what only looks like one."""
+"""Digits on sheets of paper, in frames and in rings that are seen whole; and what only looks like one."""
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from conftest import draw_digits, find_glyph, find_glyphs, likeness
+from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, likeness, see, sheet
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
 from mnistcli.planes import rim
 from mnistcli.sheets import Inside, look_inside
-from mnistcli.surroundings import cut_bars, cut_table
-
-DIGIT_PX = 100
-BLACK, PAPER = 20, 220
-
-
-def sheet(*digits: int) -> np.ndarray:
-    """Draw digits side by side, black on a sheet of light paper: (160, 120 a digit) uint8."""
-    inks = [Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0]) for digit in digits]
-    page = np.full((160, 120 * len(digits)), PAPER, np.uint8)
-    for number, ink in enumerate(inks):
-        big = np.asarray(ink.resize((DIGIT_PX, DIGIT_PX), Image.Resampling.BICUBIC))
-        page[30 : 30 + DIGIT_PX, 120 * number + 10 : 120 * number + 10 + DIGIT_PX][big > 127] = BLACK
-    return page
-
-
-def around(page: np.ndarray, level: int, wide: int = 80) -> np.ndarray:
-    return np.pad(page, wide, constant_values=level)
-
-
-def see(pixels: np.ndarray) -> np.ndarray:
-    glyph, _ = find_glyph(as_picture(pixels))
-    assert glyph is not None
-    return glyph.image
 
 
 def inside_of(pixels: np.ndarray) -> Inside | None:
     ink = find_ink(pixels[..., None])
     assert ink is not None
     return look_inside(as_picture(pixels), find_marks(ink))
-
-
-def as_picture(pixels: np.ndarray) -> Picture:
-    return Picture(pixels[..., None], pixels.shape[::-1], "a picture")
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])
@@ -128,139 +99,6 @@ def test_a_nought_may_have_a_slash_in_it(wide: int) -> None:
     assert inside_of(slashed) is None
 
 
-def test_a_strip_along_the_rim_is_too_thin_to_be_beside_a_bar() -> None:
-    picture = np.full((100, 100), PAPER, np.uint8)
-    picture[-2:] = BLACK
-    assert cut_bars(as_picture(picture)) is None
-
-
-@pytest.mark.parametrize("sides", [((70, 90), (0, 0)), ((0, 0), (60, 0))])
-def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> None:
-    lit = (sheet(6) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)
-    rest = cut_bars(as_picture(np.pad(lit, sides, constant_values=BLACK)))
-    assert rest is not None
-    assert rest.box == pytest.approx((sides[1][0], sides[0][0], 120, 160), abs=6)
-    assert likeness(see(np.pad(lit, sides, constant_values=BLACK)), see(lit)) > 0.95
-
-
-def drawn() -> np.ndarray:
-    return around(sheet(8), PAPER)
-
-
-def ruled() -> np.ndarray:
-    page = drawn() * np.linspace(1, 0.8, 320)[:, None]
-    page[60:64] = page[260:264] = 120
-    return page.astype(np.uint8)
-
-
-def shaded() -> np.ndarray:
-    return (drawn() * np.linspace(0.3, 1, 320)[:, None]).astype(np.uint8)
-
-
-def written_beside() -> np.ndarray:
-    """Give a picture of light paper on dark, where something is written on the dark."""
-    page = np.pad(sheet(2), ((100, 0), (0, 0)), constant_values=BLACK)
-    page[30:60, 50:54] = PAPER
-    return page
-
-
-def halves() -> np.ndarray:
-    page = np.full((70, 70), PAPER, np.uint8)
-    page[35:] = BLACK
-    return page
-
-
-def bold_seven() -> np.ndarray:
-    page = np.full((200, 160), PAPER, np.uint8)
-    page[20:50] = page[50:, 100:] = BLACK
-    return page
-
-
-def thin_seven() -> np.ndarray:
-    page = np.full((200, 150), PAPER, np.uint8)
-    page[:12] = page[12:, 90:102] = BLACK
-    return page
-
-
-def upright_one() -> np.ndarray:
-    page = np.full((100, 100), PAPER, np.uint8)
-    page[:, 35:65] = BLACK
-    return page
-
-
-DIGITS = bold_seven(), thin_seven(), thin_seven()[::-1], upright_one()
-
-
-@pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), *DIGITS])
-def test_paper_is_no_bar(page: np.ndarray) -> None:
-    assert cut_bars(as_picture(page)) is None
-
-
-def on_table(page: np.ndarray, angle: float = 0) -> np.ndarray:
-    """Lay a page that goes on at its bottom on a grainy table, turned by an angle."""
-    high, wide = page.shape
-    table = np.random.default_rng(0).normal(60, 5, (high + 150, wide + 240))
-    turn = cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1)
-    turn[:, 2] += 160, 110
-    goes_on = np.pad(page, ((0, 300), (0, 0)), constant_values=PAPER)
-    size = table.shape[::-1]
-    cover = cv2.warpAffine(np.ones(goes_on.shape), turn, size)
-    laid = cv2.warpAffine(goes_on.astype(np.float64), turn, size)
-    return (laid + table * (1 - cover)).clip(0, 255).astype(np.uint8)
-
-
-@pytest.mark.parametrize("angle", [0, 3, -5])
-@pytest.mark.parametrize("digit", [1, 2, 5])
-def test_a_table_around_a_sheet_that_goes_on_is_cut_off(digit: int, angle: float) -> None:
-    page = on_table(sheet(digit), angle)
-    rest = cut_table(as_picture(page))
-    assert rest is not None
-    left, top, wide, high = rest.box
-    assert top + high == page.shape[0]
-    assert (left, top, wide) == pytest.approx((160, 110, 120), abs=25)
-
-
-@pytest.mark.parametrize("digit", [1, 2, 5])
-def test_a_digit_on_a_sheet_that_goes_on_is_found(digit: int) -> None:
-    page = around(sheet(digit), PAPER, 150)
-    glyph, _ = find_glyph(as_picture(on_table(page)))
-    alone, _ = find_glyph(as_picture(page))
-    assert glyph is not None
-    assert alone is not None
-    assert likeness(glyph.image, alone.image) > 0.9
-    left, top, *size = alone.box
-    assert glyph.box == pytest.approx((left + 160, top + 110, *size), abs=4)
-
-
-def test_all_digits_on_a_sheet_that_goes_on_are_found() -> None:
-    (row,) = find_glyphs(as_picture(on_table(around(sheet(4, 0, 2), PAPER, 150))))
-    assert [glyph.box[1] for glyph in row] == pytest.approx([290] * 3, abs=20)
-
-
-def softly_shaded() -> np.ndarray:
-    """Give a page that half lies in a soft shadow."""
-    rows = np.arange(320)[:, None]
-    return (drawn() * (0.4 + 0.6 / (1 + np.exp((rows - 250) / 8)))).astype(np.uint8)
-
-
-def marked_table() -> np.ndarray:
-    """Give a sheet on a table that something small is written on."""
-    page = on_table(sheet(2))
-    page[60:90, 50:53] = PAPER
-    return page
-
-
-@pytest.mark.parametrize(
-    "page", [drawn(), ruled(), shaded(), softly_shaded(), written_beside(), marked_table(), *DIGITS[:3]]
-)
-def test_paper_is_no_table(page: np.ndarray) -> None:
-    assert cut_table(as_picture(page)) is None
-
-
-def test_a_bold_one_is_no_sheet() -> None:
-    assert likeness(see(upright_one()), see(np.pad(upright_one(), 40, constant_values=PAPER))) > 0.8
-
-
 def test_all_digits_on_a_sheet_are_found() -> None:
     rows = find_glyphs(as_picture(around(sheet(4, 0, 2), BLACK)))
     alone = find_glyphs(as_picture(sheet(4, 0, 2)))
@@ -269,13 +107,6 @@ def test_all_digits_on_a_sheet_are_found() -> None:
         assert likeness(glyph.image, other.image) > 0.9
         left, top, *size = other.box
         assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
-
-
-def test_all_digits_beside_a_bar_are_found() -> None:
-    lit = sheet(4, 0, 2) * np.linspace(0.7, 1, 160)[:, None]
-    with_bars = np.pad(lit, ((90, 90), (0, 0)), constant_values=BLACK).astype(np.uint8)
-    (row,) = find_glyphs(as_picture(with_bars))
-    assert [glyph.box[1] for glyph in row] == pytest.approx([120] * 3, abs=20)
 
 
 def test_digits_beside_a_frame_are_found_with_it() -> None:

@@ -1,0 +1,148 @@
+"""What lies along a picture's rim, a screenshot's black or a table, is cut off; and digits and paper are not."""
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, likeness, see, sheet
+from mnistcli.surroundings import cut_bars, cut_table
+
+
+def test_a_strip_along_the_rim_is_too_thin_to_be_beside_a_bar() -> None:
+    picture = np.full((100, 100), PAPER, np.uint8)
+    picture[-2:] = BLACK
+    assert cut_bars(as_picture(picture)) is None
+
+
+@pytest.mark.parametrize("sides", [((70, 90), (0, 0)), ((0, 0), (60, 0))])
+def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> None:
+    lit = (sheet(6) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)
+    rest = cut_bars(as_picture(np.pad(lit, sides, constant_values=BLACK)))
+    assert rest is not None
+    assert rest.box == pytest.approx((sides[1][0], sides[0][0], 120, 160), abs=6)
+    assert likeness(see(np.pad(lit, sides, constant_values=BLACK)), see(lit)) > 0.95
+
+
+def drawn() -> np.ndarray:
+    return around(sheet(8), PAPER)
+
+
+def ruled() -> np.ndarray:
+    page = drawn() * np.linspace(1, 0.8, 320)[:, None]
+    page[60:64] = page[260:264] = 120
+    return page.astype(np.uint8)
+
+
+def shaded() -> np.ndarray:
+    return (drawn() * np.linspace(0.3, 1, 320)[:, None]).astype(np.uint8)
+
+
+def written_beside() -> np.ndarray:
+    """Give a picture of light paper on dark, where something is written on the dark."""
+    page = np.pad(sheet(2), ((100, 0), (0, 0)), constant_values=BLACK)
+    page[30:60, 50:54] = PAPER
+    return page
+
+
+def halves() -> np.ndarray:
+    page = np.full((70, 70), PAPER, np.uint8)
+    page[35:] = BLACK
+    return page
+
+
+def bold_seven() -> np.ndarray:
+    page = np.full((200, 160), PAPER, np.uint8)
+    page[20:50] = page[50:, 100:] = BLACK
+    return page
+
+
+def thin_seven() -> np.ndarray:
+    page = np.full((200, 150), PAPER, np.uint8)
+    page[:12] = page[12:, 90:102] = BLACK
+    return page
+
+
+def upright_one() -> np.ndarray:
+    page = np.full((100, 100), PAPER, np.uint8)
+    page[:, 35:65] = BLACK
+    return page
+
+
+DIGITS = bold_seven(), thin_seven(), thin_seven()[::-1], upright_one()
+
+
+@pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), *DIGITS])
+def test_paper_is_no_bar(page: np.ndarray) -> None:
+    assert cut_bars(as_picture(page)) is None
+
+
+def on_table(page: np.ndarray, angle: float = 0) -> np.ndarray:
+    """Lay a page that goes on at its bottom on a grainy table, turned by an angle."""
+    high, wide = page.shape
+    table = np.random.default_rng(0).normal(60, 5, (high + 150, wide + 240))
+    turn = cv2.getRotationMatrix2D((wide / 2, high / 2), angle, 1)
+    turn[:, 2] += 160, 110
+    goes_on = np.pad(page, ((0, 300), (0, 0)), constant_values=PAPER)
+    size = table.shape[::-1]
+    cover = cv2.warpAffine(np.ones(goes_on.shape), turn, size)
+    laid = cv2.warpAffine(goes_on.astype(np.float64), turn, size)
+    return (laid + table * (1 - cover)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("angle", [0, 3, -5])
+@pytest.mark.parametrize("digit", [1, 2, 5])
+def test_a_table_around_a_sheet_that_goes_on_is_cut_off(digit: int, angle: float) -> None:
+    page = on_table(sheet(digit), angle)
+    rest = cut_table(as_picture(page))
+    assert rest is not None
+    left, top, wide, high = rest.box
+    assert top + high == page.shape[0]
+    assert (left, top, wide) == pytest.approx((160, 110, 120), abs=25)
+
+
+@pytest.mark.parametrize("digit", [1, 2, 5])
+def test_a_digit_on_a_sheet_that_goes_on_is_found(digit: int) -> None:
+    page = around(sheet(digit), PAPER, 150)
+    glyph, _ = find_glyph(as_picture(on_table(page)))
+    alone, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.9
+    left, top, *size = alone.box
+    assert glyph.box == pytest.approx((left + 160, top + 110, *size), abs=4)
+
+
+def test_all_digits_on_a_sheet_that_goes_on_are_found() -> None:
+    (row,) = find_glyphs(as_picture(on_table(around(sheet(4, 0, 2), PAPER, 150))))
+    assert [glyph.box[1] for glyph in row] == pytest.approx([290] * 3, abs=20)
+
+
+def softly_shaded() -> np.ndarray:
+    """Give a page that half lies in a soft shadow."""
+    rows = np.arange(320)[:, None]
+    return (drawn() * (0.4 + 0.6 / (1 + np.exp((rows - 250) / 8)))).astype(np.uint8)
+
+
+def marked_table() -> np.ndarray:
+    """Give a sheet on a table that something small is written on."""
+    page = on_table(sheet(2))
+    page[60:90, 50:53] = PAPER
+    return page
+
+
+@pytest.mark.parametrize(
+    "page", [drawn(), ruled(), shaded(), softly_shaded(), written_beside(), marked_table(), *DIGITS[:3]]
+)
+def test_paper_is_no_table(page: np.ndarray) -> None:
+    assert cut_table(as_picture(page)) is None
+
+
+def test_a_bold_one_is_no_sheet() -> None:
+    assert likeness(see(upright_one()), see(np.pad(upright_one(), 40, constant_values=PAPER))) > 0.8
+
+
+def test_all_digits_beside_a_bar_are_found() -> None:
+    lit = sheet(4, 0, 2) * np.linspace(0.7, 1, 160)[:, None]
+    with_bars = np.pad(lit, ((90, 90), (0, 0)), constant_values=BLACK).astype(np.uint8)
+    (row,) = find_glyphs(as_picture(with_bars))
+    assert [glyph.box[1] for glyph in row] == pytest.approx([120] * 3, abs=20)
