@@ -82,6 +82,14 @@ def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     return np.stack(images)
 
 
+def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> NDArray[np.uint8]:
+    """Draw a digit light on dark, stretched and off the centre, in a picture of (height, width)."""
+    small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=0)[0])
+    picture = Image.new("L", (size[1], size[0]))
+    picture.paste(small.resize((size[1] // 2, size[0] // 2), Image.Resampling.BICUBIC), (5, 9))
+    return np.array(picture)
+
+
 def make_samples(count: int, seed: int = 0) -> "Samples":
     """Make images of noise, with labels that say nothing of them."""
     import torch  # takes seconds, and most tests of pictures need none

@@ -1,0 +1,156 @@
+"""Ink is told from paper, whatever the paper, its light, its colours and its lines."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import papers
+from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
+from mnistcli.glyphs import Grey
+from mnistcli.images import read_picture
+from mnistcli.ink import Invert
+
+
+def likeness_on(paper: str, digit: Grey, seed: int, size_px: int = papers.DIGIT_PX, invert: Invert = "auto") -> float:
+    """Compare what is seen of a digit on a made paper with what is seen of it on white."""
+    pictures = (papers.draw(name, digit, np.random.default_rng(seed), size_px) for name in ("plain", paper))
+    white, other = (see(picture, invert) for picture in pictures)
+    return likeness(other, white)
+
+
+@pytest.mark.parametrize("paper", [0, 30, 128, 200])
+def test_ink_is_told_from_paper_by_the_picture(paper: int) -> None:
+    cover = draw_big() / 255
+    for ink in (0, 90, 255):
+        if abs(ink - paper) > 20:
+            picture = (paper + cover * (ink - paper)).astype(np.uint8)
+            assert likeness(see(picture), see(draw_big())) > 0.97
+
+
+def test_colour_on_colour_of_the_same_grey_is_seen() -> None:
+    cover = draw_big()[..., None] / 255
+    paper, ink = np.array([100, 180, 100]), np.array([230, 110, 120])
+    assert likeness(see((paper * (1 - cover) + ink * cover).astype(np.uint8)), see(draw_big())) > 0.97
+
+
+def test_what_is_lighter_than_the_paper_is_no_dark_ink() -> None:
+    paper = 128 - draw_big() // 2
+    striped = paper.copy()
+    striped[60:70, :110][paper[60:70, :110] == 128] = 255
+    assert likeness(see(striped), see(paper)) > 0.95
+
+
+def on_patch(paper: tuple[int, int, int], patch: tuple[int, int, int], how: str, blur: float = 0) -> np.ndarray:
+    """Draw a 7, nearly black, on a patch that is a bar or a round spot: (360, 420, 3) uint8."""
+    ground = np.full((360, 420, 3), paper, np.float32)
+    shape = np.zeros((360, 420), np.float32)
+    if how == "bar":
+        shape[130:210, 60:360] = 1
+    else:
+        cv2.circle(shape, (250, 180), 80, 1, -1)
+    soft = cv2.GaussianBlur(shape, (0, 0), blur) if blur else shape
+    ground += soft[..., None] * (np.array(patch, np.float32) - paper)
+    seven = np.zeros((360, 420), np.uint8)
+    cv2.polylines(seven, [np.array([(150, 110), (270, 110), (200, 260)])], False, 255, 8, cv2.LINE_AA)
+    ground *= 1 - 0.9 * (seven[..., None] / 255)
+    light = np.linspace(0.85, 1, 420)[:, None] if how == "spot" else 1.0  # of a photograph
+    return (ground * light).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("paper", "patch", "how", "blur"),
+    [
+        ((245, 240, 230), (220, 225, 60), "bar", 0),  # a text marker's
+        ((240, 240, 240), (120, 220, 100), "bar", 2),
+        ((120, 115, 110), (255, 255, 255), "spot", 6),  # a lamp's
+        ((225, 220, 215), (130, 128, 125), "spot", 4),  # a shadow
+    ],
+)
+def test_a_patch_below_a_digit_is_no_ink(
+    paper: tuple[int, int, int], patch: tuple[int, int, int], how: str, blur: float
+) -> None:
+    assert likeness(see(on_patch(paper, patch, how, blur)), see(on_patch(paper, paper, how))) > 0.9
+
+
+def test_a_bold_digit_is_no_patch() -> None:
+    bold = np.full((200, 160), 230, np.uint8)
+    cv2.polylines(bold, [np.array([(40, 40), (120, 40), (70, 170)])], False, 30, 36)
+    glyph, _ = find_glyph(read_picture(save(bold)))
+    assert glyph is not None
+    assert glyph.box[2:] == pytest.approx((117, 166), abs=4)
+
+
+def test_invert_overrides_the_judgement() -> None:
+    picture = draw_big()
+    assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))
+    inverted, _ = find_glyph(read_picture(save(picture)), "yes")
+    assert inverted is None or likeness(inverted.image, see(picture)) < 0.5
+
+
+@pytest.mark.parametrize("paper", [(255, 255, 254), (254, 255, 255), (250, 249, 249)])
+def test_dark_ink_on_paper_that_is_not_quite_grey_is_seen(paper: tuple[int, int, int]) -> None:
+    picture = Image.new("RGB", (100, 100), paper)
+    ImageDraw.Draw(picture).rectangle((45, 20, 54, 79), "black")
+    assert np.array_equal(see(picture, "yes"), see(picture))
+
+
+def test_a_blot_that_fills_a_picture_is_no_frame() -> None:
+    picture = Image.new("L", (60, 60), "white")
+    ImageDraw.Draw(picture).ellipse((1, 1, 58, 58), "black")
+    glyph, _ = find_glyph(read_picture(save(picture)))
+    assert glyph is not None
+    assert glyph.is_blot
+    assert glyph.image[14, 14] == 255  # the blot is the ink
+
+
+def test_a_frame_is_no_ink() -> None:
+    picture = np.pad(255 - draw_big(), 20, constant_values=255)
+    picture[:4] = picture[-4:] = 0
+    picture[:, :4] = picture[:, -4:] = 0
+    assert likeness(see(picture), see(255 - draw_big())) > 0.97
+
+
+@pytest.mark.parametrize("size", [28, 100])
+@pytest.mark.parametrize("level", [0, 77, 255])
+@pytest.mark.parametrize("invert", ["auto", "yes", "no"])
+def test_a_blank_picture_shows_nothing(invert: Invert, level: int, size: int) -> None:
+    assert find_glyph(read_picture(save(np.full((size, size), level, np.uint8))), invert)[0] is None
+
+
+def test_grainy_paper_without_ink_shows_nothing() -> None:
+    paper = np.random.default_rng(0).normal(200, 4, (300, 300)).clip(0, 255).astype(np.uint8)
+    assert find_glyph(read_picture(save(paper)))[0] is None
+
+
+@pytest.mark.parametrize("paper", ["ruled", "squared"])
+@pytest.mark.parametrize("seed", range(2))
+def test_paper_with_lines_and_without_ink_shows_nothing(seed: int, paper: str) -> None:
+    empty = np.zeros(papers.PAGE_PX, np.float32)
+    page = papers.photograph(paper, empty, np.random.default_rng(seed))
+    assert find_glyph(read_picture(save(page)))[0] is None
+
+
+@pytest.mark.parametrize("paper", papers.PAPERS)
+def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
+    digit = draw_digits(np.array([4], np.uint8), seed=1)[0]
+    assert likeness_on(paper, digit, seed=5) > (0.8 if paper in ("askew", "finely_squared", "on_a_desk") else 0.9)
+
+
+@pytest.mark.parametrize("invert", ["auto", "yes"])
+@pytest.mark.parametrize("paper", ["wooden", "crumpled", "askew", "finely_squared"])
+def test_a_small_digit_is_told_from_what_is_all_over_its_paper(paper: str, invert: Invert) -> None:
+    digit = draw_digits(np.array([6], np.uint8), seed=1)[0]
+    assert likeness_on(paper, digit, 0, 140, invert) > (0.8 if paper in ("askew", "finely_squared") else 0.9)
+
+
+@pytest.mark.parametrize("seed", [34, 108])
+def test_squares_that_are_not_level_are_left_out(seed: int) -> None:
+    digit = draw_digits(np.array([seed % 10], np.uint8), seed=seed)[0]
+    assert likeness_on("askew", digit, seed) > 0.8
+
+
+@pytest.mark.parametrize("seed", [37, 57, 97])
+def test_a_stroke_that_runs_into_a_shadow_is_told_from_it(seed: int) -> None:
+    digit = draw_digits(np.array([7], np.uint8), seed=seed)[0]
+    assert likeness_on("shaded", digit, seed) > 0.7  # a pixel aside, as the centre of mass may move, leaves no more
