@@ -10,14 +10,6 @@ from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
 from mnistcli.errors import ImageError
 from mnistcli.images import WORKING_PX, read_picture
 from mnistcli.ink import Invert
-from mnistcli.planes import quantile
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 10, 301])
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.7, 1.0])
-def test_a_quantile_is_numpys(count: int, share: float) -> None:
-    values = (np.random.default_rng(count).random(count) * 255).astype(np.float32)
-    assert quantile(values, share) == pytest.approx(np.quantile(values, share), rel=1e-6)
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
