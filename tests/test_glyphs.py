@@ -4,9 +4,34 @@ import numpy as np
 import pytest
 
 from conftest import draw_big, find_glyph, likeness, save, see
-from mnistcli.glyphs import Stroke, draw, find_marks
+from mnistcli.glyphs import (
+    DRAWN_PX,
+    INK_SIZE_PX,
+    THINNEST_PX,
+    WIDEST_PX,
+    Stroke,
+    correct_width,
+    cut,
+    draw,
+    find_marks,
+    place,
+    shrink,
+    without_hairs,
+)
 from mnistcli.images import read_picture
 from mnistcli.ink import Ink
+from mnistcli.planes import Plane
+
+
+def bar(width: int, length: int = 100) -> Plane:
+    """Draw an upright stroke of a width and a length, with paper around it: (H, W) float32."""
+    return np.pad(np.ones((length, width), np.float32), 20)
+
+
+def middle(image: Plane) -> tuple[float, float]:
+    """Give the row and the column of the centre of mass."""
+    mass = image / image.sum()
+    return mass.sum(1) @ np.arange(len(mass)), mass.sum(0) @ np.arange(mass.shape[1])
 
 
 def test_a_big_picture_is_fitted_and_centred() -> None:
@@ -80,3 +105,79 @@ def test_a_faint_line_leads_a_mark_to_the_rim_only_with_full_ink() -> None:
     strength[:60, 90:100] = 1
     marks = find_marks(Ink(strength, threshold=0.5, faint=0.175))
     assert marks.boxes[1, :4].tolist() == [0, 0, 200, 140]
+
+
+def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
+    strength = np.zeros((60, 100), np.float32)
+    strength[20:40, 10:20] = strength[20:40, 60:70] = 1
+    strength[30, 20:60] = 0.3  # from one to the other
+    strength[50, 20:60] = 0.3  # beside both
+    marks = find_marks(Ink(strength, threshold=0.5, faint=0.175))
+    assert sorted(marks.area.tolist()) == [0, 0, 400]  # of paper, of what is faint alone, of both pieces
+    joined = int(marks.area.argmax())
+    assert marks.boxes[joined, :4].tolist() == [10, 20, 60, 20]
+    assert np.array_equal(marks.mask(joined), strength[20:40, 10:70] > 0)
+    parted = find_marks(Ink(strength, threshold=0.5, faint=0.4))
+    assert parted.area.tolist() == [0, 200, 200]
+
+
+@pytest.mark.parametrize("width", [4, 7, 12, 20, 25])
+def test_a_strokes_width_is_that_of_the_pen(width: int) -> None:
+    rows, columns = np.mgrid[-80:80, -80:80]
+    along, across = 0.8 * columns + 0.6 * rows, 0.8 * rows - 0.6 * columns
+    aslant = ((np.abs(along) < 60) & (np.abs(across) < width / 2)).astype(np.float32)
+    for covered in (bar(width), aslant):
+        assert Stroke(covered).width == pytest.approx(width, abs=1.5)
+
+
+def test_what_is_long_but_thin_does_not_make_a_stroke_thinner() -> None:
+    haired = bar(20)
+    haired[100, :] = haired[60, :] = 1
+    haired = np.pad(haired, ((0, 0), (100, 100)), mode="edge")
+    assert Stroke(haired).width == Stroke(bar(20)).width
+    assert np.array_equal(without_hairs(Stroke(haired)).covered[:, 100:-100], without_hairs(Stroke(bar(20))).covered)
+
+
+@pytest.mark.parametrize("length", [4, 100, 900])
+def test_ink_is_cut_out_at_a_size_at_which_its_width_can_be_corrected(length: int) -> None:
+    strength = np.zeros((1000, 60), np.float32)
+    strength[30 : 30 + length, 20:24] = 1
+    covered = cut(Ink(strength, threshold=0.5, faint=0.2), strength > 0).covered
+    assert max(covered.shape) == np.clip(length + 6, *DRAWN_PX)  # three pixels of paper on each side
+
+
+@pytest.mark.parametrize(("width", "corrected_px"), [(3, THINNEST_PX), (6, THINNEST_PX), (40, WIDEST_PX)])
+def test_thin_strokes_are_thickened_and_wide_ones_thinned(width: int, corrected_px: float) -> None:
+    corrected = Stroke(correct_width(Stroke(bar(width))))
+    assert corrected.width == pytest.approx(corrected_px * 100 / INK_SIZE_PX, abs=1.5)
+
+
+@pytest.mark.parametrize("width", [10, 15, 25])
+def test_a_stroke_as_wide_as_the_data_sets_stays(width: int) -> None:
+    assert np.array_equal(correct_width(Stroke(bar(width))), bar(width))
+
+
+@pytest.mark.parametrize(("shape", "small"), [((80, 30), (20, 8)), ((50, 200), (5, 20)), ((9, 4), (20, 9))])
+def test_ink_shrinks_to_a_longer_side_of_20_in_its_shape(shape: tuple[int, int], small: tuple[int, int]) -> None:
+    shrunk = shrink(np.pad(np.ones(shape, np.float32), 7))
+    assert shrunk.shape == small
+    assert (shrunk == 255).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ink_is_placed_with_its_centre_of_mass_at_the_centre(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    ink = (random.random((20, random.integers(1, 21))) * np.linspace(50, 250, 20)[:, None]).astype(np.float32)
+    image = place(ink)
+    assert image.shape == (28, 28)
+    assert middle(image) == pytest.approx((14, 14), abs=0.51)
+    assert sorted(image[image > 0]) == sorted(np.round(ink[ink >= 0.5]))
+
+
+def test_ink_that_lies_at_one_end_is_not_pushed_out() -> None:
+    ink = np.ones((20, 20), np.float32)
+    ink[0] = 200
+    image = np.zeros((28, 28), np.uint8)
+    image[8:, 4:24] = ink
+    assert np.array_equal(place(ink), image)
+    assert np.array_equal(place(ink.T), image.T)
