@@ -1,5 +1,7 @@
 """Ink is told from paper, whatever the paper, its light, its colours and its lines."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,31 @@ import papers
 from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
-from mnistcli.ink import Invert
+from mnistcli.ink import Ink, Invert, find_ink, flat_colour
+from mnistcli.planes import Mask, Pixels
+
+BAR, OTHER_BAR = np.s_[30:90, 40:50], np.s_[30:80, 80:90]
+
+
+def painted(paper: Sequence[int], ink: Sequence[int], other: Sequence[int] | None = None) -> Pixels:
+    """Paint one or two bars on flat paper, in grey or RGB: (120, 140, C)."""
+    picture = np.full((120, 140, len(paper)), paper, np.uint8)
+    picture[BAR] = ink
+    picture[OTHER_BAR] = paper if other is None else other
+    return picture
+
+
+def inked(bar: tuple[slice, slice]) -> Mask:
+    mask = np.zeros((120, 140), np.bool_)
+    mask[bar] = True
+    return mask
+
+
+def ink_of(picture: Pixels, invert: Invert = "auto") -> Ink:
+    ink = find_ink(picture, invert)
+    assert ink is not None
+    assert 0 < ink.faint < ink.threshold < 1
+    return ink
 
 
 def likeness_on(paper: str, digit: Grey, seed: int, size_px: int = papers.DIGIT_PX, invert: Invert = "auto") -> float:
@@ -154,3 +180,71 @@ def test_squares_that_are_not_level_are_left_out(seed: int) -> None:
 def test_a_stroke_that_runs_into_a_shadow_is_told_from_it(seed: int) -> None:
     digit = draw_digits(np.array([7], np.uint8), seed=seed)[0]
     assert likeness_on("shaded", digit, seed) > 0.7  # a pixel aside, as the centre of mass may move, leaves no more
+
+
+@pytest.mark.parametrize(
+    ("paper", "ink"),
+    [
+        ((255,), (0,)),
+        ((0,), (255,)),
+        ((200,), (185,)),
+        ((128,), (90,)),
+        ((240, 240, 235), (30, 40, 120)),
+        ((100, 180, 100), (190, 95, 95)),  # nearly of the same grey
+    ],
+)
+def test_ink_has_a_strength_of_1_and_paper_one_of_0(paper: Sequence[int], ink: Sequence[int]) -> None:
+    assert np.allclose(ink_of(painted(paper, ink)).strength, inked(BAR), atol=1e-3)
+
+
+def test_half_as_much_ink_is_half_as_strong() -> None:
+    strength = ink_of(painted((220,), (20,), (120,))).strength
+    assert np.allclose(strength[BAR], 1, atol=1e-3)
+    assert np.allclose(strength[OTHER_BAR], 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize(("invert", "bar"), [("auto", BAR), ("yes", BAR), ("no", OTHER_BAR)])
+@pytest.mark.parametrize(
+    ("paper", "dark", "light"), [((130,), (40,), (220,)), ((120, 130, 140), (120, 20, 10), (120, 240, 250))]
+)
+def test_ink_is_on_the_side_that_is_asked_for(
+    paper: Sequence[int], dark: Sequence[int], light: Sequence[int], invert: Invert, bar: tuple[slice, slice]
+) -> None:
+    ink = ink_of(painted(paper, dark, light), invert)  # the dark bar is the longer one
+    assert np.array_equal(ink.strength > ink.threshold, inked(bar))
+
+
+def test_what_differs_from_paper_in_another_colour_than_ink_is_none() -> None:
+    ink = ink_of(painted((200, 200, 200), (40, 40, 40), (230, 170, 200)))  # as grey as the paper
+    assert np.allclose(ink.strength, inked(BAR), atol=1e-3)
+
+
+@pytest.mark.parametrize("light", [np.linspace(0.6, 1, 140), 1 - 0.4 * np.linspace(-1, 1, 140) ** 2])
+def test_paper_in_uneven_light_is_paper(light: np.ndarray) -> None:
+    ink = ink_of((painted((230,), (40,)) * light[:, None]).astype(np.uint8))
+    assert np.allclose(ink.strength, inked(BAR), atol=0.05)
+
+
+@pytest.mark.parametrize("grain", [3, 6, 10])  # standard deviations of grey levels
+def test_grain_is_no_ink(grain: float) -> None:
+    noise = np.random.default_rng(0).normal(0, grain, (120, 140, 1))
+    ink = ink_of((painted((210,), (120,)) + noise).clip(0, 255).astype(np.uint8))
+    assert np.array_equal(ink.strength > ink.threshold, inked(BAR))
+    assert np.mean((ink.strength > ink.faint) != inked(BAR)) < 0.03
+
+
+@pytest.mark.parametrize("invert", ["auto", "yes", "no"])
+@pytest.mark.parametrize("ink", [(200,), (192,), (208,), (200, 200, 200), (194, 206, 200)])
+def test_what_hardly_differs_from_paper_is_no_ink(ink: Sequence[int], invert: Invert) -> None:
+    assert find_ink(painted((200,) * len(ink), ink), invert) is None
+
+
+def test_a_drawings_paper_has_one_colour_all_along_its_rim_but_for_what_touches_it() -> None:
+    drawing = painted((250, 240, 230), (0, 0, 0))
+    touched = drawing.copy()
+    touched[:, 40:50] = 0
+    for picture in (drawing, touched):
+        colour = flat_colour(picture)
+        assert colour is not None
+        assert colour.tolist() == [250, 240, 230]
+    assert flat_colour((drawing * np.linspace(0.9, 1, 140)[:, None]).astype(np.uint8)) is None
