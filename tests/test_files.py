@@ -1,0 +1,121 @@
+"""A file is written whole or not at all, and an output that is gone is no error."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import no_room_for_files
+from mnistcli.errors import ConfigError, MnistCliError
+from mnistcli.files import atomic_write, check_writable, discard_output
+
+
+def write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def begin_to_write(path: Path, content: bytes, error: type[BaseException]) -> None:
+    with atomic_write(path) as file:
+        file.write(content)
+        raise error
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_file_appears_whole_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder" / "file"
+    with atomic_write(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert not path.exists()
+        file.write(b" and half")
+    assert path.read_bytes() == b"half and half"
+    assert names(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_was_there_stays_where_writing_fails(tmp_path: Path, is_there: bool, error: type[BaseException]) -> None:
+    path = tmp_path / "file"
+    if is_there:
+        path.write_bytes(b"old")
+    with pytest.raises(error):
+        begin_to_write(path, b"new", error)
+    assert names(tmp_path) == (["file"] if is_there else [])
+    assert not is_there or path.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_what_was_there_stays_on_a_full_disk(tmp_path: Path) -> None:
+    write(tmp_path / "file", b"old")
+    with no_room_for_files(), pytest.raises(OSError, match="File too large"):
+        write(tmp_path / "file", b"new" * 1000)
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o444])
+def test_a_file_that_is_written_anew_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    write(tmp_path / "file", b"new")
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_leads_to_what_is_written(tmp_path: Path, is_there: bool) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    if is_there:
+        target.write_bytes(b"old")
+    link.symlink_to(target)
+    write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+def test_whether_a_file_can_be_written_is_asked_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    check_writable(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    check_writable(tmp_path / "new" / "file")
+    assert names(tmp_path / "new") == []  # but for the folder, which is made
+
+
+def test_a_place_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        check_writable(tmp_path)
+    with pytest.raises(ConfigError, match="is not a file; name a file"):
+        check_writable(Path(os.devnull))
+
+
+@pytest.mark.parametrize("place", ["file/new", "file/deep/new"])
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MnistCliError, match="Not a directory; choose another place") as caught:
+        check_writable(tmp_path / place)
+    assert str(tmp_path / place) in str(caught.value)
+
+
+def test_an_output_that_is_discarded_takes_all_without_an_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb", buffering=0) as output:
+        with pytest.raises(BrokenPipeError):
+            output.write(b"lost")
+        discard_output(output.fileno())
+        assert output.write(b"lost") == 4
