@@ -27,11 +27,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     part = _part(path)
     try:
         with part.open("wb") as file:
+            with suppress(OSError):  # whoever kept the old file from others means the new one, too; not all systems can
+                shutil.copymode(path, part)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with suppress(OSError):  # whoever kept the old file from others means the new one, too; not all systems can
-            shutil.copymode(path, part)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -63,7 +63,9 @@ def test_a_file_that_is_written_anew_keeps_its_permissions(tmp_path: Path, mode:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(mode)
-    write(path, b"new")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        assert os.fstat(file.fileno()).st_mode & 0o777 == mode  # from the first byte on
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == mode
 
