@@ -1,9 +1,11 @@
 """Finding digits in several pictures at once, in processes of their own."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -15,8 +17,8 @@ from PIL import Image
 import mnistcli
 from conftest import draw_digits
 from mnistcli import finding
-from mnistcli.errors import ImageError, MnistCliError
-from mnistcli.finding import PICTURES_A_TASK, Finders, Search, Seen, find_all
+from mnistcli.errors import CheckpointError, ImageError, MnistCliError
+from mnistcli.finding import PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
 from mnistcli.images import Picture
 from mnistcli.ink import Invert
 from mnistcli.touching import Run
@@ -65,6 +67,42 @@ def test_many_pictures_are_left_to_processes_without_being_told(
         answers = mnistcli.predict(paths, checkpoint="bundled", processes=None, keep_pictures=keep)
         assert [answer.path for answer in answers] == list(map(str, paths))
     assert asked == [3, 0, 0]
+
+
+def test_processes_end_where_there_is_no_network_to_ask(drawings: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        mnistcli.predict(drawings * 40, checkpoint=tmp_path / "missing.pt", processes=2)
+    assert multiprocessing.active_children() == []
+
+
+def leave_trace(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
+    Path(f"{picture.name}.seen").touch()
+    return [], False
+
+
+def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:
+    finding = Finding(iter(drawings), Search(leave_trace, "auto", keep_pictures=False), 1)
+    try:
+        until = time.monotonic() + 30
+        while not drawings[-1].with_name(f"{drawings[-1].name}.seen").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        finding.stop()
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], processes: int) -> None:
+    paths = drawings * 80
+    finding = Finding(iter(paths), Search(leave_trace, "auto", keep_pictures=False), processes)
+    groups = list(finding)
+    assert [path for group, _ in groups for path in group] == paths
+    assert [len(seen) for _, seen in groups] == [len(group) for group, _ in groups]
+
+
+def test_what_reads_pictures_is_there_before_torch() -> None:
+    code = "import sys, mnistcli.reading; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def end_early(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:

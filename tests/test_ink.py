@@ -11,7 +11,7 @@ import papers
 from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
-from mnistcli.ink import Ink, Invert, find_ink, flat_colour
+from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.planes import Mask, Pixels
 
 BAR, OTHER_BAR = np.s_[30:90, 40:50], np.s_[30:80, 80:90]
@@ -239,12 +239,13 @@ def test_what_hardly_differs_from_paper_is_no_ink(ink: Sequence[int], invert: In
     assert find_ink(painted((200,) * len(ink), ink), invert) is None
 
 
-def test_a_drawings_paper_has_one_colour_all_along_its_rim_but_for_what_touches_it() -> None:
-    drawing = painted((250, 240, 230), (0, 0, 0))
-    touched = drawing.copy()
-    touched[:, 40:50] = 0
-    for picture in (drawing, touched):
-        colour = flat_colour(picture)
-        assert colour is not None
-        assert colour.tolist() == [250, 240, 230]
-    assert flat_colour((drawing * np.linspace(0.9, 1, 140)[:, None]).astype(np.uint8)) is None
+@pytest.mark.parametrize("paper", [255, 0, 140])
+@pytest.mark.parametrize("digit", range(10))
+def test_a_drawings_levels_tell_its_ink_as_what_works_for_all_pictures_does(digit: int, paper: int) -> None:
+    ink = 0 if paper else 230
+    drawing = (paper + draw_big(digit, (140, 110)) / 255.0 * (ink - paper)).round().astype(np.uint8)[..., None]
+    counted = ink_of(drawing)
+    measured = find_ink(drawing, on_patches=True)  # looks at what it finds as of a photograph; there is no patch
+    assert measured is not None
+    assert np.array_equal(counted.strength, measured.strength)
+    assert (counted.threshold, counted.faint) == (measured.threshold, measured.faint)

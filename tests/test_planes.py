@@ -7,6 +7,7 @@ import pytest
 from mnistcli.planes import (
     Mask,
     breadth_of,
+    connect,
     extent,
     from_paper,
     is_straight,
@@ -113,3 +114,17 @@ def test_what_is_known_is_spread_to_where_nothing_is_but_not_far() -> None:
     assert np.allclose(spread(values, weight, 50, least=1e-4), 7, rtol=0.01)
     weight[:, 10:] = 0
     assert np.allclose(spread(values, weight, 50, least=0.1)[:, 40:], 0, atol=0.1)
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_connected_places_get_a_number_and_a_box(count: int) -> None:
+    mask = np.zeros((30, 40), np.bool_)
+    for number in range(count):
+        mask[5:9, 10 * number + 3 : 10 * number + 8] = True
+        mask[9, 10 * number + 8] = True  # touches at a corner
+    labels, boxes = connect(mask)
+    assert boxes.dtype == np.int32
+    assert boxes.tolist() == [[0, 0, 40, 30, 1200 - 21 * count], *([10 * n + 3, 5, 6, 5, 21] for n in range(count))]
+    for number, (left, top, width, height, area) in enumerate(boxes[1:].tolist(), 1):
+        assert np.count_nonzero(labels[top : top + height, left : left + width] == number) == area
+    assert np.array_equal(labels > 0, mask)
