@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mnistcli.errors import DataError
 from mnistcli.files import atomic_write
-from mnistcli.sources import SOURCE_FAILURES, Opener, Source, SourceError, as_source_error
+from mnistcli.sources import SOURCE_FAILURES, AbsentError, Opener, Source, SourceError, as_source_error
 
 FIRST_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
 CHUNK_BYTES = 1 << 18
@@ -111,8 +111,8 @@ def _is_sound(path: Path, file: RawFile) -> bool:
 def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> Iterator[Event]:
     """Get `files` into `folder`, from each source in turn until none is missing.
 
-    A source that fails once is left; the next one is asked only for what is still missing. A file appears in its
-    place only when it is complete and has the right digest.
+    A source gives what it holds; one that fails in any other way is left. The next one is asked only for what is still
+    missing. A file appears in its place only when it is complete and has the right digest.
 
     Raises:
         DataError: no source was left and files are missing, or `folder` cannot be written.
@@ -125,9 +125,7 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
         for attempt in itertools.count(1):
             try:
                 with source.open() as opener:
-                    while wanted:
-                        yield from _place(folder / wanted[0].name, wanted[0], opener)
-                        yield Placed(wanted.pop(0).name)
+                    yield from _place_held(folder, wanted, opener)
                 return
             except SOURCE_FAILURES as error:
                 failure = as_source_error(error)
@@ -142,6 +140,25 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
         + "".join(f"  {failed.source}: {failed.reason}\n" for failed in failures)
         + "check the network, or bring the files here and name their place: mnistcli download --from FOLDER-or-URL"
     )
+
+
+def _place_held(folder: Path, wanted: list[RawFile], opener: Opener) -> Iterator[Event]:
+    """Copy the files that a source holds to their places, and take them off `wanted`.
+
+    Raises:
+        SourceError: it does not hold all of them, or failed.
+    """
+    reason = ""
+    for file in list(wanted):
+        try:
+            yield from _place(folder / file.name, file, opener)
+        except AbsentError as error:
+            reason = str(error)
+        else:
+            wanted.remove(file)
+            yield Placed(file.name)
+    if wanted:
+        raise SourceError(f"{reason}: {', '.join(file.name for file in wanted)}")
 
 
 def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
@@ -172,5 +189,7 @@ def _chunks(name: str, opener: Opener) -> Iterator[bytes]:
         with opener(name) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 yield chunk
+    except FileNotFoundError as error:
+        raise AbsentError(str(error.strerror)) from error
     except SOURCE_FAILURES as error:
         raise as_source_error(error) from error

@@ -65,6 +65,10 @@ class SourceError(Exception):
         self.transient = transient
 
 
+class AbsentError(SourceError):
+    """A source does not hold a file; it may hold others."""
+
+
 # All that opening or reading a source was seen to raise, and its libraries document.
 SOURCE_FAILURES = (
     SourceError,

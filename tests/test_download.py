@@ -48,8 +48,8 @@ def test_a_passing_failure_is_tried_again(tmp_path: Path, mirror: Mirror, files:
     [
         ("503", 3, "HTTP status 503 Service Unavailable"),
         ("truncate", 3, "ended early"),
-        ("403", 2, "HTTP status 404 Not Found"),  # it may hold the raw file all the same
-        ("404", 2, "HTTP status 404 Not Found"),  # the .gz, then the raw file
+        ("403", 6, "HTTP status 404 Not Found: "),  # it may hold the raw file, and other files, all the same
+        ("404", 6, "HTTP status 404 Not Found: "),  # of three files the .gz, then the raw file
         ("stall", 1, "timed out"),
     ],
 )
@@ -71,6 +71,22 @@ def test_a_failed_mirror_is_left_for_the_next(
     (failed,) = [event for event in events if isinstance(event, SourceFailed)]
     assert reason in failed.reason
     assert len(mirror.requests) == 1 + requests
+    assert_complete(tmp_path / "raw", files)
+
+
+def test_a_place_that_lacks_files_gives_those_it_has(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    (tmp_path / "mnist.zip").write_bytes(zipped({NAMES[1]: contents[NAMES[1]]}))
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / NAMES[3]).write_bytes(contents[NAMES[3]])
+    events = list(fetch(tmp_path / "raw", files, at(tmp_path / "mnist.zip", tmp_path / "some", mirror.url)))
+    assert [event.name for event in events if isinstance(event, Placed)] == [NAMES[i] for i in (1, 3, 0, 2)]
+    assert [event.reason for event in events if isinstance(event, SourceFailed)] == [
+        f"not in the archive: {NAMES[0]}, {NAMES[2]}, {NAMES[3]}",
+        f"No such file or directory: {NAMES[0]}, {NAMES[2]}",
+    ]
+    assert mirror.requests == [f"/{NAMES[0]}.gz", f"/{NAMES[2]}.gz"]
     assert_complete(tmp_path / "raw", files)
 
 
