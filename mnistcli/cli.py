@@ -23,7 +23,7 @@ from mnistcli.config import (
     resolve,
     shipped_configs,
 )
-from mnistcli.edge import EdgeGroup, launched_ranks
+from mnistcli.edge import EdgeCommand, EdgeGroup, launched_ranks
 from mnistcli.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def main(
     """Take the options that stand before a command."""
 
 
-@app.command()
+@app.command(cls=EdgeCommand)
 def download(
     data_dir: DataDir = Path("data"),
     places: Annotated[
@@ -172,7 +172,7 @@ def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download:
     _fetch(report, folder, missing, [])
 
 
-@app.command()
+@app.command(cls=EdgeCommand)
 def show_samples(
     data_dir: DataDir = Path("data"),
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which images.")] = "train",
@@ -208,7 +208,7 @@ def show_samples(
         report.say(f"there is no display to show a window on; the picture is in {output}")
 
 
-@app.command()
+@app.command(cls=EdgeCommand)
 def train(
     ctx: typer.Context,
     config: Annotated[
@@ -314,7 +314,7 @@ def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
     Report(as_json=as_json, muted=rank > 0).configuration(config, origins)
 
 
-@app.command(name="eval")
+@app.command(name="eval", cls=EdgeCommand)
 def evaluate(
     checkpoint: Annotated[
         Path | None,
@@ -358,7 +358,7 @@ def evaluate(
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
 
 
-@app.command()
+@app.command(cls=EdgeCommand)
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", readable=False, help=PICTURES)],
     checkpoint: Annotated[

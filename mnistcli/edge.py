@@ -1,6 +1,7 @@
 """Where expected failures end: a line on standard error, an object under --json, and an exit code."""
 
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from mnistcli.config import plain
 from mnistcli.errors import ConfigError, ExitCode, MnistCliError
+from mnistcli.files import answering
 
 # That the first process of a machine has to tell what is wrong in all of them. Once it has ended, torchrun ends the
 # others, so that these wait less; if they ended first, torchrun would end the first one before it has told.
@@ -39,6 +41,20 @@ class EdgeGroup(TyperGroup):
         """Run the command that was asked for."""
         with _edge(ctx):
             return super().invoke(ctx)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Show the help, which typer writes by itself."""
+        with _edge(ctx), answering(sys.stdout):
+            super().format_help(ctx, formatter)
+
+
+class EdgeCommand(TyperCommand):
+    """A command of that group; all but its help is under the group's care."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Show the help, which typer writes by itself."""
+        with answering(sys.stdout):
+            super().format_help(ctx, formatter)
 
 
 def launched_ranks() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever meets half of it, and to an output that is gone without an error."""
+"""Writing a file so that nobody ever meets half of it, and to an output that is closed, full or gone."""
 
 import errno
 import os
@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from mnistcli.errors import ConfigError, MnistCliError
 
@@ -65,6 +65,29 @@ def cannot_write(output: Path, error: OSError) -> MnistCliError:
     # Where a file is in the place of one of its folders, making that is what fails.
     reason = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
     return MnistCliError(f"cannot write {output}: {reason}; choose another place")
+
+
+@contextmanager
+def answering(stream: TextIO | None) -> Iterator[None]:
+    """Translate what goes wrong where the block writes to standard output.
+
+    Args:
+        stream: standard output; None where whoever started the program has closed it.
+
+    Raises:
+        MnistCliError: it is closed, or the disk is full.
+        BrokenPipeError: nobody reads it any more.
+    """
+    if stream is None:
+        raise MnistCliError("cannot write the answer: standard output is closed")
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What could not be written would be tried, and fail, once more when the interpreter ends.
+        discard_output(stream.fileno())
+        raise MnistCliError(f"cannot write the answer to standard output: {error.strerror}") from None
 
 
 def discard_output(descriptor: int) -> None:

@@ -27,8 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mnistcli.config import TrainConfig
-from mnistcli.errors import MnistCliError
-from mnistcli.files import discard_output
+from mnistcli.files import answering
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +50,7 @@ TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers 
 
 def _usable(stream: TextIO | None) -> TextIO:
     """Make sure that every text can be written to a standard stream."""
-    if stream is None:  # closed by whoever started the program, who does not want to read it then
+    if stream is None:  # closed by whoever started the program
         return io.StringIO()
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # a path may hold what the stream's encoding does not
@@ -88,7 +87,7 @@ class Report:
     def __init__(
         self, *, as_json: bool = False, quiet: bool = False, progress: bool = True, muted: bool = False
     ) -> None:
-        self.as_json = as_json
+        self.as_json, self.muted = as_json, muted
         out, err = _usable(None if muted else sys.stdout), _usable(None if muted else sys.stderr)
         self.out, self.err = _console(out), _console(err)
         self.err.quiet = quiet
@@ -121,18 +120,14 @@ class Report:
         """Give the answer as text, to the letter; rich would turn a tab into spaces.
 
         Raises:
-            MnistCliError: it cannot be written, because a disk is full.
+            MnistCliError: it cannot be written, because standard output is closed or a disk is full.
             BrokenPipeError: nobody reads it any more.
         """
-        try:
+        if self.muted:
+            return
+        with answering(sys.stdout):
             self.out.file.write(text + "\n")
             self.out.file.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            # What could not be written would be tried, and fail, once more when the interpreter ends.
-            discard_output(self.out.file.fileno())
-            raise MnistCliError(f"cannot write the answer to standard output: {error.strerror}") from None
 
     def draw(self, *renderables: RenderableType) -> None:
         """Give the answer as tables and styled text."""

@@ -277,14 +277,18 @@ def test_training_whose_reader_is_gone_tells_how_to_continue(data_dir: Path, tmp
 @posix
 def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: Path) -> None:
     evaluate = f"mnistcli eval ckpt.pt --quiet --data-dir {data_dir}"
-    closed = shells(trained, *(f"{evaluate} {stream}" for stream in (">&-", "2>&-", "<&-")))
-    assert [(done.returncode, done.stderr) for done in closed] == [(0, "")] * 3
+    unneeded = shells(trained, *(f"{evaluate} {stream}" for stream in ("2>&-", "<&-")))
+    assert [(done.returncode, done.stderr) for done in unneeded] == [(0, "")] * 2
+    helps = "mnistcli", "mnistcli --help", "mnistcli train --help"
+    commands = f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png", *helps
+    closed = shells(trained, *(f"{command} >&-" for command in commands))
+    line = "error: cannot write the answer: standard output is closed\n"
+    assert [(done.returncode, done.stderr) for done in closed] == [(1, line)] * len(commands)
     if Path("/dev/full").is_char_device():
-        commands = evaluate, f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png"
         missing = "mnistcli eval none.pt --json"
-        *full, other = shells(trained, *(f"{command} > /dev/full" for command in (*commands, missing)))
+        *full, other = shells(trained, *(f"{command} > /dev/full" for command in (evaluate, *commands, missing)))
         line = "error: cannot write the answer to standard output: No space left on device\n"
-        assert [(done.returncode, done.stderr) for done in full] == [(1, line)] * 4
+        assert [(done.returncode, done.stderr) for done in full] == [(1, line)] * (1 + len(commands))
         assert other.returncode == 5
         assert other.stderr.startswith("error: no checkpoint at none.pt")
         assert len(other.stderr.splitlines()) == 1
