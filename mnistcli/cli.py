@@ -61,11 +61,6 @@ def _key(name: str) -> Any:
     )
 
 
-def _flag(*names: str, **settings: Any) -> Any:
-    """Declare an option without a value; typer would show it as if it took one."""
-    return typer.Option(*names, metavar="", **settings)
-
-
 SHIPPED = list(shipped_configs())
 PICTURES = (
     "Pictures of one digit each, or of several with --multi: files, folders with all in them, patterns in quotes, "
@@ -81,14 +76,14 @@ DataDir = Annotated[Path, DATA_DIR]
 DeviceName = Annotated[Device, DEVICE]
 NoDownload = Annotated[
     bool,
-    _flag("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
+    typer.Option("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
 ]
-AsJson = Annotated[bool, _flag("--json", help="Answer in JSON on standard output.")]
-Quiet = Annotated[bool, _flag("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
-NoProgress = Annotated[bool, _flag("--no-progress", help="Write plain lines where bars would be drawn.")]
-Debug = Annotated[bool, _flag("--debug", help="Show the traceback of a failure.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 Tta = Annotated[
-    bool, _flag("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
+    bool, typer.Option("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
 ]
 WhichWeights = Annotated[
     Weights,
@@ -109,7 +104,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, _flag("--version", callback=_version, is_eager=True, help="Show the versions and exit.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the versions and exit.")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -127,7 +122,7 @@ def download(
             help="Try this folder, .zip, .tgz or HTTP base first; may be given more than once.",
         ),
     ] = None,
-    force: Annotated[bool, _flag("--force", help="Fetch the files although they are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch the files although they are there.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
@@ -183,7 +178,7 @@ def show_samples(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides which ones.")] = 0,
     output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("samples.png"),
-    show: Annotated[bool, _flag("--show", help="Show it in a window, too.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Show it in a window, too.")] = False,
     no_download: NoDownload = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -255,7 +250,7 @@ def train(
     ] = None,
     print_config: Annotated[
         bool,
-        _flag("--print-config", help="Show every key, its value and what decided it, as TOML; train nothing."),
+        typer.Option("--print-config", help="Show every key, its value and what decided it, as TOML; train nothing."),
     ] = False,
     no_download: NoDownload = False,
     as_json: AsJson = False,
@@ -373,7 +368,7 @@ def predict(
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", min=0, max=1, help="Name no digit that is less probable, 0 to 1.")
     ] = MIN_CONFIDENCE,
-    multi: Annotated[bool, _flag("--multi", help="Read all digits of each picture, row by row.")] = False,
+    multi: Annotated[bool, typer.Option("--multi", help="Read all digits of each picture, row by row.")] = False,
     picture: Annotated[
         Path | None,
         typer.Option(

@@ -42,6 +42,10 @@ class EdgeGroup(TyperGroup):
         with _edge(ctx):
             return super().invoke(ctx)
 
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        """Give all options, typer's own too."""
+        return _without_values(super().get_params(ctx))
+
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Show the help, which typer writes by itself."""
         with _edge(ctx), answering(sys.stdout):
@@ -51,10 +55,22 @@ class EdgeGroup(TyperGroup):
 class EdgeCommand(TyperCommand):
     """A command of that group; all but its help is under the group's care."""
 
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        """Give all options, typer's own too."""
+        return _without_values(super().get_params(ctx))
+
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Show the help, which typer writes by itself."""
         with answering(sys.stdout):
             super().format_help(ctx, formatter)
+
+
+def _without_values(params: list[Any]) -> list[Any]:
+    """Let no flag be shown as if it took a value, as typer would."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
 
 
 def launched_ranks() -> tuple[int, int]:

@@ -54,8 +54,7 @@ def test_help(cli: RunCli, command: list[str], flag: str) -> None:
     result = cli(*command, flag)
     assert result.exit_code == 0
     assert "Usage: mnistcli" in plain(result.stdout)
-    as_if_valued = [line for line in plain(result.stdout).splitlines() if "<bool>" in line]
-    assert all("--help" in line or "-completion" in line for line in as_if_valued)  # typer's own
+    assert "<bool>" not in plain(result.stdout)  # a flag takes no value, not even typer's own
 
 
 def test_version_names_torchs_too(cli: RunCli) -> None:
