@@ -100,8 +100,7 @@ class ReadingPictures:
         glyphs = [digit.glyph for digit in digits if digit.glyph]
         probabilities = [digit.probabilities for digit in digits]
         are_sure = [digit.status == "ok" for digit in digits]
-        title = f"{answer.text}   {answer.confidence:.1%}" if digits else answer.status
-        draw_reading(figure, answer.picture, glyphs, probabilities, are_sure, title)
+        draw_reading(figure, answer.picture, glyphs, probabilities, are_sure, reading_title(answer))
         save_figure(figure, self._path(Path(answer.path)))
 
     def _path(self, picture: Path) -> Path:
@@ -119,6 +118,16 @@ class ReadingPictures:
 
     def _too_many(self) -> ConfigError:
         return ConfigError(f"--picture {self.place} is one file for several pictures; name a folder")
+
+
+def reading_title(answer: "Prediction | MultiPrediction") -> str:
+    """Say in a line what was read, rows apart, and how sure its least sure digit is."""
+    from mnistcli.reading import MultiPrediction
+
+    if not answer.digits:
+        return answer.status
+    text = " / ".join(answer.lines) if isinstance(answer, MultiPrediction) else answer.text
+    return f"{text}   {answer.confidence:.1%}"
 
 
 def draw_reading(
@@ -230,7 +239,7 @@ def _draw_bars(axes: "Axes", answer: _Answer, digits: Sequence[int], share_px: i
     axes.axis("off")
     for place, digit, share in zip(places, digits, shares, strict=True):
         weight, colour = ("bold", "black") if digit == best else ("normal", FAINT)
-        for end, shift_px, text in ((0, -6, str(digit)), (1, share_px, f"{100 * share:.{decimals}f} %")):
+        for end, shift_px, text in ((0, -6, str(digit)), (1, share_px, f"{share:.{decimals}%}")):
             axes.annotate(
                 text,
                 (end, place),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mnistcli import explain, plots
 from mnistcli.images import Box, Glyph, Picture, read_picture
+from mnistcli.reading import MultiPrediction, Prediction
 
 Pixels = NDArray[np.uint8]
 
@@ -97,6 +98,22 @@ def test_many_digits_have_a_cell_each_up_to_a_dozen(tmp_path: Path, count: int) 
         assert np.array_equal(seen[1::3, 1::3][1:-1, 1:-1, 0], glyph().image[1:-1, 1:-1])
     rest = drawn[explain.TOP_PX + 6 * explain.CELL_PX :, explain.RIGHT_PX :]
     assert bool((rest < 255).any()) == (count > shown)
+
+
+def test_the_title_tells_rows_apart() -> None:
+    seven = Prediction("", SEVEN, glyph())
+    assert explain.reading_title(seven) == "7   91.0%"
+    assert explain.reading_title(MultiPrediction("", ((seven, seven), (seven,)))) == "77 / 7   91.0%"
+    assert explain.reading_title(MultiPrediction("")) == "blank"
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, "91.0%"), (2, "91%")])
+def test_a_share_is_written_as_in_the_title(tmp_path: Path, count: int, share: str) -> None:
+    figure = plots.new_figure()
+    explain.draw_reading(figure, picture_of(tmp_path), [glyph()] * count, [SEVEN] * count, [True] * count, "")
+    written = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert written.count(share) == count
+    assert not any(" %" in text for text in written)
 
 
 @pytest.mark.parametrize("text", ["long " * 200, "$x_{$", "\u6578\u5b57\n\t\x00", ""])
