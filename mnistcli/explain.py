@@ -30,6 +30,8 @@ ONE_PX, MANY_PX = 7 * 28, 3 * 28  # what the network saw, of one digit and of se
 CELL_PX = MANY_PX + 16
 DIGIT_PX = 28  # for the digit left of a bar
 ONE_SHARE_PX, MANY_SHARE_PX = 80, 56  # for the number right of it
+LEAST_BOX_PX = 12  # of a box's sides, of which the outline takes three
+LABEL_WIDE_PX, LABEL_HIGH_PX = 16, 20  # of the digit above a box
 MOST_SHOWN = 12
 ROWS_OF_ONE_COLUMN = 4
 TOP_BARS = 3
@@ -38,6 +40,9 @@ FONT = "DejaVu Sans"  # comes with matplotlib
 # Of the palette that Okabe and Ito made for the colour-blind; dashes and a question mark tell an unsure answer too.
 SURE, UNSURE = "#0072B2", "#D55E00"
 OTHERS, TRACK, FAINT = "#AAAAAA", "#EEEEEE", "#666666"
+
+
+_Place = tuple[float, float, float, float]  # left, top, width, height in pixels of the picture
 
 
 @dataclass(frozen=True)
@@ -176,34 +181,75 @@ def draw_reading(
 
 
 def _draw_picture(axes: "Axes", picture: "Picture", glyphs: Sequence["Glyph"], answers: Sequence[_Answer]) -> None:
-    """Show the picture in the pixels that it had, which the boxes are in, with a labelled box around each digit."""
-    from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
+    """Show the picture in the pixels that it had, which the boxes are in, with a labelled box around each digit.
 
+    A label that would lie on a box or another label, above its own and below it, is left out.
+    """
     width, height = picture.size
     # Grey as RGB, which is shown as it is: the grey colour map turns some levels into their neighbours.
     pixels = picture.pixels.repeat(3 // picture.pixels.shape[2], 2)  # (H, W, 3)
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
     _frame(axes)
     axes.set_anchor("N" if len(glyphs) > 1 else "C")
-    for glyph, answer in zip(glyphs, answers, strict=True):
-        left, top, wide, high = glyph.box
-        box = Rectangle((left, top), wide, high, fill=False, edgecolor=answer.colour, linewidth=2, clip_on=False)
-        box.set_linestyle("solid" if answer.is_sure else (0, (4, 2)))
-        box.set_path_effects([withStroke(linewidth=4, foreground="white")])  # makes it stand out from any paper
-        axes.add_patch(box)
-        axes.annotate(
-            answer.label,
-            (left, top),
-            (2, 3),
-            textcoords="offset points",
-            va="bottom",
-            bbox={"facecolor": answer.colour, "edgecolor": "white", "linewidth": 0.7, "pad": 2.0},
-            size=11,
-            weight="bold",
-            color="white",
-            family=FONT,
-        )
+    room = axes.get_window_extent()
+    scale = max(width / room.width, height / room.height)  # pixels of the picture for one of the output
+    boxes = [_widened(glyph.box, LEAST_BOX_PX * scale) for glyph in glyphs]
+    taken = list(boxes)
+    for box, answer in zip(boxes, answers, strict=True):
+        _draw_box(axes, box, answer)
+        for is_above in (True, False):
+            label = _label_place(box, scale, is_above)
+            if not any(_overlap(label, other) for other in taken):
+                _draw_label(axes, box, answer, is_above)
+                taken.append(label)
+                break
+
+
+def _widened(box: _Place, least: float) -> _Place:
+    """Make a box large enough for its outline to hide nothing in it."""
+    left, top, wide, high = box
+    more_wide, more_high = max(least - wide, 0), max(least - high, 0)
+    return left - more_wide / 2, top - more_high / 2, wide + more_wide, high + more_high
+
+
+def _label_place(box: _Place, scale: float, is_above: bool) -> _Place:
+    left, top, _, high = box
+    label_high = LABEL_HIGH_PX * scale
+    return left, top - label_high if is_above else top + high, LABEL_WIDE_PX * scale, label_high
+
+
+def _overlap(one: _Place, other: _Place) -> bool:
+    (left, top, wide, high), (other_left, other_top, other_wide, other_high) = one, other
+    beside = left >= other_left + other_wide or other_left >= left + wide
+    return not (beside or top >= other_top + other_high or other_top >= top + high)
+
+
+def _draw_box(axes: "Axes", place: _Place, answer: _Answer) -> None:
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    left, top, wide, high = place
+    box = Rectangle((left, top), wide, high, fill=False, edgecolor=answer.colour, linewidth=2, clip_on=False)
+    box.set_linestyle("solid" if answer.is_sure else (0, (4, 2)))
+    box.set_path_effects([withStroke(linewidth=4, foreground="white")])  # makes it stand out from any paper
+    axes.add_patch(box)
+
+
+def _draw_label(axes: "Axes", box: _Place, answer: _Answer, is_above: bool) -> None:
+    left, top, _, high = box
+    axes.annotate(
+        answer.label,
+        (left, top if is_above else top + high),
+        (2, 3 if is_above else -3),
+        textcoords="offset points",
+        va="bottom" if is_above else "top",
+        bbox={"facecolor": answer.colour, "edgecolor": "white", "linewidth": 0.7, "pad": 2.0},
+        size=11,
+        weight="bold",
+        color="white",
+        family=FONT,
+        annotation_clip=False,
+    )
 
 
 def _draw_grid(

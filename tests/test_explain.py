@@ -59,6 +59,26 @@ def test_a_box_lies_where_the_digit_is_in_a_picture_that_was_shrunk(tmp_path: Pa
     assert right_edge.min() - paper_rows.min() == pytest.approx(300 * scale, abs=3)
 
 
+def test_neither_box_nor_label_hides_a_tiny_digit(tmp_path: Path) -> None:
+    tiny = [glyph((1200, 600 + 90 * index, 12, 18)) for index in range(3)]
+    drawn = drawn_reading(tmp_path, picture_of(tmp_path, (2400, 1200)), tiny)
+    paper_rows, paper_columns = np.nonzero((drawn == (230, 220, 200)).all(2))
+    scale = explain.PICTURE_PX / 2400
+    for left, top, wide, high in (found.box for found in tiny):
+        row = paper_rows.min() + round((top + high / 2) * scale)
+        column = paper_columns.min() + round((left + wide / 2) * scale)
+        assert (drawn[row - 1 : row + 2, column - 1 : column + 2] == (230, 220, 200)).all()
+
+
+def test_a_label_stands_where_it_hides_nothing(tmp_path: Path) -> None:
+    figure, boxes = plots.new_figure(), [(10, top, 8, 8) for top in (10, 20, 30)]
+    explain.draw_reading(
+        figure, picture_of(tmp_path), [glyph(box) for box in boxes], [SEVEN] * 3, [True, False, True], ""
+    )
+    labels = [(text.get_text(), text.get_verticalalignment()) for text in figure.axes[0].texts]
+    assert labels == [("7", "bottom"), ("7", "top")]  # above the first, below the last
+
+
 def test_a_reading_shows_the_very_pixels_that_the_network_saw(tmp_path: Path) -> None:
     grey = Picture(np.full((50, 80, 1), 200, np.uint8), (80, 50), "grey.png")
     drawn = drawn_reading(tmp_path, grey, [glyph()])
