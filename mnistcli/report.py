@@ -30,8 +30,6 @@ from mnistcli.config import TrainConfig
 from mnistcli.files import answering
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mnistcli import download
     from mnistcli.data import Samples
     from mnistcli.glyphs import Grey
@@ -190,7 +188,7 @@ class Report:
             self.document(output=str(output), labels=samples.labels.tolist())
             return
         if self.to_person:
-            self.preview(samples.images)
+            self.preview(samples)
         self.answer(str(output))
 
     def epoch(self, event: "TrainEvent") -> None:
@@ -343,17 +341,20 @@ class Report:
         lines[0].stylize("bold")
         return lines
 
-    def preview(self, images: "Tensor") -> None:
-        """Show (N, 1, 28, 28) uint8 images in half-blocks at half their size, as many as fit a line."""
+    def preview(self, samples: "Samples") -> None:
+        """Show samples in half-blocks at half their size, each above its label, as many as fit a line."""
         if not self._has_blocks:
             return
-        small = images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
-        count = max(1, (self.out.width + 1) // (small.shape[2] + 1))
+        small = samples.images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
+        width = small.shape[2]
+        count = max(1, (self.out.width + 1) // (width + 1))
         has_colour = self._has_colour
         pictures = small[:count].tolist()
         tops = range(0, small.shape[1], 2)
+        labels = [f"{label:^{width}}" for label in samples.labels[:count].tolist()]
         self.draw(
-            *(Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops)
+            *(Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops),
+            Text(" ".join(labels)),
         )
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 import mnistcli
 from conftest import LEARNS_SYNTHETIC_DIGITS, RunProcess, draw_digits, plain
 from mnistcli.checkpoint import load
+from mnistcli.data import load_split, pick
 
 SLOW_IMPORTS = {"torch", "torchvision", "matplotlib", "numpy", "PIL"}
 
@@ -170,12 +171,15 @@ def test_a_terminal_that_cannot_draw_gets_lines(data_dir: Path, tmp_path: Path, 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, tmp_path: Path) -> None:
-    command = ["show-samples", "--data-dir", str(data_dir)]
+    command = ["show-samples", "--data-dir", str(data_dir), "--count", "7"]
+    labels = pick(load_split(data_dir, "train"), 7, [], seed=0).labels.tolist()
     with ThreadPoolExecutor() as pool:
         environments = {"COLUMNS": "80"}, {"NO_COLOR": "1"}
         coloured, colourless = pool.map(lambda environment: on_terminal(command, tmp_path, environment), environments)
     assert plain(coloured).count("▀" * 14) == 7 * 5  # five pictures of 14 x 14 fit 80 columns
     assert {"▀", "▄", "█"} <= set(colourless)
+    for screen, shown in (coloured, labels[:5]), (colourless, labels):  # which has room for all
+        assert plain(screen).splitlines()[-2].split() == list(map(str, shown))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
