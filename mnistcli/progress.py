@@ -57,8 +57,10 @@ class TrainingView:
                 if self.progress:  # a bar that was full once no longer tells the time left
                     self.progress.reset(self.progress.task_ids[1])
                 self.console.print(epoch_line(event))
-            case BackedUp(output, backup):
+            case BackedUp(output, backup, is_shared):
                 self.console.print(printable(f"{output} held other training: kept as {backup}"))
+                if is_shared:
+                    self.console.print("warning: another run writes the same file; give each its own --output")
 
     def _start(self, event: Started) -> None:
         self.pace = _Pace(event.images)

@@ -46,6 +46,7 @@ class BackedUp(NamedTuple):
 
     output: Path
     backup: Path
+    is_shared: bool = False  # another run has written the file since this one did
 
 
 class Stopped(NamedTuple):
@@ -188,13 +189,13 @@ class _Run:
     is_saved: bool = False
 
     def save(self) -> Iterator[BackedUp]:
-        self.is_saved = True
+        is_shared, self.is_saved = self.is_saved, True
         if not self.is_saver:
             return
         snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config)
         backup = save(snapshot, self.config.output)
         if backup:
-            yield BackedUp(self.config.output, backup)
+            yield BackedUp(self.config.output, backup, is_shared)
 
 
 def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:

@@ -1,7 +1,9 @@
 """A mirror of MNIST on this machine, good or bad as a test needs it."""
 
 import gzip
+import io
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -58,3 +60,12 @@ class Mirror:
                         self.wfile.write(data[half:])
 
         return Handler
+
+
+def zipped(contents: dict[str, bytes]) -> bytes:
+    """Give a .zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()

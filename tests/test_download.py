@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from mirror import Mirror
+from mirror import Mirror, zipped
 
 from conftest import assert_complete, at, no_room_for_files
 from mnistcli.download import (

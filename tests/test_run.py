@@ -1,12 +1,15 @@
 """Whole runs: reproducible, resumable, with the promised events and backups, and nothing lost where they diverge."""
 
+import io
 import itertools
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 import mnistcli
 from conftest import MakeConfig, write_split
@@ -16,6 +19,7 @@ from mnistcli.data import Samples, hold_out
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
+from mnistcli.progress import TrainingView
 from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
 
 
@@ -231,7 +235,22 @@ def test_another_runs_file_is_backed_up_once(make_config: MakeConfig) -> None:
     first = load(mnistcli.train(make_config()).checkpoint)
     events = list(train_events(make_config(epochs=3, seed=1)))
     (kept,) = [event for event in events if isinstance(event, BackedUp)]
+    assert not kept.is_shared
     assert load(kept.backup).run_id == first.run_id != load(kept.output).run_id
+
+
+def test_a_run_that_writes_the_same_file_meanwhile_is_told(make_config: MakeConfig, tmp_path: Path) -> None:
+    other = mnistcli.train(make_config(seed=1, output=tmp_path / "other.pt")).checkpoint
+    config, kept, written = make_config(epochs=2), [], io.StringIO()
+    with TrainingView(Console(file=written, soft_wrap=True), bars=False) as view:
+        for event in train_events(config):
+            view.show(event)
+            if isinstance(event, EpochDone) and event.epoch == 1:
+                shutil.copy(other, config.output)
+            if isinstance(event, BackedUp):
+                kept.append(event)
+    assert [(load(event.backup).run_id, event.is_shared) for event in kept] == [(load(other).run_id, True)]
+    assert "another run writes the same file; give each its own --output" in written.getvalue()
 
 
 def test_every_epoch_is_saved_with_its_history(make_config: MakeConfig) -> None:

@@ -1,13 +1,12 @@
 """Every kind of place that the files can come from, by the files that it gives or the reason why it does not."""
 
 import gzip
-import io
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from mirror import Mirror
+from mirror import Mirror, zipped
 
 from conftest import assert_complete, at
 from mnistcli import sources
@@ -16,15 +15,6 @@ from mnistcli.errors import DataError
 from mnistcli.sources import find_sources
 
 pytestmark = pytest.mark.usefixtures("_short_pauses")
-
-
-def zipped(contents: dict[str, bytes]) -> bytes:
-    """Give a .zip of these files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in contents.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def test_a_cut_archive_is_asked_for_again(
