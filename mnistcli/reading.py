@@ -44,7 +44,7 @@ class Prediction:
     @property
     def digit(self) -> int | None:
         """Give the most probable digit, if the network is sure enough of it."""
-        return self.top(1)[0][0] if self.status == "ok" else None
+        return max(range(10), key=self.probabilities.__getitem__) if self.status == "ok" else None
 
     @property
     def text(self) -> str:

@@ -288,16 +288,16 @@ class Report:
         """Answer what one picture is taken for: a drawing to a person, a line of three fields to a program."""
         from mnistcli.reading import MultiPrediction
 
-        if isinstance(answer, MultiPrediction):
-            content = _number_content(answer)
-        else:
-            content = _digit_content(answer)
-            content["is_one_of_several"] = answer.is_one_of_several
-            if answer.is_one_of_several:
-                self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
+        if not isinstance(answer, MultiPrediction) and answer.is_one_of_several:
+            self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
         if answer.error:
             self.insist(f"error: {printable(answer.error)}")
         if self.as_json:
+            content = (
+                _number_content(answer)
+                if isinstance(answer, MultiPrediction)
+                else _digit_content(answer) | {"is_one_of_several": answer.is_one_of_several}
+            )
             self.document(
                 path=answer.path,
                 status=answer.status,
@@ -413,6 +413,8 @@ def glyph_lines(image: "Grey") -> list[Text]:
 
 def printable(text: str) -> str:
     """Escape characters that would move the cursor, colour the screen or end the line, as in a hostile file name."""
+    if text.isprintable():  # told much sooner
+        return text
     return "".join(ascii(char)[1:-1] if unicodedata.category(char) in CONTROL_CATEGORIES else char for char in text)
 
 

@@ -74,6 +74,8 @@ class Run:
         Returns:
             Their places among the pieces, from left to right.
         """
+        if len(self.pieces) == 1:
+            return [0]
         high = self.whole.box[3]
         costs = {
             piece: _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.box[2] / high - 1, 0)
