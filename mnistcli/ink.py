@@ -126,7 +126,23 @@ def _strokes_on_patches(image: Image, layer: _Layer, *, is_signed: bool) -> _Lay
     layers = (_separate(image, paper, is_signed=is_signed) for paper in patches(image, PATCH_STROKE * breadth))
     strokes = [found for found in layers if found and _strength(found) > least and _is_thin(found, breadth)]
     found = max(strokes, key=_strength, default=None)
-    return found if found and np.mean(layer.mask[found.mask]) > LEAST_ON_PATCH else None
+    return found if found and _is_patched(image, layer, found, breadth) else None
+
+
+def _is_patched(image: Image, layer: _Layer, strokes: _Layer, breadth: float) -> bool:
+    """Tell whether strokes lie on what is broad, or are darker than the paper where that is lighter, as glare is.
+
+    Else what is broad may be a bold digit, and the strokes something thin beside it.
+    """
+    wide = int(breadth * max(layer.mask.shape)) | 1  # half of what is broadest: no stroke on it is as wide
+    whole = (layer.mask | strokes.mask).view(np.uint8)
+    closed = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, np.ones((wide // 2 | 1,) * 2, np.uint8))
+    broad = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((wide, wide), np.uint8))
+    sides = (
+        np.array(cv2.mean(image - paper, mask))
+        for paper, mask in ((layer.paper, broad), (strokes.paper, strokes.mask.view(np.uint8)))
+    )
+    return bool(np.mean(broad[strokes.mask]) > LEAST_ON_PATCH or np.dot(*sides) < 0)
 
 
 def _is_thin(layer: _Layer, breadth: float) -> bool:

@@ -107,6 +107,15 @@ def test_a_bold_digit_is_no_patch() -> None:
     assert glyph.box[2:] == pytest.approx((117, 166), abs=4)
 
 
+def test_a_bold_digit_above_a_thin_darker_line_is_no_patch() -> None:
+    light = np.linspace(0.85, 1, 420)[:, None]  # of a photograph
+    bold = np.full((360, 420, 3), 225, np.float32)
+    cv2.polylines(bold, [np.array([(150, 60), (260, 60), (190, 250)])], False, (120, 120, 125), 36, cv2.LINE_AA)
+    underlined = bold.copy()
+    cv2.line(underlined, (60, 320), (370, 322), (20, 20, 25), 5, cv2.LINE_AA)
+    assert likeness(see((underlined * light).astype(np.uint8)), see((bold * light).astype(np.uint8))) > 0.95
+
+
 def test_invert_overrides_the_judgement() -> None:
     picture = draw_big()
     assert np.array_equal(see(picture, "no"), see(255 - picture, "yes"))
