@@ -1,6 +1,6 @@
 """What a training run shows while it goes: bars on a terminal, a plain line now and then anywhere else.
 
-This and `report` are the modules that know rich.
+This, `report` and `screen` are the modules that know rich.
 """
 
 import time
@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnistcli.loop import EpochDone, StepDone
-from mnistcli.report import printable
 from mnistcli.run import BackedUp, Started, TrainEvent
+from mnistcli.screen import counted, printable
 
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
@@ -131,11 +131,6 @@ def _progress(console: Console) -> Progress:
         auto_refresh=False,  # a drawing thread would take its time from the training one
         transient=True,
     )
-
-
-def counted(count: int, noun: str) -> str:
-    """Give a number with its noun: 1 epoch, 2 epochs."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def epoch_line(done: EpochDone) -> str:

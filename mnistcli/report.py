@@ -6,13 +6,11 @@ import os
 import shlex
 import stat
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -22,17 +20,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from mnistcli.config import TrainConfig
 from mnistcli.files import answering
+from mnistcli.screen import counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
 if TYPE_CHECKING:
     from mnistcli import download
     from mnistcli.data import Samples
-    from mnistcli.glyphs import Grey
     from mnistcli.reading import MultiPrediction, Prediction
     from mnistcli.run import TrainEvent
     from mnistcli.scoring import Evaluation
@@ -42,7 +38,6 @@ _T = TypeVar("_T")
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
 BLANK = "  ?  blank: nothing stands out"
-CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: controls, surrogates, line and paragraph separators
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
@@ -206,7 +201,6 @@ class Report:
 
     def trained(self, last: "TrainEvent") -> None:
         """Answer with the checkpoint, once the last event has come."""
-        from mnistcli.progress import counted
         from mnistcli.run import Finished, Stopped
 
         match last:
@@ -260,10 +254,10 @@ class Report:
         self.answer(
             f"accuracy {result.accuracy:.2%} ({result.correct:,} of {result.total:,})  loss {result.loss:.4f}\n"
         )
-        scores = _table("per digit", "digit", "precision", "recall", "count")
+        scores = table("per digit", "digit", "precision", "recall", "count")
         for score in result.per_digit:
-            scores.add_row(str(score.digit), _percent(score.precision), _percent(score.recall), f"{score.count:,}")
-        confusion = _table("row: digit, column: answer", "", *map(str, range(10)))
+            scores.add_row(str(score.digit), percent(score.precision), percent(score.recall), f"{score.count:,}")
+        confusion = table("row: digit, column: answer", "", *map(str, range(10)))
         for digit, row in enumerate(result.confusion.tolist()):
             cells = [
                 Text(str(count) if count else ".", style="bold" if digit == answer else "")
@@ -342,20 +336,9 @@ class Report:
         return lines
 
     def preview(self, samples: "Samples") -> None:
-        """Show samples in half-blocks at half their size, each above its label, as many as fit a line."""
-        if not self._has_blocks:
-            return
-        small = samples.images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
-        width = small.shape[2]
-        count = max(1, (self.out.width + 1) // (width + 1))
-        has_colour = self._has_colour
-        pictures = small[:count].tolist()
-        tops = range(0, small.shape[1], 2)
-        labels = [f"{label:^{width}}" for label in samples.labels[:count].tolist()]
-        self.draw(
-            *(Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops),
-            Text(" ".join(labels)),
-        )
+        """Show samples, as many as fit a line, where the terminal can."""
+        if self._has_blocks:
+            self.draw(*sample_lines(samples, self.out.width, self._has_colour))
 
 
 def _resumption(checkpoint: Path) -> str:
@@ -376,54 +359,3 @@ def _digit_content(answer: "Prediction") -> dict[str, Any]:
 def _number_content(answer: "MultiPrediction") -> dict[str, Any]:
     """Give what JSON says of a picture of several digits."""
     return {"text": answer.text, "rows": answer.lines, "digits": [_digit_content(digit) for digit in answer.digits]}
-
-
-def number_lines(answer: "MultiPrediction") -> list[Text]:
-    """Show each row, and how sure its least sure digit is."""
-    least = [min(digit.confidence or 0 for digit in row) for row in answer.rows]
-    words = ["each at least " if len(row) > 1 else "" for row in answer.rows]
-    return [Text(f"  {line}  {said}{share:.2%}") for line, said, share in zip(answer.lines, words, least, strict=True)]
-
-
-def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
-    """Draw two rows of pixels, 0..255, as one line of characters, each half a pixel above another."""
-    if has_colour:
-        line = Text()
-        for above, below in zip(upper, lower, strict=True):
-            style = Style(color=f"rgb({above},{above},{above})", bgcolor=f"rgb({below},{below},{below})")
-            line.append("▀", style)
-        return line
-    return Text("".join(" ▀▄█"[(above > 127) + 2 * (below > 127)] for above, below in zip(upper, lower, strict=True)))
-
-
-def glyph_lines(image: "Grey") -> list[Text]:
-    """Draw a (28, 28) image in coloured half-blocks, as much of it as there is ink, and a pixel around that."""
-    import numpy as np
-
-    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
-    if not rows.size:
-        return []
-    top, bottom = max(int(rows[0]) - 1, 0), min(int(rows[-1]) + 2, image.shape[0])
-    left, right = max(int(columns[0]) - 1, 0), int(columns[-1]) + 2
-    if (bottom - top) % 2:  # a line is two rows
-        top, bottom = (top, bottom + 1) if bottom < image.shape[0] else (top - 1, bottom)
-    pixels = image[top:bottom, left:right].tolist()
-    return [half_blocks(upper, lower, True) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)]
-
-
-def printable(text: str) -> str:
-    """Escape characters that would move the cursor, colour the screen or end the line, as in a hostile file name."""
-    if text.isprintable():  # told much sooner
-        return text
-    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in CONTROL_CATEGORIES else char for char in text)
-
-
-def _table(title: str, *headers: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for header in headers:
-        table.add_column(header, justify="right")
-    return table
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2%}"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.report import glyph_lines, number_lines
+from mnistcli.screen import glyph_lines, number_lines
 
 
 def levels(image: np.ndarray) -> list[list[int]]:

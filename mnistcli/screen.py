@@ -1,0 +1,86 @@
+"""What a screen can show: text that leaves its cursor alone, counts, shares and tables, images in half-blocks."""
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from mnistcli.data import Samples
+    from mnistcli.glyphs import Grey
+    from mnistcli.reading import MultiPrediction
+
+CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: controls, surrogates, line and paragraph separators
+
+
+def printable(text: str) -> str:
+    """Escape characters that would move the cursor, colour the screen or end the line, as in a hostile file name."""
+    if text.isprintable():  # told much sooner
+        return text
+    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in CONTROL_CATEGORIES else char for char in text)
+
+
+def counted(count: int, noun: str) -> str:
+    """Give a number with its noun: 1 epoch, 2 epochs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def table(title: str, *headers: str) -> Table:
+    """Make a table without rows, whose columns hold numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for header in headers:
+        made.add_column(header, justify="right")
+    return made
+
+
+def percent(share: float | None) -> str:
+    """Give a share, 0..1, in percent; a dash where there is none."""
+    return "-" if share is None else f"{share:.2%}"
+
+
+def number_lines(answer: "MultiPrediction") -> list[Text]:
+    """Show each row, and how sure its least sure digit is."""
+    least = [min(digit.confidence or 0 for digit in row) for row in answer.rows]
+    words = ["each at least " if len(row) > 1 else "" for row in answer.rows]
+    return [Text(f"  {line}  {said}{share:.2%}") for line, said, share in zip(answer.lines, words, least, strict=True)]
+
+
+def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:
+    """Draw two rows of pixels, 0..255, as one line of characters, each half a pixel above another."""
+    if has_colour:
+        line = Text()
+        for above, below in zip(upper, lower, strict=True):
+            style = Style(color=f"rgb({above},{above},{above})", bgcolor=f"rgb({below},{below},{below})")
+            line.append("▀", style)
+        return line
+    return Text("".join(" ▀▄█"[(above > 127) + 2 * (below > 127)] for above, below in zip(upper, lower, strict=True)))
+
+
+def glyph_lines(image: "Grey") -> list[Text]:
+    """Draw a (28, 28) image in coloured half-blocks, as much of it as there is ink, and a pixel around that."""
+    import numpy as np
+
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    if not rows.size:
+        return []
+    top, bottom = max(int(rows[0]) - 1, 0), min(int(rows[-1]) + 2, image.shape[0])
+    left, right = max(int(columns[0]) - 1, 0), int(columns[-1]) + 2
+    if (bottom - top) % 2:  # a line is two rows
+        top, bottom = (top, bottom + 1) if bottom < image.shape[0] else (top - 1, bottom)
+    pixels = image[top:bottom, left:right].tolist()
+    return [half_blocks(upper, lower, True) for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)]
+
+
+def sample_lines(samples: "Samples", width: int, has_colour: bool) -> list[Text]:
+    """Draw samples in half-blocks at half their size, each above its label, as many as fit so many columns."""
+    small = samples.images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
+    wide = small.shape[2]
+    count = max(1, (width + 1) // (wide + 1))
+    pictures = small[:count].tolist()
+    labels = [f"{label:^{wide}}" for label in samples.labels[:count].tolist()]
+    tops = range(0, small.shape[1], 2)
+    lines = (Text(" ").join(half_blocks(rows[top], rows[top + 1], has_colour) for rows in pictures) for top in tops)
+    return [*lines, Text(" ".join(labels))]
