@@ -130,9 +130,9 @@ def predict(
         device: where to compute.
         weights: those after the last step, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.
-        processes: how many of their own find the digits, faster than threads do where there are thousands of pictures;
-            0 for threads, None for one a core from 1,000 pictures on. A script that asks for them must begin with
-            `if __name__ == "__main__":`, as the documentation of `multiprocessing` tells.
+        processes: how many of their own find the digits, faster than threads do where there are thousands of pictures,
+            and begin at once; 0 for threads, None for one a core from 1,000 pictures on. A script that asks for them
+            must begin with `if __name__ == "__main__":`, as the documentation of `multiprocessing` tells.
 
     Returns:
         An iterator over a prediction for each picture; one that cannot be read has an `error`, and the others go on.
@@ -141,16 +141,8 @@ def predict(
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
         ConfigError: the device is missing, or an argument is none of its choices.
     """
-    found = _read(
-        images,
-        Search(find_one, invert, keep_pictures),
-        processes,
-        checkpoint=checkpoint,
-        weights=weights,
-        device=device,
-        min_confidence=min_confidence,
-        tta=tta,
-    )
+    search = Search(find_one, invert, keep_pictures)
+    found = _read(images, search, processes, (checkpoint, weights, device), min_confidence, tta=tta)
     return (_single(picture) for picture in found)
 
 
@@ -167,16 +159,8 @@ def predict_multi(
     processes: int | None = 0,
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
-    found = _read(
-        images,
-        Search(find_all, invert, keep_pictures),
-        processes,
-        checkpoint=checkpoint,
-        weights=weights,
-        device=device,
-        min_confidence=min_confidence,
-        tta=tta,
-    )
+    search = Search(find_all, invert, keep_pictures)
+    found = _read(images, search, processes, (checkpoint, weights, device), min_confidence, tta=tta)
     return (_multi(picture) for picture in found)
 
 
@@ -244,11 +228,9 @@ def _read(
     images: Iterable[str | Path],
     search: Search,
     processes: int | None,
-    *,
-    checkpoint: str | Path | None,
-    weights: Weights,
-    device: Device,
+    which: tuple[str | Path | None, Weights, Device],
     min_confidence: float,
+    *,
     tta: bool,
 ) -> Iterator[_Found]:
     check_range("min_confidence", min_confidence, 0, 1)
@@ -258,7 +240,7 @@ def _read(
     try:
         from mnistcli.network import open_network
 
-        network = open_network(checkpoint, weights, device)
+        network = open_network(*which)
     except BaseException:
         finding.stop()
         raise
