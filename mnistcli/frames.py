@@ -7,7 +7,7 @@ import numpy as np
 
 from mnistcli.glyphs import Marks, to_marks
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, Shape, connect, is_straight
+from mnistcli.planes import Boxes, Mask, Shape, connect, is_straight, touches_rim
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
@@ -21,6 +21,11 @@ FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at
 RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
 RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
 CORNER = 1 / 8  # of a box's shorter side
+THIN_INK = 0.12  # of its box, that thin lines take; a shaded edge of a sheet takes half as much
+SIDE_ZONE, MOST_OFF = 0.1, 0.1  # of a box's side, that lines along it may take; of their ink, that is elsewhere
+MOST_HOLES = 2  # that a digit has; with more, a mark is a table's or a calendar's grid
+LEAST_CELL = 0.05  # of a grid's shorter side, that its cells are wide and high
+OPEN_INSIDE = 0.1  # of its longer side: what is smaller between lines that are open is dirt
 PART_INSIDE = 0.25  # of its height: what is smaller is a dot in a 0, and no part of a digit
 SIMILAR_SIZE = 0.7  # of the larger of two rings
 SLASH_SLANT = 0.3  # columns aside for each row
@@ -60,6 +65,8 @@ def without_frames(ink: Ink, marks: Marks) -> Marks:
     frames += [mark for mark in others if _is_frame(marks, mark, may_be_slashed=False)]
     crossed = {mark: _strokes_across(ink, marks, mark) for mark in large if has_corners(marks.mask(mark))}
     frames += [mark for mark in crossed if mark not in frames and crossed[mark].any() and _is_frame(marks, mark)]
+    if not is_alone:
+        frames += [mark for mark in large if mark not in frames and _is_open_frame(marks, mark)]
     if not frames:
         return marks
     is_ink = marks.labels > 0
@@ -97,6 +104,30 @@ def _are_written_in(marks: Marks, mark: int) -> bool:
     is_inside = _are_inside(marks, mark)
     high = marks.boxes[mark, 3]
     return bool(marks.size[is_inside].max(initial=0) > PART_INSIDE * high or marks.size[is_inside].sum() > high)
+
+
+def _is_open_frame(marks: Marks, mark: int) -> bool:
+    """Tell whether a mark is a grid around digits, or thin lines along the sides of its box, as a sheet's edges are."""
+    largest = int(marks.size[_are_inside(marks, mark)].max(initial=0))
+    if largest == 0:
+        return False
+    mask = marks.mask(mark)
+    ink = np.count_nonzero(mask)
+    cells = _cells(mask)
+    if len(cells) > MOST_HOLES:
+        return bool(ink < FRAME_INK * mask.size and largest > PART_INSIDE * cells[:, 3].max())
+    high, wide = (max(1, int(SIDE_ZONE * length)) for length in mask.shape)
+    is_along = np.count_nonzero(mask[high:-high, wide:-wide]) < MOST_OFF * ink
+    return bool(is_along and ink < THIN_INK * mask.size and largest > OPEN_INSIDE * max(mask.shape))
+
+
+def _cells(mask: Mask) -> Boxes:
+    """Give the boxes of the holes in a mark that are more than flaws of its ink."""
+    _, gaps = connect(~mask)
+    is_hole = ~touches_rim(gaps, mask.shape) & (gaps[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
+    is_hole[0] = False  # the mark
+    cells: Boxes = gaps[is_hole]
+    return cells
 
 
 def _is_frame(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> bool:

@@ -89,6 +89,79 @@ def test_one_of_several_boxes_has_the_digit_of_a_picture() -> None:
     assert are_several
 
 
+def in_corner(digit: int) -> np.ndarray:
+    """Draw a digit where the first of three by three cells of 130 pixels is, 80 from the rim: (550, 550) uint8."""
+    return np.pad(number([digit]), ((0, 260), (0, 260)), constant_values=PAPER)
+
+
+def gridded(page: np.ndarray, *, beyond: int) -> np.ndarray:
+    """Draw the lines of these cells, which go on beyond the outermost ones by so many pixels."""
+    drawn = page.copy()
+    for place in range(80, 80 + 3 * CELL_PX + 1, CELL_PX):
+        for start, end in (
+            ((place, 80 - beyond), (place, 470 + beyond)),
+            ((80 - beyond, place), (470 + beyond, place)),
+        ):
+            cv2.line(drawn, start, end, INK, 3)
+    return drawn
+
+
+@pytest.mark.parametrize("beyond", [0, 30])
+@pytest.mark.parametrize("digit", [1, 3, 8])
+def test_one_digit_in_a_grid_is_the_digit(digit: int, beyond: int) -> None:
+    alone, _ = find_glyph(as_picture(in_corner(digit)))
+    found, are_several = find_glyph(as_picture(gridded(in_corner(digit), beyond=beyond)))
+    assert alone is not None
+    assert found is not None
+    assert likeness(found.image, alone.image) > 0.95
+    assert not are_several
+
+
+@pytest.mark.parametrize("sides", [2, 3])
+def test_what_is_seen_of_a_sheets_edges_is_no_ink(sides: int) -> None:
+    page = np.pad(number([6]), 60, constant_values=PAPER)
+    height, width = page.shape
+    corners = [(width - 50, 40), (width - 40, height - 45), (45, height - 35), (35, 50)][: sides + 1]
+    edged = page.copy()
+    cv2.polylines(edged, [np.array(corners)], False, INK, 6)
+    alone, found = (find_glyph(as_picture(drawn))[0] for drawn in (page, edged))
+    assert alone is not None
+    assert found is not None
+    assert likeness(found.image, alone.image) > 0.95
+    assert are_the_same(edged, page)
+
+
+def test_a_thin_digit_around_a_tick_is_no_open_frame() -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    cv2.polylines(page, [np.array([(60, 50), (240, 50), (110, 260)])], False, INK, 4)
+    ticked = page.copy()
+    cv2.line(ticked, (90, 120), (110, 150), INK, 4)
+    assert max(glyph.box[3] for glyph in row_of(ticked)) == row_of(page)[0].box[3]
+
+
+def test_chalk_with_gaps_in_it_and_dust_beside_it_is_no_grid() -> None:
+    page = np.full((260, 220), PAPER, np.uint8)
+    cv2.polylines(page, [np.array([(40, 40), (170, 40), (70, 220)])], False, INK, 24)
+    dusty = page.copy()
+    for place in range(50, 160, 20):
+        dusty[36:43, place : place + 5] = PAPER
+    cv2.circle(dusty, (60, 120), 4, INK, -1)
+    assert [glyph.box for glyph in row_of(dusty)] == [glyph.box for glyph in row_of(page)]
+
+
+def test_a_4_whose_strokes_do_not_touch_is_no_open_frame() -> None:
+    page = np.full((260, 220), PAPER, np.uint8)
+    cv2.polylines(page, [np.array([(60, 40), (60, 130), (160, 130)])], False, INK, 6)
+    touching = page.copy()
+    cv2.line(touching, (130, 60), (130, 220), INK, 6)
+    cv2.line(page, (130, 50), (130, 118), INK, 6)  # all of it inside the other stroke's box
+    cv2.line(page, (130, 142), (130, 220), INK, 6)
+    broken, whole = (find_glyph(as_picture(drawn))[0] for drawn in (page, touching))
+    assert broken is not None
+    assert whole is not None
+    assert broken.box == whole.box
+
+
 @pytest.mark.parametrize("tilt", [0, 25])
 def test_a_nought_with_a_slash_or_a_dot_beside_digits_is_no_ring(tilt: int) -> None:
     page = number([3, 5])
