@@ -20,6 +20,7 @@ PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LONG = 2.0  # times as long as it is high: no digit's own
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
+FAR_BESIDE, FAR_TOUCHING = 0.3, 0.45  # of a digit's width, on each side: a line that is as much longer is no foot
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
 
@@ -49,9 +50,10 @@ def _is_below(marks: Marks, bar: int) -> bool:
     """Tell whether a bar is below another mark, and longer than that on both sides."""
     left, top, width, height = marks.boxes[:, :4].T
     is_higher = (height > 2 * height[bar]) & (marks.area > 0)
-    beside, gap = BESIDE * width[bar], top[bar] - (top + height)
-    is_within = (left > left[bar] + beside) & (left + width < left[bar] + width[bar] - beside)
-    is_above = is_within & (gap > LEAST_GAP * height) & (gap < height)
+    gap = top[bar] - (top + height)
+    beside = np.minimum(left - left[bar], left[bar] + width[bar] - (left + width))  # on the side where there is less
+    is_far = (gap > LEAST_GAP * height) | (beside > FAR_BESIDE * width)
+    is_above = (beside > BESIDE * width[bar]) & (gap > 0) & is_far & (gap < height)
     under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
     overlaps = (left < left[bar] + width[bar]) & (left + width > left[bar])
     is_beneath = overlaps & (under > -height[bar]) & (under < PART_GAP * height)
@@ -79,7 +81,8 @@ def _underline(mask: Mask) -> Mask:
     _, boxes = connect(mask & ~line)
     are_several = np.count_nonzero(boxes[1:, 3] > PIECE_HEIGHT * height) > 1
     beside = min(int((~is_free).argmax()), int((~is_free[::-1]).argmax()))  # columns, on the side where there are fewer
-    is_own = beside <= BESIDE * width or not (are_several or width > LONG * height)  # the foot of a 2
+    is_longer = width > LONG * height or beside > FAR_TOUCHING * boxes[1:, 2].max(initial=0)
+    is_own = beside <= BESIDE * width or not (are_several or is_longer)  # the foot of a 2
     return none if is_own or thickness > THICKEST * height else line
 
 

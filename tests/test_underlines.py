@@ -56,11 +56,27 @@ def test_a_digit_may_be_underlined_without_touching(digit: str) -> None:
     assert len(images(underlined(page, 165, 260, BOTTOM + 12))[0]) == 1
 
 
-@pytest.mark.parametrize(("start", "end"), [(150, 330), (180, 260), (150, 240)])
+@pytest.mark.parametrize(("start", "end"), [(170, 285), (180, 260), (150, 240)])
 def test_the_foot_of_a_digit_is_kept(start: int, end: int) -> None:
     glyph, _ = find_glyph(underlined(number("7", left=180), start, end, BOTTOM - 3))
     assert glyph is not None
     assert glyph.box[2] == pytest.approx(end - start + 5, abs=4)
+
+
+@pytest.mark.parametrize("digit", "14079")
+def test_a_line_that_is_much_longer_than_the_digit_on_it_is_none_of_it(digit: str) -> None:
+    page = number(digit, left=180)
+    glyph, _ = find_glyph(underlined(page, 130, 300, BOTTOM - 1))
+    alone, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.7
+
+
+def test_a_long_line_close_below_a_digit_is_no_foot() -> None:
+    glyph, _ = find_glyph(underlined(number("7", left=180), 150, 270, BOTTOM + 5, falls=0))
+    assert glyph is not None
+    assert glyph.box[2] < 70
 
 
 def test_a_foot_may_be_drawn_apart() -> None:
