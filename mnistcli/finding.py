@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -13,7 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing.connection import wait
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -26,6 +28,7 @@ from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT
+from mnistcli.interrupt import held_back
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.touching import Run
 
@@ -33,9 +36,11 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
 WITHOUT_PROCESSES = "try 0 of them: --processes 0"
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8  # what the network is asked about together
-MANY_PICTURES = 1000  # that processes pay for: they take half a second to start
-GROUPS_AHEAD = 8  # that processes may have found before torch is there; threads have one, for the network is quick
+MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs threads find the digits as soon
+GROUPS_AHEAD = 8  # that processes begin with before torch is there; from then on one is enough, as it is of threads
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
+
+_over: Connection | None = None  # in a process, what closes when nobody wants to know any more
 
 
 class Seen(NamedTuple):
@@ -80,8 +85,8 @@ class Search:
         return Seen(*self.find(picture, self.invert), picture if self.keep_pictures else None)
 
     def see_all(self, contents: Sequence[Path | bytes]) -> list[Seen | ImageError]:
-        """Do so with several, in order."""
-        return [self.see(content) for content in contents]
+        """Do so with several, in order; with no more of them once nobody wants to know."""
+        return [self.see(content) for content in contents if not _is_over()]
 
 
 def _open(content: Path | bytes) -> Picture:
@@ -100,15 +105,19 @@ class Finders:
     def __init__(self, search: Search, processes: int) -> None:
         self.search = search
         self._at_once = PICTURES_A_TASK if processes else 1
+        self._over, self._until_over = Pipe(duplex=False)
         self._pool: Executor = (
-            _start_processes(processes) if processes else ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
+            _start_processes(processes, self._over)
+            if processes
+            else ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
         )
         self._opencv_threads = cv2.getNumThreads()
+        weakref.finalize(self, _stop, self._pool, self._until_over)  # where nobody enters the block
 
     def begin(self, contents: Sequence[Path | bytes]) -> Callable[[], list[Seen | ImageError]]:
         """Begin to search some pictures; what is given back waits for the results, which are in order."""
         tasks = [contents[first : first + self._at_once] for first in range(0, len(contents), self._at_once)]
-        with _named_failures():
+        with _named_failures(), held_back(), _deaf_to_interrupts():
             results = [self._pool.submit(self.search.see_all, task) for task in tasks]
         return lambda: _collect(results)
 
@@ -119,30 +128,39 @@ class Finders:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(is_done=kind is None)
+        if kind is None:
+            self._pool.shutdown()
+        self.stop()
         cv2.setNumThreads(self._opencv_threads)
 
-    def stop(self, *, is_done: bool = False) -> None:
-        """Drop what is not yet begun; wait for threads only if nobody wants to go on with something else."""
-        # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
-        self._pool.shutdown(wait=is_done or isinstance(self._pool, ProcessPoolExecutor), cancel_futures=True)
+    def stop(self) -> None:
+        """Begin with no more pictures, and wait for those that processes are at, one each."""
+        _stop(self._pool, self._until_over)
+
+
+def _stop(pool: Executor, until_over: Connection) -> None:
+    until_over.close()  # which the processes see at the other end
+    # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
+    pool.shutdown(wait=isinstance(pool, ProcessPoolExecutor), cancel_futures=True)
 
 
 class Finding:
-    """Groups of pictures, whose digits are found while those of the groups before are read.
+    """Groups of pictures, to be gone through once; one is searched while the network reads the one before it.
 
-    Processes begin at once, with more groups than one, so that they lose no time while the network is still loaded;
-    `stop` them if nobody is going to ask for what they find.
+    Processes begin at once, and with more than one, so that they lose no time while the network is still loaded; `stop`
+    them if nobody is going to ask for what they find.
+
+    Args:
+        paths: the pictures; the first ones are taken at once.
+        search: what to look for.
+        processes: how many to find it in; 0 for threads, None for one a core where there are many pictures.
+
+    Raises:
+        ConfigError: there cannot be so many processes.
+        MnistCliError: processes cannot be started, or end early.
     """
 
     def __init__(self, paths: Iterator[Path], search: Search, processes: int | None) -> None:
-        """Take pictures of any number.
-
-        Args:
-            paths: the pictures.
-            search: what to look for.
-            processes: how many to find it in; 0 for threads, None for one a core where there are many pictures.
-        """
         check_range("processes", processes or 0, 0, math.inf)
         if processes is None:
             first = list(islice(paths, MANY_PICTURES))
@@ -150,23 +168,26 @@ class Finding:
             paths = chain(first, paths)
         self.processes = processes
         size = KEPT_AT_ONCE if search.keep_pictures else PICTURES_AT_ONCE
-        self._groups = iter(lambda: list(islice(paths, size)), [])
-        self._ahead = GROUPS_AHEAD if processes and not search.keep_pictures else 1
+        self._groups: Iterator[list[Path]] = iter(lambda: list(islice(paths, size)), [])
         self._finders = Finders(search, processes)
         self._begun: deque[tuple[list[Path], Callable[[], list[Seen | ImageError]]]] = deque()
         if processes:
-            self._begin()
+            self._begin(1 if search.keep_pictures else GROUPS_AHEAD, may_wait=False)
 
-    def _begin(self) -> None:
-        for group in islice(self._groups, self._ahead - len(self._begun)):
+    def _begin(self, ahead: int, *, may_wait: bool = True) -> None:
+        """Begin with groups until there are so many, or one would wait for standard input."""
+        while len(self._begun) < ahead and (group := next(self._groups, None)):
+            if Path(STANDARD_INPUT) in group and not may_wait:
+                self._groups = chain([group], self._groups)
+                return
             self._begun.append((group, self._finders.begin([*map(_content, group)])))
 
     def __iter__(self) -> Iterator[tuple[list[Path], list[Seen | ImageError]]]:
         with self._finders:
-            self._begin()
+            self._begin(1)
             while self._begun:
                 group, results = self._begun.popleft()
-                self._begin()
+                self._begin(1)
                 yield group, results()
 
     def stop(self) -> None:
@@ -194,23 +215,46 @@ def _named_failures() -> Iterator[None]:
         raise MnistCliError(f"a process that looked for digits ended early; {WITHOUT_PROCESSES}") from None
 
 
-def _start_processes(count: int) -> ProcessPoolExecutor:
+def _start_processes(count: int, over: Connection) -> ProcessPoolExecutor:
     """Start processes that share the memory of one that has loaded what they need, where the system can do so."""
     has_server = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if has_server else "spawn")
     if has_server:
         context.set_forkserver_preload([__name__])
     try:
-        return ProcessPoolExecutor(count, context, _begin_process)
+        return ProcessPoolExecutor(count, context, _begin_process, (over,))
     except (ImportError, NotImplementedError, OSError) as error:
         raise MnistCliError(f"cannot start processes that look for digits: {error}; {WITHOUT_PROCESSES}") from None
 
 
-def _begin_process() -> None:
+def _begin_process(over: Connection) -> None:
     """Leave Ctrl-C to the parent, and end when it does, however it ends."""
+    global _over  # a process has one search, and nothing else to keep it in
+    _over = over
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _is_over() -> bool:
+    """Tell, in a process, whether the parent has closed its end of the pipe."""
+    try:
+        return _over is not None and _over.poll()
+    except OSError:  # so says Windows
+        return True
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let what is started within the block never hear Ctrl-C, not even before it can say so itself."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -88,8 +88,9 @@ def _strokes_across(ink: Ink, marks: Marks, frame: int) -> Mask:
         return np.zeros_like(mask)
     labels, boxes = connect((cleared[beyond:-beyond, beyond:-beyond] > ink.faint) & mask)
     sizes = boxes[:, 2:4]
-    is_stroke = ~((sizes >= SIDE_SHARE * sizes[0]) & (sizes[:, ::-1] < SIDE_WIDTH * len(mask))).any(1)
-    is_stroke[0] = False  # the paper, as large as the box
+    is_side = (sizes >= SIDE_SHARE * np.array(mask.shape[::-1])) & (sizes[:, ::-1] < SIDE_WIDTH * len(mask))
+    is_stroke = ~np.any(is_side, axis=1)
+    is_stroke[0] = False  # the paper
     rest: Mask = is_stroke[labels]
     # A line that is left in part would look like strokes.
     filled, _ = outline(mask)

@@ -1,7 +1,11 @@
 """Ctrl-C as the end of a program that is still loading, and as a question that the loop asks between two steps."""
 
+import atexit
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -28,9 +32,30 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     while within is not None:
         if within.f_code.co_filename.startswith("<frozen importlib"):
             os.write(STANDARD_STREAMS[1], b"error: interrupted\n")
+            with suppress(BaseException):
+                atexit._run_exitfuncs()  # processes that were started would tell what they miss
             os._exit(ExitCode.INTERRUPTED)
         within = within.f_back
     signal.default_int_handler(number, frame)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the block ends, which has something begun that it would leave half done.
+
+    Python lets the main thread alone listen for signals; in others, this does nothing.
+    """
+    if current_thread() is not main_thread() or not callable(signal.getsignal(signal.SIGINT)):
+        yield
+        return
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 class StopRequest:

@@ -53,7 +53,10 @@ def spread(values: Image, weight: Plane, longest: int, least: float) -> Image:
 
 
 def connect(mask: NDArray[Any]) -> tuple[NDArray[Any], Boxes]:
-    """Number the connected places of a mask, (H, W) int32 with 0 for the rest, and give the boxes around them."""
+    """Number the connected places of a mask, (H, W) int32 with 0 for the rest, and give the boxes around them, (N, 5).
+
+    Places that touch at a corner are connected. Row 0 is the rest; its box says nothing.
+    """
     inked = mask.astype(bool).view(np.uint8)
     # At these sizes, this algorithm takes half the time of the default one.
     how = 8, cv2.CV_32S, cv2.CCL_GRANA

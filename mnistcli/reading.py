@@ -130,9 +130,10 @@ def predict(
         device: where to compute.
         weights: those after the last step, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.
-        processes: how many of their own find the digits, faster than threads do where there are thousands of pictures,
-            and begin at once; 0 for threads, None for one a core from 1,000 pictures on. A script that asks for them
-            must begin with `if __name__ == "__main__":`, as the documentation of `multiprocessing` tells.
+        processes: how many of their own find the digits, faster than threads do where there are thousands of pictures;
+            0 for threads, None for one a core from 1,000 pictures on. They take the first pictures at once, and end
+            with the iterator. A script that asks for them must begin with `if __name__ == "__main__":`, as the
+            documentation of `multiprocessing` tells.
 
     Returns:
         An iterator over a prediction for each picture; one that cannot be read has an `error`, and the others go on.

@@ -21,6 +21,7 @@ LONG = 2.0  # times as long as it is high: no digit's own
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
 FAR_BESIDE, FAR_TOUCHING = 0.3, 0.45  # of a digit's width, on each side: a line that is as much longer is no foot
+NARROWEST = 0.3  # of its height, that a digit counts as wide: a 1 does not need much of a line
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
 
@@ -81,7 +82,8 @@ def _underline(mask: Mask) -> Mask:
     _, boxes = connect(mask & ~line)
     are_several = np.count_nonzero(boxes[1:, 3] > PIECE_HEIGHT * height) > 1
     beside = min(int((~is_free).argmax()), int((~is_free[::-1]).argmax()))  # columns, on the side where there are fewer
-    is_longer = width > LONG * height or beside > FAR_TOUCHING * boxes[1:, 2].max(initial=0)
+    digit_width = max(NARROWEST * height, boxes[1:, 2].max(initial=0))
+    is_longer = width > LONG * height or beside > FAR_TOUCHING * digit_width
     is_own = beside <= BESIDE * width or not (are_several or is_longer)  # the foot of a 2
     return none if is_own or thickness > THICKEST * height else line
 

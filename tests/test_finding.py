@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli import finding
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
-from mnistcli.finding import PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
+from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, PICTURES_AT_ONCE, Finders, Finding, Search, Seen, find_all
 from mnistcli.images import Picture
 from mnistcli.ink import Invert
 from mnistcli.touching import Run
@@ -75,27 +76,83 @@ def test_processes_end_where_there_is_no_network_to_ask(drawings: list[Path], tm
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.parametrize("how", ["drop", "close"])
+def test_processes_end_where_nobody_asks_what_they_found(drawings: list[Path], how: str) -> None:
+    answers = mnistcli.predict(drawings * 40, checkpoint="bundled", processes=2)
+    if how == "close":
+        answers.close()  # type: ignore[attr-defined]  # it is a generator
+    del answers
+    until = time.monotonic() + 10
+    while multiprocessing.active_children():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def take_long(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
+    time.sleep(0.5)
+    return [], False
+
+
+def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]) -> None:
+    searched = Finding(iter(drawings * 4), Search(take_long, "auto", keep_pictures=False), 1)
+    while not multiprocessing.active_children():
+        time.sleep(0.05)
+    began = time.monotonic()
+    searched.stop()
+    assert time.monotonic() - began < 7  # a task of 16 takes 8 seconds, and one more is in line
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(("processes", "most"), [(0, 2), (1, 2)])
+def test_no_more_groups_are_begun_than_needed(drawings: list[Path], processes: int, most: int) -> None:
+    taken = 0
+
+    def paths() -> Iterator[Path]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield drawings[0]
+
+    answers = mnistcli.predict(paths(), checkpoint="bundled", processes=processes)
+    at_first = taken
+    assert at_first == (GROUPS_AHEAD * PICTURES_AT_ONCE if processes else 0)
+    for _ in range(at_first + 1):
+        next(answers)
+    assert taken <= at_first + most * PICTURES_AT_ONCE
+    answers.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_standard_input_is_not_waited_for_before_the_network_is_there(
+    drawings: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # reading it would be an error of its own
+    content: list[Path] = []
+    monkeypatch.setattr(finding, "_content", content.append)
+    with pytest.raises(CheckpointError):
+        mnistcli.predict(["-", *drawings], checkpoint=tmp_path / "missing.pt", processes=1)
+    assert content == []
+
+
 def leave_trace(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
     Path(f"{picture.name}.seen").touch()
     return [], False
 
 
 def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:
-    finding = Finding(iter(drawings), Search(leave_trace, "auto", keep_pictures=False), 1)
+    searched = Finding(iter(drawings), Search(leave_trace, "auto", keep_pictures=False), 1)
     try:
         until = time.monotonic() + 30
         while not drawings[-1].with_name(f"{drawings[-1].name}.seen").exists():
             assert time.monotonic() < until
             time.sleep(0.05)
     finally:
-        finding.stop()
+        searched.stop()
 
 
 @pytest.mark.parametrize("processes", [0, 1])
 def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], processes: int) -> None:
     paths = drawings * 80
-    finding = Finding(iter(paths), Search(leave_trace, "auto", keep_pictures=False), processes)
-    groups = list(finding)
+    groups = list(Finding(iter(paths), Search(leave_trace, "auto", keep_pictures=False), processes))
     assert [path for group, _ in groups for path in group] == paths
     assert [len(seen) for _, seen in groups] == [len(group) for group, _ in groups]
 
@@ -153,3 +210,21 @@ def test_processes_end_with_the_command(tmp_path: Path, number: signal.Signals, 
         except BaseException:
             os.killpg(running.pid, signal.SIGKILL)
             raise
+
+
+@posix
+@pytest.mark.parametrize("seconds", [0.7, 1.4, 2.1])  # whatever is loaded or started by then
+def test_ctrl_c_while_processes_start_is_told_in_a_line(drawings: list[Path], seconds: float) -> None:
+    command = [sys.executable, "-m", "mnistcli", "predict", "--checkpoint", "bundled", "--processes", "2"]
+    with subprocess.Popen(
+        [*command, *[str(drawings[0])] * 3000],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        time.sleep(seconds)
+        os.killpg(running.pid, signal.SIGINT)
+        _, written = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert written.removeprefix("weights: bundled\n") == "error: interrupted\n"

@@ -11,7 +11,7 @@ import papers
 from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
-from mnistcli.ink import Ink, Invert, find_ink
+from mnistcli.ink import Ink, Invert, _find_drawn, find_ink
 from mnistcli.planes import Mask, Pixels
 
 BAR, OTHER_BAR = np.s_[30:90, 40:50], np.s_[30:80, 80:90]
@@ -253,6 +253,7 @@ def test_what_hardly_differs_from_paper_is_no_ink(ink: Sequence[int], invert: In
 def test_a_drawings_levels_tell_its_ink_as_what_works_for_all_pictures_does(digit: int, paper: int) -> None:
     ink = 0 if paper else 230
     drawing = (paper + draw_big(digit, (140, 110)) / 255.0 * (ink - paper)).round().astype(np.uint8)[..., None]
+    assert _find_drawn(drawing) is not None
     counted = ink_of(drawing)
     measured = find_ink(drawing, on_patches=True)  # looks at what it finds as of a photograph; there is no patch
     assert measured is not None
