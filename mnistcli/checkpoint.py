@@ -5,6 +5,7 @@ import itertools
 import platform
 import shlex
 import shutil
+import zipfile
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -276,9 +277,13 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
     with file:
         try:
+            is_sound = zipfile.ZipFile(file).testzip() is None  # torch itself would not notice
+            file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
             raise CheckpointError(f"{path} is not a checkpoint, or a damaged one") from error
+    if not is_sound:
+        raise CheckpointError(f"{path} is damaged: its checksums are wrong")
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path} was not written by mnistcli; train your own with: mnistcli train")
     version = content.pop("format_version", None)

@@ -78,6 +78,16 @@ def test_a_cut_file_is_named(saved: Path) -> None:
         load(saved)
 
 
+def test_weights_that_were_damaged_are_told_by_their_checksums(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(255 - byte for byte in content[middle : middle + 200])
+    saved.write_bytes(content)
+    torch.load(saved, weights_only=True)  # does not notice
+    with pytest.raises(CheckpointError, match="damaged: its checksums are wrong"):
+        load(saved)
+
+
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*; make one with: mnistcli train"):
         load(tmp_path / "ckpt.pt")
