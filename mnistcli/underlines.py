@@ -20,7 +20,7 @@ PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LONG = 2.0  # times as long as it is high: no digit's own
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
-FAR_BESIDE, FAR_TOUCHING = 0.3, 0.45  # of a digit's width, on each side: a line that is as much longer is no foot
+FAR_BESIDE, FAR_TOUCHING = 0.2, 0.45  # of a digit's width, on each side: a line that is as much longer is no foot
 NARROWEST = 0.3  # of its height, that a digit counts as wide: a 1 does not need much of a line
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
@@ -53,8 +53,9 @@ def _is_below(marks: Marks, bar: int) -> bool:
     is_higher = (height > 2 * height[bar]) & (marks.area > 0)
     gap = top[bar] - (top + height)
     beside = np.minimum(left - left[bar], left[bar] + width[bar] - (left + width))  # on the side where there is less
-    is_far = (gap > LEAST_GAP * height) | (beside > FAR_BESIDE * width)
-    is_above = (beside > BESIDE * width[bar]) & (gap > 0) & is_far & (gap < height)
+    # A bar's box is higher than the bar where it rises or falls.
+    is_apart = (gap > LEAST_GAP * height) | ((beside > FAR_BESIDE * width) & (gap > -height[bar]))
+    is_above = (beside > BESIDE * width[bar]) & is_apart & (gap < height)
     under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
     overlaps = (left < left[bar] + width[bar]) & (left + width > left[bar])
     is_beneath = overlaps & (under > -height[bar]) & (under < PART_GAP * height)

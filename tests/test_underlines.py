@@ -74,13 +74,13 @@ def test_a_line_that_is_much_longer_than_the_digit_on_it_is_none_of_it(digit: st
 
 
 def test_a_long_line_close_below_a_digit_is_no_foot() -> None:
-    glyph, _ = find_glyph(underlined(number("7", left=180), 150, 270, BOTTOM + 5, falls=0))
+    glyph, _ = find_glyph(underlined(number("7", left=180), 162, 262, BOTTOM + 5, falls=0))
     assert glyph is not None
     assert glyph.box[2] < 70
 
 
 def test_a_foot_may_be_drawn_apart() -> None:
-    glyph, _ = find_glyph(underlined(number("7", left=180), 165, 260, BOTTOM + 5, falls=0))
+    glyph, _ = find_glyph(underlined(number("7", left=180), 172, 262, BOTTOM + 5, falls=0))
     assert glyph is not None
     assert glyph.box[2] > 90
 
