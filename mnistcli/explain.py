@@ -199,7 +199,7 @@ def _draw_picture(axes: "Axes", picture: "Picture", glyphs: Sequence["Glyph"], a
         _draw_box(axes, box, answer)
         for is_above in (True, False):
             label = _label_place(box, scale, is_above)
-            if not any(_overlap(label, other) for other in taken):
+            if not any(_overlap(label, other) for other in taken if other is not box):
                 _draw_label(axes, box, answer, is_above)
                 taken.append(label)
                 break

