@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
 from mnistcli.errors import ImageError
@@ -122,3 +122,12 @@ def test_a_cut_picture_is_named(tmp_path: Path, kind: str) -> None:
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(ImageError, match=str(path)):
         read_picture(path)
+
+
+@pytest.mark.parametrize(("ends", "is_dash"), [(((40, 100), (160, 104)), True), (((98, 40), (102, 160)), False)])
+def test_a_dash_is_no_digit(ends: tuple[tuple[int, int], tuple[int, int]], is_dash: bool) -> None:
+    picture = Image.new("L", (200, 200), "white")
+    ImageDraw.Draw(picture).line(ends, "black", 14)
+    glyph, _ = find_glyph(read_picture(save(picture)))
+    assert glyph is not None
+    assert glyph.is_blot == is_dash
