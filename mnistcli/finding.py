@@ -37,7 +37,7 @@ THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python be
 WITHOUT_PROCESSES = "try 0 of them: --processes 0"
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8  # what the network is asked about together
 MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs threads find the digits as soon
-GROUPS_AHEAD = 8  # that processes begin with before torch is there; from then on one is enough, as it is of threads
+GROUPS_AHEAD = 4  # that processes begin with before torch is there; from then on one is enough, as it is of threads
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
 
 _over: Connection | None = None  # in a process, what closes when nobody wants to know any more
