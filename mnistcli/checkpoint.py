@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, Self, cast
+from typing import Annotated, Any, NotRequired, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
@@ -24,6 +24,7 @@ from mnistcli.errors import CheckpointError
 from mnistcli.files import atomic_write, cannot_write
 from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import build_model
+from mnistcli.scoring import Calibration
 
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
@@ -46,6 +47,7 @@ class _Best(TypedDict):
     val_accuracy: _Finite
     weights: dict[str, Tensor]
     temperature: NotRequired[_Positive]
+    reject_logit: NotRequired[_Finite | None]
 
 
 @with_config(_STRICT)
@@ -71,7 +73,10 @@ class Checkpoint(BaseModel):
         weights: the network's state dict after the last step taken.
         average: that of the averaged network, which answers in its place; None where none is kept.
         temperature: what logits are divided by for probabilities that are as often right; 1 without validation.
-        best: `epoch`, `val_accuracy`, `weights` and `temperature` of the best epoch; None without validation.
+        reject_logit: how far a digit's logit has to stand out of their mean to be as probable as no digit; None
+            where that was not learned.
+        best: `epoch`, `val_accuracy`, `weights`, `temperature` and `reject_logit` of the best epoch; None without
+            validation.
         optimizer: the optimizer's state: a name, and a tensor for each parameter of the network; None where the
             checkpoint is for use alone.
         generators: `shuffle`, the state of the generator that draws the epoch under way, uint8.
@@ -93,6 +98,7 @@ class Checkpoint(BaseModel):
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
     temperature: _Positive = 1.0
+    reject_logit: _Finite | None = None
     best: _Best | None
     optimizer: dict[str, list[Tensor]] | None
     generators: dict[str, Tensor]
@@ -120,8 +126,8 @@ class Checkpoint(BaseModel):
             model={"name": config.model, "arguments": {}},
             weights=dict(state.model.state_dict()),
             average=dict(state.average.state_dict()) if state.average is not None else None,
-            temperature=state.temperature,
-            best=cast("_Best", vars(state.best)) if state.best else None,
+            **state.calibration._asdict(),
+            best=_pack_best(state.best) if state.best else None,
             optimizer=state.optimizer.state,
             generators={"shuffle": state.shuffle},
             normalization={"mean": normalization.mean, "std": normalization.std},
@@ -168,10 +174,11 @@ class Checkpoint(BaseModel):
         """Give what the network expects its pixels to be turned into."""
         return Normalization(**self.normalization)
 
-    def calibration(self, weights: Weights = "last") -> float:
-        """Give the temperature of those weights."""
-        best = self.best if weights == "best" else None
-        return best.get("temperature", 1.0) if best else self.temperature
+    def calibration(self, weights: Weights = "last") -> Calibration:
+        """Give that of those weights."""
+        if weights == "best" and self.best:
+            return Calibration(self.best.get("temperature", 1.0), self.best.get("reject_logit"))
+        return Calibration(self.temperature, self.reject_logit)
 
     def build_model(self, weights: Weights = "last") -> nn.Module:
         """Rebuild the network, on the CPU, with its last weights, averaged where an average is kept, or the best's.
@@ -227,8 +234,10 @@ class Checkpoint(BaseModel):
             state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
             state.loss_sum, state.correct = self.partial["loss_sum"].to(device), self.partial["correct"].to(device)
             state.history = [EpochDone(**done) for done in self.history]
-            state.best = Best(**self.best) if self.best else None
-            state.temperature = self.temperature
+            state.calibration = self.calibration()
+            if self.best:
+                parts = self.best["epoch"], self.best["val_accuracy"], self.best["weights"]
+                state.best = Best(*parts, self.calibration("best"))
         except _MISFITS as error:
             raise self._unusable(f"its run cannot be continued: {_summary(error)}") from None
         if len(state.history) != state.epoch:
@@ -237,6 +246,17 @@ class Checkpoint(BaseModel):
     def _unusable(self, reason: str) -> CheckpointError:
         name = checkpoint_name(self.path) if self.path else "the checkpoint"
         return CheckpointError(f"{name} cannot be used: {reason}")
+
+
+def _pack_best(best: Best) -> _Best:
+    temperature, reject_logit = best.calibration
+    return {
+        "epoch": best.epoch,
+        "val_accuracy": best.val_accuracy,
+        "weights": best.weights,
+        "temperature": temperature,
+        "reject_logit": reject_logit,
+    }
 
 
 def _copy_into(state: dict[str, list[Tensor]], saved: dict[str, list[Tensor]]) -> None:

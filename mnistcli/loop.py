@@ -20,7 +20,7 @@ from mnistcli.errors import DivergedError
 from mnistcli.model import pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
-from mnistcli.scoring import Evaluation, calibrate, infer, score
+from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, calibrate, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
@@ -60,7 +60,7 @@ class Best:
     epoch: int
     val_accuracy: float  # 0..1
     weights: dict[str, Tensor]
-    temperature: float = 1.0  # that calibrates these weights
+    calibration: Calibration = UNCALIBRATED  # of these weights
 
 
 @dataclass
@@ -83,7 +83,7 @@ class TrainState:
     seconds: float = 0.0  # that those steps took
     history: list[EpochDone] = field(default_factory=list)
     best: Best | None = None
-    temperature: float = 1.0  # that calibrates the evaluated network, by the last validation; 1 without any
+    calibration: Calibration = UNCALIBRATED  # of the evaluated network, by the last validation
 
     @property
     def best_epoch(self) -> int | None:
@@ -235,7 +235,7 @@ class _Fit:
         )
         if validation and (state.best is None or validation.accuracy > state.best.val_accuracy):
             weights = {name: tensor.clone() for name, tensor in state.evaluated.state_dict().items()}
-            state.best = Best(done.epoch, validation.accuracy, weights, state.temperature)
+            state.best = Best(done.epoch, validation.accuracy, weights, state.calibration)
         state.history.append(done)
         state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
         # New tensors, not zeroed ones: events that were yielded keep their sums.
@@ -247,8 +247,17 @@ class _Fit:
         ranks = self.ranks
         images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
         logits = infer(self.state.evaluated, images, self.normalization)
-        self.state.temperature = calibrate(logits, labels, ranks)
+        self.state.calibration = calibrate(logits, labels, self.infer_outliers(val), ranks)
         return score(logits, labels, ranks)
+
+    def infer_outliers(self, val: Samples) -> Tensor | None:
+        """Give the logits, (M, 10), of a rank's share of shapes that are made of held-out images, always the same."""
+        count, ranks = int(len(val) * self.config.outliers), self.ranks
+        if count == 0:
+            return None
+        dice = torch.rand(count, OUTLIER_DICE, generator=torch.Generator())[ranks.rank :: ranks.size]
+        shapes = Strokes.of(val).make_outliers(dice.to(val.images.device))
+        return infer(self.state.evaluated, shapes, self.normalization)
 
 
 class _Batches(NamedTuple):

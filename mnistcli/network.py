@@ -15,7 +15,7 @@ from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
 from mnistcli.model import pick_device
-from mnistcli.scoring import infer
+from mnistcli.scoring import Calibration, infer
 
 if TYPE_CHECKING:
     from mnistcli.glyphs import Grey
@@ -29,7 +29,7 @@ class Network:
 
     model: nn.Module
     normalization: Normalization
-    temperature: float  # that calibrates its probabilities
+    calibration: Calibration
     device: torch.device
 
     def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
@@ -39,7 +39,7 @@ class Network:
     def probabilities(
         self, images: Sequence["Grey"], *, tta: bool = False, threads: int | None = None
     ) -> list[tuple[float, ...]]:
-        """Give those of the digits 0..9, calibrated, for each of some images.
+        """Give those of the digits 0..9, calibrated, for each of some images; what they lack of 1 is no digit's.
 
         Args:
             images: (28, 28) each.
@@ -51,7 +51,7 @@ class Network:
         with _computing_in(threads or torch.get_num_threads()):
             logits = self.logits(torch.from_numpy(np.stack(images))[:, None], GLYPHS_AT_ONCE, tta=tta)
         logits = logits.double()  # on the CPU, for MPS has no such numbers
-        return [tuple(row) for row in (logits / self.temperature).softmax(1).tolist()]
+        return [tuple(row) for row in self.calibration.probabilities(logits).tolist()]
 
 
 def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:

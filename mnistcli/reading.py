@@ -24,7 +24,7 @@ class Prediction:
     """What the network says of one picture, or why it could not be asked."""
 
     path: str
-    probabilities: tuple[float, ...] = ()  # of the digits 0..9, summing to 1; empty where there is no glyph
+    probabilities: tuple[float, ...] = ()  # of 0..9, the rest of 1 that of no digit; empty where there is no glyph
     glyph: Glyph | None = None  # what the network saw, and where in the picture
     min_confidence: float = 0.0  # below it, no digit is named
     error: str | None = None

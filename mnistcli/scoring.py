@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,26 @@ CLASSES = 10
 TTA_VIEWS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8))
 
 TEMPERATURES = torch.logspace(-2, 2, 81, base=2, dtype=torch.float64)  # each 3.5 % above the one before
+REJECT_LOGITS = torch.logspace(-2, 4, 49, base=2, dtype=torch.float64)  # each 9 % above the one before
+
+
+class Calibration(NamedTuple):
+    """What turns a network's logits into probabilities that are as often right."""
+
+    temperature: float = 1.0  # that logits are divided by
+    reject_logit: float | None = None  # of "no digit", an eleventh answer, above the mean of the ten; None without it
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Give those of the digits, (N, 10), for (N, 10) logits; what they lack of 1 is that of no digit."""
+        if self.reject_logit is None:
+            return (logits / self.temperature).softmax(1)
+        # Any number added to all ten is the same to a softmax, so that only how far one stands out means something.
+        logits = logits - logits.mean(1, keepdim=True)
+        answers = F.pad(logits, (0, 1), value=self.reject_logit)  # (N, 11)
+        return (answers / self.temperature).softmax(1)[:, :CLASSES]
+
+
+UNCALIBRATED = Calibration()
 
 
 @dataclass(frozen=True)
@@ -102,23 +123,39 @@ def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Ten
     return Distortions(affine.expand(len(images), 2, 3), bends=None, thickness=None)(images)
 
 
-def calibrate(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> float:
-    """Find the temperature that logits have to be divided by for their probabilities to be the shares that are right.
+def calibrate(logits: Tensor, labels: Tensor, of_outliers: Tensor | None = None, ranks: Ranks = ALONE) -> Calibration:
+    """Find what makes probabilities of logits the shares that are right, by images that were not trained on.
 
-    It is the one with the least cross-entropy on images that were not trained on (Guo et al., "On calibration of
-    modern neural networks", 2017); answers do not change with it.
+    It is the temperature (Guo et al., "On calibration of modern neural networks", 2017), and where there are outliers
+    the logit of no digit, with which the true answers have the least cross-entropy. Which digit is the most probable
+    does not change with them.
 
     Args:
-        logits: (N, 10) float32.
+        logits: (N, 10) float32, of digits.
         labels: (N,) int64.
-        ranks: who have such logits; the temperature is that of all together.
+        of_outliers: (M, 10) float32, of shapes that are no digits; None where the network has not learned of any.
+        ranks: who have such logits; the calibration is that of all together.
 
     Returns:
-        A temperature of 0.25 to 4.
+        A temperature of 0.25 to 4, and a logit of 0.25 to 16.
     """
     logits, labels = logits.cpu().double(), labels.cpu()
-    losses = [F.cross_entropy(logits / temperature, labels, reduction="sum") for temperature in TEMPERATURES]
-    return float(TEMPERATURES[int(ranks.sum(torch.stack(losses)).argmin())])
+    if of_outliers is None:
+        losses = [F.cross_entropy(logits / temperature, labels, reduction="sum") for temperature in TEMPERATURES]
+        return Calibration(float(TEMPERATURES[int(ranks.sum(torch.stack(losses)).argmin())]))
+    everything = torch.cat([logits, of_outliers.cpu().double()])
+    everything = everything - everything.mean(1, keepdim=True)
+    losses = [_losses_by_reject_logit(everything / temperature, labels, temperature) for temperature in TEMPERATURES]
+    row, column = divmod(int(ranks.sum(torch.stack(losses)).argmin()), len(REJECT_LOGITS))
+    return Calibration(float(TEMPERATURES[row]), float(REJECT_LOGITS[column]))
+
+
+def _losses_by_reject_logit(logits: Tensor, labels: Tensor, temperature: Tensor) -> Tensor:
+    """Give the summed cross-entropy for each of REJECT_LOGITS, (K,), of (N + M, 10) logits, (N,) of them of digits."""
+    of_digits = logits[: len(labels)].gather(1, labels[:, None]).sum()
+    rejecting = REJECT_LOGITS / temperature
+    normalizers = torch.logaddexp(logits.logsumexp(1)[:, None], rejecting).sum(0)  # (K,)
+    return normalizers - of_digits - (len(logits) - len(labels)) * rejecting
 
 
 def score(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> Evaluation:

@@ -174,11 +174,13 @@ def test_outliers_are_learned_to_be_unsure_of() -> None:
     assert confidences[1] < 0.6 * confidences[0]
 
 
-def test_the_temperature_is_that_of_the_held_out_images() -> None:
-    config = TrainConfig(epochs=2, batch_size=16, lr=0.05)
+@pytest.mark.parametrize("outliers", [0.0, 0.25])
+def test_the_calibration_is_that_of_the_held_out_images_and_of_shapes_made_of_them(outliers: float) -> None:
+    config = TrainConfig(epochs=2, batch_size=16, lr=0.05, outliers=outliers)
     train, val = make_samples(64), make_samples(64, seed=1)
     state = make_state(config, len(train))
     run(state, train, config, val)
-    expected = calibrate(infer(state.model, val.images, NORMALIZATION), val.labels)
-    assert state.temperature == pytest.approx(expected)
-    assert state.temperature != 1
+    shapes = Strokes.of(val).make_outliers(torch.rand(16, OUTLIER_DICE, generator=torch.Generator()))
+    of_shapes = infer(state.model, shapes, NORMALIZATION) if outliers else None
+    assert state.calibration == calibrate(infer(state.model, val.images, NORMALIZATION), val.labels, of_shapes)
+    assert state.calibration.temperature != 1

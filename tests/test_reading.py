@@ -11,18 +11,21 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
-from mnistcli.scoring import infer
+from mnistcli.scoring import Calibration, infer
 
 
 @pytest.mark.parametrize("tta", [False, True])
-@pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_probabilities_are_the_networks_at_its_temperature(tmp_path: Path, temperature: float, tta: bool) -> None:
-    checkpoint = load(BUNDLED_PATH).model_copy(update={"temperature": temperature})
+@pytest.mark.parametrize("calibration", [Calibration(1.0), Calibration(4.0), Calibration(0.5, 3.0)])
+def test_probabilities_are_the_networks_as_it_was_calibrated(
+    tmp_path: Path, calibration: Calibration, tta: bool
+) -> None:
+    checkpoint = load(BUNDLED_PATH).model_copy(update=calibration._asdict())
     save(checkpoint, tmp_path / "ckpt.pt")
     picture = tmp_path / "6.png"
     Image.fromarray(255 - draw_digits(np.array([6], np.uint8), seed=6)[0]).resize((140, 140)).save(picture)
     (answer,) = mnistcli.predict([picture], checkpoint=tmp_path / "ckpt.pt", tta=tta)
     assert answer.glyph is not None
     seen = torch.from_numpy(answer.glyph.image)[None, None]
-    logits = infer(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta)[0].double()
-    torch.testing.assert_close(torch.tensor(answer.probabilities).double(), (logits / temperature).softmax(0))
+    logits = infer(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta).double()
+    expected = calibration.probabilities(logits)[0]
+    torch.testing.assert_close(torch.tensor(answer.probabilities).double(), expected)

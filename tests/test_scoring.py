@@ -8,7 +8,7 @@ from torchvision.transforms.functional import affine
 
 from mnistcli.data import Normalization
 from mnistcli.model import MODELS, LeNet, build_model
-from mnistcli.scoring import calibrate, infer, score
+from mnistcli.scoring import Calibration, calibrate, infer, score
 
 NORMALIZATION = Normalization()
 
@@ -56,7 +56,32 @@ def test_calibration_undoes_how_much_confidence_is_overstated(overstated: float)
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn(20_000, 10, generator=generator) * 2
     labels = honest.softmax(1).multinomial(1, generator=generator)[:, 0]
-    assert calibrate(honest * overstated, labels) == pytest.approx(overstated, rel=0.06)
+    temperature, reject_logit = calibrate(honest * overstated, labels)
+    assert temperature == pytest.approx(overstated, rel=0.06)
+    assert reject_logit is None
+
+
+@pytest.mark.parametrize("true", [Calibration(0.5, 1.0), Calibration(2.0, 4.0)])
+def test_calibration_finds_how_far_a_digit_has_to_stand_out(true: Calibration) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(40_000, 10, generator=generator) * 2 * true.temperature
+    digits = true.probabilities(logits)
+    answers = torch.cat([digits, 1 - digits.sum(1, keepdim=True)], 1).multinomial(1, generator=generator)[:, 0]
+    is_digit = answers < 10
+    shifted = logits + torch.randn(40_000, 1, generator=generator)  # which means nothing to a softmax
+    found = calibrate(shifted[is_digit], answers[is_digit], shifted[~is_digit])
+    assert found.temperature == pytest.approx(true.temperature, rel=0.06)
+    assert found.reject_logit == pytest.approx(true.reject_logit, rel=0.1)
+
+
+def test_probabilities_leave_to_no_digit_what_does_not_stand_out() -> None:
+    logits = torch.zeros(2, 10)
+    logits[1, 7] = 10  # by 9 above the mean
+    flat, seven = Calibration(1.0, 9.0).probabilities(logits + 5)
+    assert flat.sum() < 0.01
+    assert seven.argmax() == 7
+    assert seven[7] == pytest.approx(0.5, abs=0.01)
+    torch.testing.assert_close(Calibration(2.0).probabilities(logits), (logits / 2).softmax(1))
 
 
 def test_scores_agree_with_counting_by_hand() -> None:
