@@ -273,16 +273,17 @@ def train(
     from mnistcli.progress import TrainingView
     from mnistcli.ranks import joined
     from mnistcli.report import Report
-    from mnistcli.run import Stopped, open_run, train_events
+    from mnistcli.run import Stopped, open_run, opened_run_events
 
-    resolved, _ = open_run(asked.config, resume)  # tells what is wrong before a download, and where the data belong
+    # Opened before a download, to tell what is wrong and where the data belong.
+    resolved, checkpoint = open_run(asked.config, resume)
     with joined(pick_device(resolved.device)) as ranks:
         report = Report(as_json=as_json, quiet=quiet, progress=not no_progress, muted=ranks.rank > 0)
         if ranks.is_first_here:
             _provide_data(report, resolved.data_dir, "train", no_download)
         ranks.wait()
         with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
-            for event in train_events(resolved, resume=resume, should_stop=stop, ranks=ranks):
+            for event in opened_run_events(resolved, checkpoint, stop, ranks):
                 view.show(event)
                 try:
                     report.epoch(event)

@@ -135,6 +135,13 @@ def train_events(
     if ranks.size == 1 and are_many():
         raise ConfigError("torchrun started several processes: call mnistcli.train, which lets them work together")
     config, checkpoint = open_run(config, resume)
+    yield from opened_run_events(config, checkpoint, should_stop, ranks)
+
+
+def opened_run_events(
+    config: TrainConfig, checkpoint: Checkpoint | None, should_stop: Callable[[], bool], ranks: Ranks
+) -> Iterator[TrainEvent]:
+    """Train what `open_run` gave, all else as in `train_events`."""
     run, train, val = _begin(config, checkpoint, ranks)
     state = run.state
     yield Started(
