@@ -11,7 +11,7 @@ from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device
-from mnistcli.network import open_network
+from mnistcli.network import Network, open_network
 from mnistcli.ranks import joined
 from mnistcli.run import Finished, train_events
 from mnistcli.scoring import Evaluation, score
@@ -81,8 +81,12 @@ def evaluate(
     """
     check_choice("split", split, Split)
     check_range("batch_size", batch_size, 1, math.inf)
-    network = open_network(checkpoint, weights, device)
-    samples = load_split(Path(data_dir), split)
+    return score_network(open_network(checkpoint, weights, device), split, Path(data_dir), batch_size, tta=tta)
+
+
+def score_network(network: Network, split: Split, data_dir: Path, batch_size: int, *, tta: bool) -> Evaluation:
+    """Score a network that is open already, all else as in `evaluate`."""
+    samples = load_split(data_dir, split)
     return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
 
 

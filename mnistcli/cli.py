@@ -332,22 +332,18 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
-    from mnistcli import api
+    from mnistcli.api import score_network
     from mnistcli.bundled import checkpoint_name, find_checkpoint
-    from mnistcli.checkpoint import load
-    from mnistcli.model import pick_device
+    from mnistcli.network import open_network
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet)
     path = find_checkpoint(checkpoint)
-    load(path).build_model(weights)  # what is wrong is told now, not after a download
-    pick_device(device)
+    network = open_network(path, weights, device)  # what is wrong is told now, not after a download
     _provide_data(report, data_dir, split, no_download)
     report.weights(checkpoint_name(path), weights)
     started = time.perf_counter()
-    result = api.evaluate(
-        path, split=split, data_dir=data_dir, batch_size=batch_size, device=device, weights=weights, tta=tta
-    )
+    result = score_network(network, split, data_dir, batch_size, tta=tta)
     report.evaluation(result, checkpoint_name(path), weights, seconds=time.perf_counter() - started)
     if fail_under is not None and result.accuracy < fail_under:
         report.insist(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under:.2%}")

@@ -40,7 +40,7 @@ def test_debug_shows_the_traceback(cli: RunCli) -> None:
 
 def test_a_bug_keeps_its_traceback(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnistcli.finding.read_picture", lambda *_: 1 / 0)
-    monkeypatch.setattr("mnistcli.checkpoint.load", lambda *_: 1 / 0)
+    monkeypatch.setattr("mnistcli.network.load", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli("eval", "ckpt.pt")
 
@@ -49,7 +49,7 @@ def test_ctrl_c_ends_any_command_with_130(cli: RunCli, monkeypatch: pytest.Monke
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mnistcli.checkpoint.load", interrupt)
+    monkeypatch.setattr("mnistcli.network.load", interrupt)
     assert_fails(cli("eval", "ckpt.pt"), 130, "interrupted")
 
 
