@@ -7,7 +7,7 @@ import numpy as np
 
 from mnistcli.glyphs import Marks, to_marks
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, Shape, connect, is_straight, touches_rim
+from mnistcli.planes import Boxes, Mask, Shape, connect, is_straight, touches_border
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
@@ -80,7 +80,7 @@ def without_frames(ink: Ink, marks: Marks) -> Marks:
 def _strokes_across(ink: Ink, marks: Marks, frame: int) -> Mask:
     """Give what is left of a level frame without its straight lines, (H, W) of its box; nothing if it is all lines."""
     window, mask = marks.window(frame), marks.mask(frame)
-    beyond = 1 + max(mask.shape) // 20  # a line along the rim is seen from both sides then
+    beyond = 1 + max(mask.shape) // 20  # a line along the border is seen from both sides then
     lines = np.where(mask, ink.strength[window], 0).astype(np.float32)
     wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
     cleared = without_rules(wider, ink.faint, FRAME_THICKNESS)
@@ -125,7 +125,7 @@ def _is_open_frame(marks: Marks, mark: int) -> bool:
 def _cells(mask: Mask) -> Boxes:
     """Give the boxes of the holes in a mark that are more than flaws of its ink."""
     _, gaps = connect(~mask)
-    is_hole = ~touches_rim(gaps, mask.shape) & (gaps[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
+    is_hole = ~touches_border(gaps, mask.shape) & (gaps[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
     is_hole[0] = False  # the mark
     cells: Boxes = gaps[is_hole]
     return cells

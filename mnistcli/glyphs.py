@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, Plane, connect, extent, from_paper, is_straight, longer_side, touches_rim
+from mnistcli.planes import Boxes, Mask, Plane, connect, extent, from_paper, is_straight, longer_side, touches_border
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -74,7 +74,7 @@ class Stroke:
 
     @cached_property
     def from_paper(self) -> Plane:
-        """Give each inked place's distance from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
+        """Give each inked pixel's distance from the nearest paper, with a border of paper: (H + 2, W + 2)."""
         return from_paper(self.mask)
 
     @cached_property
@@ -102,11 +102,11 @@ class Stroke:
 def find_marks(ink: Ink) -> Marks:
     """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986).
 
-    Where faint places alone lead to the rim, as the lines of paper do, those that are far from full ink are none.
+    Where faint places alone lead to the border, as the lines of paper do, those that are far from full ink are none.
     """
     is_full = ink.strength > ink.threshold
     marks = to_marks(ink.strength > ink.faint, is_full)
-    is_loose = _reach_rim_faintly(marks, is_full)
+    is_loose = _reach_border_faintly(marks, is_full)
     if not is_loose.any():
         return marks
     away = cv2.distanceTransform((~is_full).view(np.uint8), cv2.DIST_L2, 3)
@@ -125,9 +125,9 @@ def to_marks(mask: Mask, is_full: Mask) -> Marks:
     return Marks(labels, boxes, area)
 
 
-def _reach_rim_faintly(marks: Marks, is_full: Mask) -> Mask:
-    """Tell of each mark, (N + 1,), whether it touches the rim, but the largest piece of full ink in it does not."""
-    reaches = touches_rim(marks.boxes, is_full.shape) & (marks.area > 0)
+def _reach_border_faintly(marks: Marks, is_full: Mask) -> Mask:
+    """Tell of each mark, (N + 1,), whether it touches the border, but the largest piece of full ink in it does not."""
+    reaches = touches_border(marks.boxes, is_full.shape) & (marks.area > 0)
     if not reaches.any():
         return reaches
     labels, pieces = connect(is_full)
@@ -136,7 +136,7 @@ def _reach_rim_faintly(marks: Marks, is_full: Mask) -> Mask:
     area = pieces[:, 4]
     largest = np.zeros(len(reaches), area.dtype)
     np.maximum.at(largest, mark, area)
-    is_cut_off = (area == largest[mark]) & touches_rim(pieces, is_full.shape)
+    is_cut_off = (area == largest[mark]) & touches_border(pieces, is_full.shape)
     reaches[mark[is_cut_off]] = False
     return reaches
 
@@ -144,16 +144,16 @@ def _reach_rim_faintly(marks: Marks, is_full: Mask) -> Mask:
 def pick_digit(marks: Marks) -> list[int]:
     """Tell which marks are the digit of a picture of one: the main mark, and its parts that do not touch it.
 
-    The main mark is large, near the middle, and does not hang on the rim as a neighbour does that was cut off.
+    The main mark is large, near the middle, and does not hang on the border as a neighbour does that was cut off.
     """
     inked = np.flatnonzero(marks.area)
     if len(inked) == 1:
         return [int(inked[0])]
     height, width = marks.labels.shape
     left, top, wide, high = marks.boxes[:, :4].T
-    hangs = touches_rim(marks.boxes, marks.labels.shape)
+    hangs = touches_border(marks.boxes, marks.labels.shape)
     off_centre = np.hypot((left + wide / 2) / width - 0.5, (top + high / 2) / height - 0.5)  # 0..0.7
-    lines = _lines_rim(marks) | ((wide == width) & (high == height))  # frames may be drawn by hand
+    lines = _run_along_border(marks) | ((wide == width) & (high == height))  # frames may be drawn by hand
     lines[find_stick(marks)] = True
     less = np.where(lines, 0.03, np.where(hangs, 0.35, 1))
     weight = np.sqrt(marks.area * marks.size) * less * (1 - off_centre / 2)
@@ -187,7 +187,7 @@ def find_stick(marks: Marks) -> int:
     return stick if is_written and marks.breadth(stick) > STICK * breadth else 0
 
 
-def _lines_rim(marks: Marks) -> Mask:
+def _run_along_border(marks: Marks) -> Mask:
     """Tell which marks run along a whole side of the picture: a frame, a table, the black beside a film's picture."""
     labels, count = marks.labels, len(marks.boxes)
     sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
@@ -201,7 +201,7 @@ def draw(stroke: Stroke) -> Grey:
 
 
 def cut(ink: Ink, mask: Mask) -> Stroke:
-    """Cut out the ink under a mask, at a size at which its width can be corrected, with a rim of paper."""
+    """Cut out the ink under a mask, at a size at which its width can be corrected, with a border of paper."""
     window = extent(mask)
     # What is surely ink is full, so that a pen that skips leaves no gap.
     faint = min(ink.faint, ink.threshold / 2)

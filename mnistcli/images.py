@@ -12,7 +12,7 @@ from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
 from mnistcli.ink import Ink, Invert
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, Pixels, extent, longer_side, rim
+from mnistcli.planes import Mask, Pixels, border_pixels, extent, longer_side
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 FLATTEST = 3.0  # times as wide as high; none of MNIST's 70,000 digits and of 15,000 others is over 2.5
@@ -143,8 +143,8 @@ def sample_of(pixels: Pixels, invert: Invert) -> Grey | None:
         return None
     light, dark = pixels[..., 0], 255 - pixels[..., 0]
     for grey in {"auto": (light, dark), "yes": (dark,), "no": (light,)}[invert]:
-        # All 70,000 have a longer side of 20 pixels, but for 16 of 19, and a rim that is black but for some pixels.
-        if grey.any() and np.median(rim(grey[..., None])) == 0 and longer_side(grey) in (19, 20):
+        # All 70,000 have a longer side of 20 pixels, but for 16 of 19, and a border that is black but for some pixels.
+        if grey.any() and np.median(border_pixels(grey[..., None])) == 0 and longer_side(grey) in (19, 20):
             return grey
     return None
 

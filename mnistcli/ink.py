@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.paper import WIDEST_STROKE, envelopes, flat_colour, patches, refine, surface
-from mnistcli.planes import Image, Mask, Pixels, Plane, breadth_of, connect, extent, quantile, touches_rim
+from mnistcli.planes import Image, Mask, Pixels, Plane, breadth_of, connect, extent, quantile, touches_border
 from mnistcli.rules import without_rules
 
 Invert = Literal["auto", "yes", "no"]
@@ -25,7 +25,7 @@ LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is
 PATCH_STROKE = 1.6  # times how far ink is from paper: strokes on a patch are narrower
 LEAST_ON_PATCH = 0.15  # of the strokes, that is on a patch
 STROKE_CONTRAST, STROKE_BREADTH = 1.05, 1 / 3  # of the patch's: strokes on it stand out more, and are thinner
-SHADOW_SHARE = 0.02  # of the picture: as much dark at its rim may be a shadow; with 0.08 more of them were ink
+SHADOW_SHARE = 0.02  # of the picture: as much dark at its border may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
 SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
 
@@ -60,8 +60,8 @@ class _Layer:
 def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = False) -> Ink | None:
     """Tell ink from paper.
 
-    Ink is what differs from the paper, in whatever direction of colour; the paper is what lies along the picture's rim
-    and goes on smoothly from there. After Gatos, Pratikakis and Perantonis, "Adaptive degraded document image
+    Ink is what differs from the paper, in whatever direction of colour; the paper is what lies along the picture's
+    border and goes on smoothly from there. After Gatos, Pratikakis and Perantonis, "Adaptive degraded document image
     binarization", 2006, the paper under the ink is interpolated from the paper around it.
 
     Args:
@@ -84,7 +84,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     if layer is None:
         return None
     if np.count_nonzero(layer.mask) > MOST_INK * layer.mask.size:
-        # A frame along the rim was taken for the paper, or the ink is one large blot.
+        # A frame along the border was taken for the paper, or the ink is one large blot.
         inside = np.median(image[layer.mask], axis=0)
         framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=is_signed)
         has_inside = framed and _marks(framed.mask, is_hanging=False).mean() > LEAST_ISLANDS
@@ -249,7 +249,7 @@ def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer 
 
 
 def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
-    """Estimate the paper with its shadow, where what hangs on the rim is one.
+    """Estimate the paper with its shadow, where what hangs on the border is one.
 
     A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
     """
@@ -262,14 +262,14 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
     if shaded is None:
         return None
     is_soft = _sharpness(layer, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)
-    inside = cv2.distanceTransform(hanging.astype(np.uint8), cv2.DIST_L2, 3)  # that the rim counts as inside, too
+    inside = cv2.distanceTransform(hanging.astype(np.uint8), cv2.DIST_L2, 3)  # that the border counts as inside, too
     return shaded if is_soft or inside.max() > WIDEST_STROKE * max(hanging.shape) else None
 
 
 def _marks(mask: Mask, *, is_hanging: bool) -> Mask:
-    """Give the marks of a mask that hang on the rim, or those that do not."""
+    """Give the marks of a mask that hang on the border, or those that do not."""
     labels, boxes = connect(mask)
-    is_meant = touches_rim(boxes, mask.shape) == is_hanging
+    is_meant = touches_border(boxes, mask.shape) == is_hanging
     is_meant[0] = False  # the paper
     marks: Mask = is_meant[labels]
     return marks

@@ -14,7 +14,7 @@ from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, 
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, breadth_of, quantile, touches_rim
+from mnistcli.planes import Mask, breadth_of, quantile, touches_border
 from mnistcli.sheets import Inside, look_inside
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
@@ -25,7 +25,7 @@ LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half a
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 SOLID_SHARE, SOLID_SHAPE = 0.75, 2.0  # of its box, and as many times longer than wide: a stamp, a hole, not a 1
-TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the rim
+TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the border
 DOT_HEIGHT = 0.7  # a blot that is lower is a dot
 PART_HEIGHT = 0.7  # of two marks of one digit, at least one is lower; two that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above each other
@@ -273,7 +273,7 @@ def _spots(marks: Marks) -> list[_Spot]:
     is_solid = (marks.area > SOLID_SHARE * wide * high) & (marks.size < SOLID_SHAPE * np.minimum(wide, high))
     is_stroke = marks.area > 0
     is_stroke[find_stick(marks)] = False
-    is_whole = is_stroke & ~touches_rim(marks.boxes, marks.labels.shape)
+    is_whole = is_stroke & ~touches_border(marks.boxes, marks.labels.shape)
     is_usual = is_whole & ~is_solid
     if marks.area[is_usual].sum() < LEAST_INK * marks.area[is_whole].max(initial=0):
         is_usual = is_whole  # a bold digit among dirt

@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.planes import Image, Mask, quantile, resize, rim, shrunk_size, spread
+from mnistcli.planes import Image, Mask, border_pixels, quantile, resize, shrunk_size, spread
 
-FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a rim that varies by less was drawn, not photographed
+FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a border that varies by less was drawn, not photographed
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
 WIDEST_STROKE = 1 / 6  # of the longer side, that `envelopes` see past
 
 
 def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
-    """Give the colour, (C,), that the rim of (H, W, C) has all along, but for what touches it: that of a drawing."""
-    edge = rim(image).astype(np.float32)
+    """Give the colour, (C,), that the border of (H, W, C) has all along, but for what touches it: that of a drawing."""
+    edge = border_pixels(image).astype(np.float32)
     if (edge == edge[0]).all():  # as of most drawings
         first: NDArray[Any] = edge[0]
         return first
@@ -26,11 +26,11 @@ def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def surface(image: Image, *, is_signed: bool) -> Image:
-    """Estimate the paper as a constant where the rim is one, else as a quadratic surface that fits the most of it.
+    """Estimate the paper as a constant where the border is one, else as a quadratic surface that fits the most of it.
 
     Args:
         image: (H, W, C).
-        is_signed: whether ink is what is lighter, so that the rest is paper, be it at the rim or not.
+        is_signed: whether ink is what is lighter, so that the rest is paper, be it at the border or not.
 
     Returns:
         (H, W, C).
@@ -43,7 +43,7 @@ def surface(image: Image, *, is_signed: bool) -> Image:
         flat = flat_colour(image)
         if flat is not None:
             return np.broadcast_to(flat, image.shape)
-        colour = np.median(rim(image), axis=0)
+        colour = np.median(border_pixels(image), axis=0)
     height, width = image.shape[:2]
     small = resize(image, *shrunk_size(image, SURFACE_PX))
     rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)

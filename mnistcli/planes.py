@@ -70,8 +70,8 @@ def connect(mask: NDArray[Any]) -> tuple[NDArray[Any], Boxes]:
     return labels, np.array([paper, mark][:count], np.int32)
 
 
-def touches_rim(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
-    """Tell which of (N, 5) boxes, as OpenCV gives them, touch the rim of a picture of (height, width)."""
+def touches_border(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
+    """Tell which of (N, 5) boxes, as OpenCV gives them, touch the border of a picture of (height, width)."""
     left, top, width, height = boxes[:, :4].T
     touching: Mask = (left == 0) | (top == 0) | (left + width == shape[1]) | (top + height == shape[0])
     return touching
@@ -90,9 +90,9 @@ def longer_side(mask: NDArray[Any]) -> int:
 
 
 def from_paper(mask: Mask) -> Plane:
-    """Give how far each place in a mask is from the nearest paper, in pixels, with a rim of paper: (H + 2, W + 2)."""
-    rimmed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return cv2.distanceTransform(rimmed, cv2.DIST_L2, 3)
+    """Give the distance of each pixel in a mask from the nearest paper, with a border of paper: (H + 2, W + 2)."""
+    bordered = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return cv2.distanceTransform(bordered, cv2.DIST_L2, 3)
 
 
 def breadth_of(mask: Mask) -> float:
@@ -108,7 +108,7 @@ def is_straight(mask: Mask) -> bool:
     return bool(across * down - both**2 < STRAIGHT_WIDTH * (across + down) ** 2)  # spread across it and along it
 
 
-def rim(image: NDArray[Any]) -> NDArray[Any]:
+def border_pixels(image: NDArray[Any]) -> NDArray[Any]:
     """Give the outermost pixels, (M, C), of (H, W, C)."""
     return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 

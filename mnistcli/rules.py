@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.planes import Mask, Plane, Shape, connect, quantile, rim, shrunk_size
+from mnistcli.planes import Mask, Plane, Shape, border_pixels, connect, quantile, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
@@ -59,7 +59,7 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
         return cleared
     # One or two may be strokes: the bar of a 7 that was cut out tightly.
     rest = cleared > faint
-    is_underline = upright is None and not rim(rest[..., None]).any()
+    is_underline = upright is None and not border_pixels(rest[..., None]).any()
     is_other_pen = _is_bold(rest, found[0].thickness_px) or _is_dark(contrast, rest, mask & (contrast > faint))
     return cleared if is_underline or is_other_pen else contrast
 
@@ -212,9 +212,9 @@ def _paths(straight: Shape, slope: float) -> Shape:
     if np.count_nonzero(is_line | is_long) >= SOME_LINES:
         is_line |= is_long
     lines = is_line[labels].view(np.uint8) * pieces
-    lines |= cv2.dilate(lines, np.ones((1, 5), np.uint8)) * (first | last)  # up to the rim
-    rimmed = cv2.copyMakeBorder(lines, 0, 0, gap, gap, cv2.BORDER_REPLICATE)
-    paths = cv2.morphologyEx(rimmed, cv2.MORPH_CLOSE, np.ones((3, gap), np.uint8))[:, gap:-gap]
+    lines |= cv2.dilate(lines, np.ones((1, 5), np.uint8)) * (first | last)  # up to the border
+    bordered = cv2.copyMakeBorder(lines, 0, 0, gap, gap, cv2.BORDER_REPLICATE)
+    paths = cv2.morphologyEx(bordered, cv2.MORPH_CLOSE, np.ones((3, gap), np.uint8))[:, gap:-gap]
     return cv2.resize(paths, (width, height), interpolation=cv2.INTER_NEAREST)
 
 

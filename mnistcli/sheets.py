@@ -91,7 +91,7 @@ def _solidity(mask: Mask) -> float:
 
 
 def without_edge(sheet: Shape, *, goes_on: bool = False) -> Shape:
-    """Take off a sheet's edge; the picture's rim is one, too, unless the sheet goes on beyond it."""
+    """Take off a sheet's edge; the picture's border is one, too, unless the sheet goes on beyond it."""
     reach = 2 * (round(EDGE_SHARE * longer_side(sheet)) + 1) + 1
     brush = np.ones((reach, reach), np.uint8)
     return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=int(goes_on))

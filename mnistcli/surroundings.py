@@ -1,4 +1,4 @@
-"""What lies along a picture's rim and is no paper: a screenshot's black, a table beside a page or around a sheet."""
+"""What lies along a picture's border and is no paper: a screenshot's black, a table beside a page or around a sheet."""
 
 import cv2
 import numpy as np

@@ -6,6 +6,7 @@ import pytest
 
 from mnistcli.planes import (
     Mask,
+    border_pixels,
     breadth_of,
     connect,
     extent,
@@ -13,10 +14,9 @@ from mnistcli.planes import (
     is_straight,
     longer_side,
     quantile,
-    rim,
     shrunk_size,
     spread,
-    touches_rim,
+    touches_border,
 )
 
 
@@ -48,7 +48,7 @@ def test_the_rim_has_each_outermost_pixel_once(shape: tuple[int, int]) -> None:
     height, width = shape
     image = np.arange(height * width).reshape(height, width, 1)
     outermost = set(image.ravel()) - set(image[1:-1, 1:-1].ravel())
-    assert sorted(rim(image).ravel()) == sorted(outermost)
+    assert sorted(border_pixels(image).ravel()) == sorted(outermost)
 
 
 def test_a_box_touches_the_rim_with_any_of_its_sides() -> None:
@@ -59,7 +59,7 @@ def test_a_box_touches_the_rim_with_any_of_its_sides() -> None:
         "right": (1, 1, 7, 8),
         "bottom": (1, 1, 6, 9),
     }
-    touching = touches_rim(np.array([(*box, 1) for box in boxes.values()]), (10, 8))
+    touching = touches_border(np.array([(*box, 1) for box in boxes.values()]), (10, 8))
     assert dict(zip(boxes, touching.tolist(), strict=True)) == {side: side != "inside" for side in boxes}
 
 

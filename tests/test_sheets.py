@@ -8,7 +8,7 @@ from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, 
 from mnistcli.glyphs import find_marks
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
-from mnistcli.planes import rim
+from mnistcli.planes import border_pixels
 from mnistcli.sheets import Inside, look_inside
 
 
@@ -54,7 +54,7 @@ def test_a_tilted_sheet_goes_on_where_the_desk_was(angle: int) -> None:
     turn[:, 2] += 60
     inside = inside_of(cv2.warpAffine(sheet(5), turn, (240, 280), borderValue=60))
     assert inside is not None
-    assert (abs(rim(inside.picture.pixels).astype(int) - PAPER) < 20).all()
+    assert (abs(border_pixels(inside.picture.pixels).astype(int) - PAPER) < 20).all()
 
 
 def test_a_sheet_may_lie_on_another() -> None:
