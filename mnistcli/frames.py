@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.glyphs import Marks, to_marks
+from mnistcli.components import Components
 from mnistcli.ink import Ink
 from mnistcli.planes import Boxes, Mask, Shape, connect, is_straight, touches_border
 from mnistcli.rules import without_rules
@@ -23,7 +23,7 @@ RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0
 CORNER = 1 / 8  # of a box's shorter side
 THIN_INK = 0.12  # of its box, that thin lines take; a shaded edge of a sheet takes half as much
 SIDE_ZONE, MOST_OFF = 0.1, 0.1  # of a box's side, that lines along it may take; of their ink, that is elsewhere
-MOST_HOLES = 2  # that a digit has; with more, a mark is a table's or a calendar's grid
+MOST_HOLES = 2  # that a digit has; with more, a component is a table's or a calendar's grid
 LEAST_CELL = 0.05  # of a grid's shorter side, that its cells are wide and high
 OPEN_INSIDE = 0.1  # of its longer side: what is smaller between lines that are open is dirt
 PART_INSIDE = 0.25  # of its height: what is smaller is a dot in a 0, and no part of a digit
@@ -33,53 +33,57 @@ RING_GAP = 0.12  # of a ring's longer side: between its ends
 
 
 class Outline(NamedTuple):
-    """What a mark encloses, with the mark itself."""
+    """What a component encloses, with the component itself."""
 
-    mask: Mask  # (H, W) of the mark's box: the mark, the gaps of a ring closed
-    filled: Shape  # the same size: the mark and its holes
+    mask: Mask  # (H, W) of the component's box: the component, the gaps of a ring closed
+    filled: Shape  # the same size: the component and its holes
     fit: float  # of its convex hull, how much four of its corners span, 0..1
     is_ring: bool  # round, around something
     is_frame: bool  # lines around paper; else it is a sheet, or a blot
 
 
-def without_frames(ink: Ink, marks: Marks) -> Marks:
+def without_frames(ink: Ink, components: Components) -> Components:
     """Take off all frames and rings that are around digits: the boxes of a form, a table's lines, numbers circled.
 
     A ring around a slanted 1 looks like a 0 with a slash; it is a ring where another one has about its size.
 
     Args:
         ink: of a picture.
-        marks: in that ink.
+        components: in that ink.
 
     Returns:
-        The same marks where there are no frames, else those without them, numbered anew; strokes that cross a frame's
-        straight lines are left, where it is 100 pixels high and wide or more.
+        The same components where there are no frames, else those without them, labelled anew; strokes that cross a
+        frame's straight lines are left, where it is 100 pixels high and wide or more.
     """
-    large = np.flatnonzero((marks.area > 0) & (marks.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
-    is_alone = np.count_nonzero(marks.area) == 1
-    around = [] if is_alone else [mark for mark in large if _are_written_in(marks, mark)]
-    frames = [mark for mark in around if _is_frame(marks, mark)]
+    large = np.flatnonzero((components.area > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
+    is_alone = np.count_nonzero(components.area) == 1
+    around = [] if is_alone else [label for label in large if _are_written_in(components, label)]
+    frames = [label for label in around if _is_frame(components, label)]
     others = [
-        mark for mark in around if mark not in frames and any(_have_similar_size(marks, mark, one) for one in frames)
+        label
+        for label in around
+        if label not in frames and any(_have_similar_size(components, label, one) for one in frames)
     ]
-    frames += [mark for mark in others if _is_frame(marks, mark, may_be_slashed=False)]
-    crossed = {mark: _strokes_across(ink, marks, mark) for mark in large if has_corners(marks.mask(mark))}
-    frames += [mark for mark in crossed if mark not in frames and crossed[mark].any() and _is_frame(marks, mark)]
+    frames += [label for label in others if _is_frame(components, label, may_be_slashed=False)]
+    crossed = {label: _strokes_across(ink, components, label) for label in large if has_corners(components.mask(label))}
+    frames += [
+        label for label in crossed if label not in frames and crossed[label].any() and _is_frame(components, label)
+    ]
     if not is_alone:
-        frames += [mark for mark in large if mark not in frames and _is_open_frame(marks, mark)]
+        frames += [label for label in large if label not in frames and _is_open_frame(components, label)]
     if not frames:
-        return marks
-    is_ink = marks.labels > 0
+        return components
+    is_ink = components.labels > 0
     for frame in frames:
-        is_ink[marks.window(frame)] &= ~marks.mask(frame)
+        is_ink[components.window(frame)] &= ~components.mask(frame)
     for frame in set(frames).intersection(crossed):
-        is_ink[marks.window(frame)] |= crossed[frame]
-    return to_marks(is_ink, ink.strength > ink.threshold)
+        is_ink[components.window(frame)] |= crossed[frame]
+    return Components.of(is_ink, ink.strength > ink.threshold)
 
 
-def _strokes_across(ink: Ink, marks: Marks, frame: int) -> Mask:
+def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
     """Give what is left of a level frame without its straight lines, (H, W) of its box; nothing if it is all lines."""
-    window, mask = marks.window(frame), marks.mask(frame)
+    window, mask = components.window(frame), components.mask(frame)
     beyond = 1 + max(mask.shape) // 20  # a line along the border is seen from both sides then
     lines = np.where(mask, ink.strength[window], 0).astype(np.float32)
     wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
@@ -100,19 +104,21 @@ def _strokes_across(ink: Ink, marks: Marks, frame: int) -> Mask:
     return rest if is_crossed and has_strokes else np.zeros_like(mask)
 
 
-def _are_written_in(marks: Marks, mark: int) -> bool:
-    """Tell whether marks inside another, small ones too where there are many, are more than dirt."""
-    is_inside = _are_inside(marks, mark)
-    high = marks.boxes[mark, 3]
-    return bool(marks.size[is_inside].max(initial=0) > PART_INSIDE * high or marks.size[is_inside].sum() > high)
+def _are_written_in(components: Components, label: int) -> bool:
+    """Tell whether components inside another, small ones too where there are many, are more than dirt."""
+    is_inside = _are_inside(components, label)
+    high = components.boxes[label, 3]
+    return bool(
+        components.size[is_inside].max(initial=0) > PART_INSIDE * high or components.size[is_inside].sum() > high
+    )
 
 
-def _is_open_frame(marks: Marks, mark: int) -> bool:
-    """Tell whether a mark is a grid around digits, or thin lines along the sides of its box, as a sheet's edges are."""
-    largest = int(marks.size[_are_inside(marks, mark)].max(initial=0))
+def _is_open_frame(components: Components, label: int) -> bool:
+    """Tell whether a component is a grid around digits, or thin lines along its box, as a sheet's edges are."""
+    largest = int(components.size[_are_inside(components, label)].max(initial=0))
     if largest == 0:
         return False
-    mask = marks.mask(mark)
+    mask = components.mask(label)
     ink = np.count_nonzero(mask)
     cells = _cells(mask)
     if len(cells) > MOST_HOLES:
@@ -123,42 +129,42 @@ def _is_open_frame(marks: Marks, mark: int) -> bool:
 
 
 def _cells(mask: Mask) -> Boxes:
-    """Give the boxes of the holes in a mark that are more than flaws of its ink."""
+    """Give the boxes of the holes in a component that are more than flaws of its ink."""
     _, gaps = connect(~mask)
     is_hole = ~touches_border(gaps, mask.shape) & (gaps[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
-    is_hole[0] = False  # the mark
+    is_hole[0] = False  # the component
     cells: Boxes = gaps[is_hole]
     return cells
 
 
-def _is_frame(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> bool:
-    found = trace(marks, mark, may_be_slashed=may_be_slashed)
+def _is_frame(components: Components, label: int, *, may_be_slashed: bool = True) -> bool:
+    found = trace(components, label, may_be_slashed=may_be_slashed)
     return found is not None and found.is_frame
 
 
-def _have_similar_size(marks: Marks, one: int, other: int) -> bool:
-    smaller, larger = sorted((marks.size[one], marks.size[other]))
+def _have_similar_size(components: Components, one: int, other: int) -> bool:
+    smaller, larger = sorted((components.size[one], components.size[other]))
     return bool(smaller > SIMILAR_SIZE * larger)
 
 
-def trace(marks: Marks, mark: int, *, may_be_slashed: bool = True) -> Outline | None:
-    """Follow the outline of a mark.
+def trace(components: Components, label: int, *, may_be_slashed: bool = True) -> Outline | None:
+    """Follow the outline of a component.
 
     Args:
-        marks: in a picture.
-        mark: the number of one of them.
+        components: in a picture.
+        label: of one of them.
         may_be_slashed: whether it is taken for a 0 if there is nothing but a slash in it.
 
     Returns:
         The outline, or None where it has neither four corners nor is a ring around something.
     """
-    mask = marks.mask(mark)
+    mask = components.mask(label)
     filled, fit = outline(mask)
-    is_ring = fit < LEAST_FIT and _is_around(marks, mark, may_be_slashed=may_be_slashed)
+    is_ring = fit < LEAST_FIT and _is_around(components, label, may_be_slashed=may_be_slashed)
     if is_ring:
         mask = _without_gaps(mask)
         filled, fit = outline(mask)
-    is_frame = bool(marks.boxes[mark, 4] < FRAME_INK * np.count_nonzero(filled))
+    is_frame = bool(components.boxes[label, 4] < FRAME_INK * np.count_nonzero(filled))
     if not _has_shape(fit, is_round=is_ring) or (is_ring and not is_frame):
         return None
     return Outline(mask, filled, fit, is_ring, is_frame)
@@ -174,7 +180,7 @@ def inside(frame: Outline) -> Shape:
 
 
 def outline(mask: Mask) -> tuple[Shape, float]:
-    """Fill the holes of the largest mark, and give how much of it four of its corners span, 0..1; 0 if it has dents."""
+    """Fill the holes of the largest component, and give what share four of its corners span; 0 if it has dents."""
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return np.zeros(mask.shape, np.uint8), 0.0
@@ -201,27 +207,27 @@ def _has_shape(fit: float, *, is_round: bool) -> bool:
     return fit > 0 if is_round else fit >= LEAST_FIT
 
 
-def _is_around(marks: Marks, ring: int, *, may_be_slashed: bool) -> bool:
-    """Tell whether a mark is as wide as a ring, and around more than the dot or the slash of a 0."""
-    width, height = marks.boxes[ring, 2:4].tolist()
-    parts = np.flatnonzero(_are_inside(marks, ring) & (marks.size > PART_INSIDE * height))
+def _is_around(components: Components, ring: int, *, may_be_slashed: bool) -> bool:
+    """Tell whether a component is as wide as a ring, and around more than the dot or the slash of a 0."""
+    width, height = components.boxes[ring, 2:4].tolist()
+    parts = np.flatnonzero(_are_inside(components, ring) & (components.size > PART_INSIDE * height))
     if width <= RING_WIDTH * height or len(parts) == 0:
         return False
-    first, span = marks.boxes[parts, :2], marks.boxes[parts, 2:4]
+    first, span = components.boxes[parts, :2], components.boxes[parts, 2:4]
     is_large = ((first + span).max(0) - first.min(0)).max() > RING_INSIDE * height
-    return bool(is_large and not (may_be_slashed and len(parts) == 1 and _is_slash(marks.mask(int(parts[0])))))
+    return bool(is_large and not (may_be_slashed and len(parts) == 1 and _is_slash(components.mask(int(parts[0])))))
 
 
-def _are_inside(marks: Marks, mark: int) -> Mask:
-    """Tell which marks, (N + 1,), have full ink and a box that is inside a mark's."""
-    left, top, width, height = marks.boxes[:, :4].T
+def _are_inside(components: Components, label: int) -> Mask:
+    """Tell which components, (N + 1,), have full ink and a box that is inside a component's."""
+    left, top, width, height = components.boxes[:, :4].T
     right, bottom = left + width, top + height
-    are_inside: Mask = (left > left[mark]) & (top > top[mark]) & (right < right[mark]) & (bottom < bottom[mark])
-    return are_inside & (marks.area > 0)
+    are_inside: Mask = (left > left[label]) & (top > top[label]) & (right < right[label]) & (bottom < bottom[label])
+    return are_inside & (components.area > 0)
 
 
 def _is_slash(mask: Mask) -> bool:
-    """Tell whether a mark is a thin straight line that is aslant, as in a 0."""
+    """Tell whether a component is a thin straight line that is aslant, as in a 0."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
     return is_straight(mask) and abs(moments["mu11"]) > SLASH_SLANT * moments["mu02"]
 

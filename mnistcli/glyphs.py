@@ -1,15 +1,14 @@
-"""From ink to an image as the data set would show it: the digit's marks, their stroke's weight, their place."""
+"""From ink that was cut out to a digit as the data set shows it: its stroke's width, its size, its place."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, Plane, connect, extent, from_paper, is_straight, longer_side, touches_border
+from mnistcli.planes import Mask, Plane, extent, from_paper, longer_side
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -19,45 +18,10 @@ INK_SIZE_PX = 20  # the digit's longer side; LeCun et al. 1998 made the data set
 THINNEST_PX, WIDEST_PX = 1.9, 5.0
 DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
 
-SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main mark: a smaller one is dirt
 # A blot is ink that is farther from paper than this share of its longer side, and fills as much of its convex hull;
 # of 4,000 enlarged test digits 3 are.
 BLOT_SHARE, BLOT_FULL = 0.22, 0.8
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
-SIDE_SHARE = 0.9  # of a side of the picture: what covers as much of it goes on beyond it
-LOOSE_SHARE = 0.02  # of the longer side: a faint end of a stroke is no farther from full ink
-STICK, STICK_INK = 1.5, 0.03  # times as long and as broad as what it wrote is a pen; that has as much ink at least
-WRITTEN = 12  # times the square of its breadth is the area of what a pen wrote; a dot has less than 4
-GAP_SIZE = 0.15  # of the main mark: a part of the same digit is as near
-
-
-@dataclass(frozen=True)
-class Marks:
-    """Connected ink: each mark a number from 1 on."""
-
-    labels: NDArray[Any]  # (H, W) int32, 0 = paper
-    boxes: Boxes  # (N + 1, 5)
-    area: NDArray[np.int64]  # (N + 1,), pixels of full ink; 0 for the paper and for what is faint throughout
-
-    @property
-    def size(self) -> NDArray[np.int32]:
-        """Give the longer side of each mark's box, (N + 1,)."""
-        size: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
-        return size
-
-    def window(self, mark: int) -> tuple[slice, slice]:
-        """Select a mark's box from a plane, (H, W)."""
-        left, top, width, height = self.boxes[mark, :4].tolist()
-        return slice(top, top + height), slice(left, left + width)
-
-    def mask(self, mark: int) -> Mask:
-        """Tell where in its box a mark is: (height, width)."""
-        is_there: Mask = self.labels[self.window(mark)] == mark
-        return is_there
-
-    def breadth(self, mark: int) -> float:
-        """Give how far from paper a mark is where it is farthest, in pixels."""
-        return float(from_paper(self.mask(mark)).max())
 
 
 @dataclass(frozen=True)
@@ -97,102 +61,6 @@ class Stroke:
         hull = cv2.convexHull(cv2.findNonZero(self.mask.view(np.uint8)))
         filled = cv2.fillConvexPoly(np.zeros(self.mask.shape, np.uint8), hull, 1)
         return bool(np.count_nonzero(self.mask) > BLOT_FULL * np.count_nonzero(filled))
-
-
-def find_marks(ink: Ink) -> Marks:
-    """Connect ink to marks, over faint places too where there is full ink at both ends (hysteresis; Canny, 1986).
-
-    Where faint places alone lead to the border, as the lines of paper do, those that are far from full ink are none.
-    """
-    is_full = ink.strength > ink.threshold
-    marks = to_marks(ink.strength > ink.faint, is_full)
-    is_loose = _reach_border_faintly(marks, is_full)
-    if not is_loose.any():
-        return marks
-    away = cv2.distanceTransform((~is_full).view(np.uint8), cv2.DIST_L2, 3)
-    far = is_loose[marks.labels] & (away > LOOSE_SHARE * max(away.shape))
-    return to_marks((marks.labels > 0) & ~far, is_full)
-
-
-def to_marks(mask: Mask, is_full: Mask) -> Marks:
-    """Connect the ink in a mask, (H, W), to marks, given where it is full."""
-    labels, boxes = connect(mask)
-    if len(boxes) == 2:  # counted sooner than by its number
-        area = np.array([0, np.count_nonzero(is_full & mask)])
-    else:
-        area = np.bincount(labels[is_full], minlength=len(boxes))
-        area[0] = 0
-    return Marks(labels, boxes, area)
-
-
-def _reach_border_faintly(marks: Marks, is_full: Mask) -> Mask:
-    """Tell of each mark, (N + 1,), whether it touches the border, but the largest piece of full ink in it does not."""
-    reaches = touches_border(marks.boxes, is_full.shape) & (marks.area > 0)
-    if not reaches.any():
-        return reaches
-    labels, pieces = connect(is_full)
-    mark = np.zeros(len(pieces), np.int64)  # that each piece is in
-    mark[labels[is_full]] = marks.labels[is_full]
-    area = pieces[:, 4]
-    largest = np.zeros(len(reaches), area.dtype)
-    np.maximum.at(largest, mark, area)
-    is_cut_off = (area == largest[mark]) & touches_border(pieces, is_full.shape)
-    reaches[mark[is_cut_off]] = False
-    return reaches
-
-
-def pick_digit(marks: Marks) -> list[int]:
-    """Tell which marks are the digit of a picture of one: the main mark, and its parts that do not touch it.
-
-    The main mark is large, near the middle, and does not hang on the border as a neighbour does that was cut off.
-    """
-    inked = np.flatnonzero(marks.area)
-    if len(inked) == 1:
-        return [int(inked[0])]
-    height, width = marks.labels.shape
-    left, top, wide, high = marks.boxes[:, :4].T
-    hangs = touches_border(marks.boxes, marks.labels.shape)
-    off_centre = np.hypot((left + wide / 2) / width - 0.5, (top + high / 2) / height - 0.5)  # 0..0.7
-    lines = _run_along_border(marks) | ((wide == width) & (high == height))  # frames may be drawn by hand
-    lines[find_stick(marks)] = True
-    less = np.where(lines, 0.03, np.where(hangs, 0.35, 1))
-    weight = np.sqrt(marks.area * marks.size) * less * (1 - off_centre / 2)
-    main = int(weight.argmax())
-    size = marks.size[main]
-    gap_x = np.maximum(left - (left + wide)[main], left[main] - (left + wide))
-    gap_y = np.maximum(top - (top + high)[main], top[main] - (top + high))
-    is_part = (
-        (marks.size > SPECK_SIZE * size)
-        & (marks.area > SPECK_AREA * marks.area[main])
-        & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
-        & (~hangs | hangs[main])
-    )
-    is_part[main] = True
-    return [int(mark) for mark in np.flatnonzero(is_part)]
-
-
-def find_stick(marks: Marks) -> int:
-    """Give the mark that is a pen beside what it wrote: straight, longer and broader than all else; 0 if none is."""
-    inked = np.flatnonzero(marks.area)
-    if len(inked) == 1:
-        return 0
-    stick = int(inked[marks.size[inked].argmax()])
-    others = inked[inked != stick]
-    main = int(others[marks.area[others].argmax()])
-    is_longer = marks.size[stick] > STICK * marks.size[others].max()
-    if not is_longer or marks.area[main] <= STICK_INK * marks.area[stick] or not is_straight(marks.mask(stick)):
-        return 0
-    breadth = marks.breadth(main)
-    is_written = marks.area[main] > WRITTEN * breadth**2 and not is_straight(marks.mask(main))  # no dot, flag or foot
-    return stick if is_written and marks.breadth(stick) > STICK * breadth else 0
-
-
-def _run_along_border(marks: Marks) -> Mask:
-    """Tell which marks run along a whole side of the picture: a frame, a table, the black beside a film's picture."""
-    labels, count = marks.labels, len(marks.boxes)
-    sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
-    lines: Mask = np.max([np.bincount(side, minlength=count) / len(side) for side in sides], axis=0) > SIDE_SHARE
-    return lines
 
 
 def draw(stroke: Stroke) -> Grey:

@@ -267,16 +267,16 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
 
 
 def _marks(mask: Mask, *, is_hanging: bool) -> Mask:
-    """Give the marks of a mask that hang on the border, or those that do not."""
+    """Give the components of a mask that hang on the border, or those that do not."""
     labels, boxes = connect(mask)
     is_meant = touches_border(boxes, mask.shape) == is_hanging
     is_meant[0] = False  # the paper
-    marks: Mask = is_meant[labels]
-    return marks
+    components: Mask = is_meant[labels]
+    return components
 
 
-def _sharpness(layer: _Layer, marks: Mask) -> float:
-    """Give how steeply contrast rises at most edges of some marks, as a share of the ink's contrast a pixel."""
-    edges = cv2.morphologyEx(marks.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+def _sharpness(layer: _Layer, components: Mask) -> float:
+    """Give how steeply contrast rises at most edges of some components, as a share of the ink's contrast a pixel."""
+    edges = cv2.morphologyEx(components.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / 8 for order in ((1, 0), (0, 1))]
     return float(np.median(np.hypot(*slopes)) / layer.contrast[layer.mask].mean())

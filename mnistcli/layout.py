@@ -1,4 +1,4 @@
-"""All digits of a picture in reading order: which marks are digits, which belong together, which may touch."""
+"""All digits of a picture in reading order: which components are digits, which belong together, which may touch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistcli.components import SPECK_AREA, SPECK_SIZE, Components, find_components, find_stick, pick_digit
 from mnistcli.frames import without_frames
-from mnistcli.glyphs import SIZE_PX, SPECK_AREA, SPECK_SIZE, Marks, find_marks, find_stick, pick_digit
+from mnistcli.glyphs import SIZE_PX
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
@@ -27,11 +28,11 @@ MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 SOLID_SHARE, SOLID_SHAPE = 0.75, 2.0  # of its box, and as many times longer than wide: a stamp, a hole, not a 1
 TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the border
 DOT_HEIGHT = 0.7  # a blot that is lower is a dot
-PART_HEIGHT = 0.7  # of two marks of one digit, at least one is lower; two that are higher are two digits
-PART_OVERLAP = 0.5  # of the narrower mark's width: parts of one digit lie above each other
+PART_HEIGHT = 0.7  # of two components of one digit, at least one is lower; two that are higher are two digits
+PART_OVERLAP = 0.5  # of the narrower component's width: parts of one digit lie above each other
 JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
 ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
-MOST_MARKS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
+MOST_COMPONENTS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
 CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
@@ -43,9 +44,9 @@ LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose st
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where a digit is, or may be: the marks inside a box."""
+    """Where a digit is, or may be: components, and the box around them."""
 
-    marks: tuple[int, ...]
+    labels: tuple[int, ...]
     left: int
     top: int
     right: int  # the first column that is not inside
@@ -64,16 +65,16 @@ class _Spot:
         """Select the box from a plane."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def mask(self, marks: Marks) -> Mask:
-        """Give the marks' ink inside the box: (height, width)."""
-        is_inside = np.zeros(len(marks.boxes), np.bool_)
-        is_inside[list(self.marks)] = True
-        return is_inside.take(marks.labels[self.window])
+    def mask(self, components: Components) -> Mask:
+        """Give the components' ink inside the box: (height, width)."""
+        is_inside = np.zeros(len(components.boxes), np.bool_)
+        is_inside[list(self.labels)] = True
+        return is_inside.take(components.labels[self.window])
 
     def join(self, other: "_Spot") -> "_Spot":
         """Put two spots together."""
         return _Spot(
-            self.marks + other.marks,
+            self.labels + other.labels,
             min(self.left, other.left),
             min(self.top, other.top),
             max(self.right, other.right),
@@ -105,45 +106,45 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     inked = _find_inked(picture, invert)
     if inked is None:
         return []
-    ink, marks = inked
-    inside = look_inside(picture, marks)
-    spots = _spots(marks) if inside else []
+    ink, components = inked
+    inside = look_inside(picture, components)
+    spots = _spots(components) if inside else []
     if (
         inside
-        and _is_all(inside, marks, spots)
-        and (inside.is_sure or any(_is_blot(picture, ink, marks, spot) for spot in spots))
+        and _is_all(inside, components, spots)
+        and (inside.is_sure or any(_is_blot(picture, ink, components, spot) for spot in spots))
     ):
         found = find_digits(inside.picture, invert)
         if _hold_digits(inside, [run.whole for run in chain(*found)]):
             return [[run.moved(inside.box) for run in row] for row in found]
-    ink, marks = _look_past_patches(picture, invert, ink, marks)
-    marks = without_frames(ink, marks)
-    rows = _rows(_spots(marks))
-    return _without_dots([_runs(picture, ink, marks, row) for row in rows])
+    ink, components = _look_past_patches(picture, invert, ink, components)
+    components = without_frames(ink, components)
+    rows = _rows(_spots(components))
+    return _without_dots([_runs(picture, ink, components, row) for row in rows])
 
 
-def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -> tuple[Ink, Marks] | None:
-    """Find the ink of a picture and its marks; None where nothing stands out, or all of it is faint."""
+def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -> tuple[Ink, Components] | None:
+    """Find the ink of a picture and its components; None where nothing stands out, or all of it is faint."""
     ink = find_ink(picture.pixels, invert, on_patches=on_patches)
     if ink is None:
         return None
-    marks = without_underlines(ink, find_marks(ink))
-    return (ink, marks) if marks.area.any() else None
+    components = without_underlines(ink, find_components(ink))
+    return (ink, components) if components.area.any() else None
 
 
-def _look_past_patches(picture: Picture, invert: Invert, ink: Ink, marks: Marks) -> tuple[Ink, Marks]:
+def _look_past_patches(picture: Picture, invert: Invert, ink: Ink, components: Components) -> tuple[Ink, Components]:
     """Look again where some ink is so broad that it may be a patch of the paper, and no sheet of its own.
 
     In a drawing, strokes on a patch are darker; without this, most drawings would be looked at twice.
     """
     is_drawn = flat_colour(picture.pixels) is not None
     if is_drawn and float(ink.strength.max()) <= STROKE_STRENGTH:
-        return ink, marks
-    is_ink = marks.labels > 0
+        return ink, components
+    is_ink = components.labels > 0
     may_be_patch = breadth_of(is_ink) > LEAST_BREADTH and (
         not is_drawn or quantile(ink.strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
     )
-    return (may_be_patch and _find_inked(picture, invert, on_patches=True)) or (ink, marks)
+    return (may_be_patch and _find_inked(picture, invert, on_patches=True)) or (ink, components)
 
 
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
@@ -157,9 +158,9 @@ def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
     return [row for row in kept if row]
 
 
-def _is_all(inside: Inside, marks: Marks, spots: list[_Spot]) -> bool:
+def _is_all(inside: Inside, components: Components, spots: list[_Spot]) -> bool:
     """Tell whether there is no digit but inside a sheet of paper, or a frame."""
-    sheet = _spot(marks, inside.mark)
+    sheet = _spot(components, inside.label)
     return all(spot.join(sheet).window == sheet.window for spot in spots)
 
 
@@ -215,50 +216,50 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     inked = _find_inked(picture, invert)
     if inked is None:
         return None
-    ink, marks = inked
-    inside = look_inside(picture, marks)
-    if inside and (inside.is_sure or _is_blot(picture, ink, marks, _main_spot(marks))):
+    ink, components = inked
+    inside = look_inside(picture, components)
+    if inside and (inside.is_sure or _is_blot(picture, ink, components, _main_spot(components))):
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
-            return _Main(found.run.moved(inside.box), found.size_px, found.are_several or _are_several(marks))
-    ink, marks = _look_past_patches(picture, invert, ink, marks)
-    marks = without_frames(ink, marks)
-    spot = _main_spot(marks)
-    run = _run(picture, ink, marks, spot, spot.height, TWO_WIDTH)
-    return _Main(run, max(spot.width, spot.height), _are_several(marks))
+            return _Main(found.run.moved(inside.box), found.size_px, found.are_several or _are_several(components))
+    ink, components = _look_past_patches(picture, invert, ink, components)
+    components = without_frames(ink, components)
+    spot = _main_spot(components)
+    run = _run(picture, ink, components, spot, spot.height, TWO_WIDTH)
+    return _Main(run, max(spot.width, spot.height), _are_several(components))
 
 
-def _main_spot(marks: Marks) -> _Spot:
-    return reduce(_Spot.join, (_spot(marks, mark) for mark in pick_digit(marks)))
+def _main_spot(components: Components) -> _Spot:
+    return reduce(_Spot.join, (_spot(components, label) for label in pick_digit(components)))
 
 
-def _are_several(marks: Marks) -> bool:
+def _are_several(components: Components) -> bool:
     """Tell whether two digits seem to be side by side."""
-    if np.count_nonzero(marks.area) == 1:
+    if np.count_nonzero(components.area) == 1:
         return False
-    return any(_are_alike(*pair) for row in _rows(_spots(marks)) for pair in pairwise(row))
+    return any(_are_alike(*pair) for row in _rows(_spots(components)) for pair in pairwise(row))
 
 
 def _are_alike(one: _Spot, other: _Spot) -> bool:
     return min(one.height, other.height) > SIMILAR_HEIGHT * max(one.height, other.height)
 
 
-def _runs(picture: Picture, ink: Ink, marks: Marks, row: list[_Spot]) -> list[Run]:
+def _runs(picture: Picture, ink: Ink, components: Components, row: list[_Spot]) -> list[Run]:
     """Draw a row's digits."""
     height = float(np.median([spot.height for spot in row]))
-    return [_run(picture, ink, marks, spot, max(height, spot.height), CUT_WIDTH) for spot in row]
+    return [_run(picture, ink, components, spot, max(height, spot.height), CUT_WIDTH) for spot in row]
 
 
-def _run(picture: Picture, ink: Ink, marks: Marks, spot: _Spot, height: float, cut_width: float) -> Run:
+def _run(picture: Picture, ink: Ink, components: Components, spot: _Spot, height: float, cut_width: float) -> Run:
     """Draw a digit, and where it is wider than a share of the row's height, but no bar, all that it may be cut into."""
-    mask = spot.mask(marks)
+    mask = spot.mask(components)
     if not cut_width * height < spot.width <= BAR_SHAPE * spot.height:
         return Run.of(_draw(picture, ink, spot, mask))
     return Run({piece: _draw(picture, ink, spot, part) for piece, part in cut_apart(mask, height)})
 
 
-def _is_blot(picture: Picture, ink: Ink, marks: Marks, spot: _Spot) -> bool:
-    return _draw(picture, ink, spot, spot.mask(marks)).is_blot
+def _is_blot(picture: Picture, ink: Ink, components: Components, spot: _Spot) -> bool:
+    return _draw(picture, ink, spot, spot.mask(components)).is_blot
 
 
 def _draw(picture: Picture, ink: Ink, spot: _Spot, mask: Mask) -> Glyph:
@@ -266,29 +267,30 @@ def _draw(picture: Picture, ink: Ink, spot: _Spot, mask: Mask) -> Glyph:
     return draw_glyph(picture, replace(ink, strength=ink.strength[spot.window]), mask, spot.left, spot.top)
 
 
-def _spots(marks: Marks) -> list[_Spot]:
-    """Find the marks that are digits, with their parts that do not touch them."""
-    wide, high = marks.boxes[:, 2:4].T
+def _spots(components: Components) -> list[_Spot]:
+    """Find the components that are digits, with their parts that do not touch them."""
+    wide, high = components.boxes[:, 2:4].T
     is_bar = wide > BAR_SHAPE * high
-    is_solid = (marks.area > SOLID_SHARE * wide * high) & (marks.size < SOLID_SHAPE * np.minimum(wide, high))
-    is_stroke = marks.area > 0
-    is_stroke[find_stick(marks)] = False
-    is_whole = is_stroke & ~touches_border(marks.boxes, marks.labels.shape)
+    is_solid = (components.area > SOLID_SHARE * wide * high) & (components.size < SOLID_SHAPE * np.minimum(wide, high))
+    is_stroke = components.area > 0
+    is_stroke[find_stick(components)] = False
+    is_whole = is_stroke & ~touches_border(components.boxes, components.labels.shape)
     is_usual = is_whole & ~is_solid
-    if marks.area[is_usual].sum() < LEAST_INK * marks.area[is_whole].max(initial=0):
+    if components.area[is_usual].sum() < LEAST_INK * components.area[is_whole].max(initial=0):
         is_usual = is_whole  # a bold digit among dirt
-    unit = _typical(high, marks.area * (is_usual & ~is_bar))
-    if unit == 0 or unit > TIGHT_SHARE * marks.labels.shape[0]:
+    unit = _typical(high, components.area * (is_usual & ~is_bar))
+    if unit == 0 or unit > TIGHT_SHARE * components.labels.shape[0]:
         is_whole = is_stroke
-        unit = _typical(high, marks.area * (is_whole & ~is_bar))
+        unit = _typical(high, components.area * (is_whole & ~is_bar))
         is_usual = is_stroke
-    ink = _typical(marks.area, marks.area * is_usual)
-    is_ink = is_whole & (marks.size > SPECK_SIZE * unit) & (marks.area > SPECK_AREA * ink) & (high < MOST_HEIGHT * unit)
-    is_ink &= ~(is_bar & (wide > unit))
-    is_digit = (high >= LEAST_HEIGHT * unit) & (marks.area > LEAST_INK * ink)
-    largest_first = [int(mark) for mark in np.argsort(-marks.size, kind="stable") if is_ink[mark]][:MOST_MARKS]
-    spots = _join([_spot(marks, mark) for mark in largest_first], unit)
-    return [spot for spot in spots if is_digit[list(spot.marks)].any()]
+    ink = _typical(components.area, components.area * is_usual)
+    is_speck = (components.size <= SPECK_SIZE * unit) | (components.area <= SPECK_AREA * ink)
+    is_ink = is_whole & ~is_speck & (high < MOST_HEIGHT * unit) & ~(is_bar & (wide > unit))
+    is_digit = (high >= LEAST_HEIGHT * unit) & (components.area > LEAST_INK * ink)
+    largest_first = np.argsort(-components.size, kind="stable")
+    kept = largest_first[is_ink[largest_first]][:MOST_COMPONENTS].tolist()
+    spots = _join([_spot(components, label) for label in kept], unit)
+    return [spot for spot in spots if is_digit[list(spot.labels)].any()]
 
 
 def _typical(values: NDArray[Any], weights: NDArray[Any]) -> float:
@@ -298,9 +300,9 @@ def _typical(values: NDArray[Any], weights: NDArray[Any]) -> float:
     return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if summed[-1] else 0.0
 
 
-def _spot(marks: Marks, mark: int) -> _Spot:
-    left, top, width, height = (int(value) for value in marks.boxes[mark, :4])
-    return _Spot((mark,), left, top, left + width, top + height)
+def _spot(components: Components, label: int) -> _Spot:
+    left, top, width, height = (int(value) for value in components.boxes[label, :4])
+    return _Spot((label,), left, top, left + width, top + height)
 
 
 def _join(spots: list[_Spot], unit: float) -> list[_Spot]:

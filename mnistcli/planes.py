@@ -66,8 +66,8 @@ def connect(mask: NDArray[Any]) -> tuple[NDArray[Any], Boxes]:
         return labels, boxes
     # Boxes take longer than numbers, but for a single one.
     area, (height, width) = cv2.countNonZero(inked), inked.shape
-    paper, mark = (0, 0, width, height, inked.size - area), (*cv2.boundingRect(inked), area)
-    return labels, np.array([paper, mark][:count], np.int32)
+    paper, label = (0, 0, width, height, inked.size - area), (*cv2.boundingRect(inked), area)
+    return labels, np.array([paper, label][:count], np.int32)
 
 
 def touches_border(boxes: Boxes, shape: tuple[int, ...]) -> Mask:

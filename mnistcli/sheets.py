@@ -5,8 +5,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mnistcli.components import Components
 from mnistcli.frames import LEAST_PX, SURE_FIT, has_corners, inside, trace
-from mnistcli.glyphs import Marks
 from mnistcli.images import Box, Picture
 from mnistcli.planes import Mask, Pixels, Shape, longer_side, spread
 
@@ -24,39 +24,39 @@ class Inside(NamedTuple):
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
     is_sure: bool  # nothing else has its shape; else it may be a bold digit
-    mark: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
+    label: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
 
 
-def look_inside(picture: Picture, marks: Marks) -> Inside | None:
-    """Cut out what is on the largest mark, or in it, where that has the shape of a sheet of paper or of a frame.
+def look_inside(picture: Picture, components: Components) -> Inside | None:
+    """Cut out what is on the largest component, or in it, where that has the shape of a sheet of paper or of a frame.
 
     Args:
         picture: of any size, grey or RGB.
-        marks: what stands out in this very picture; there has to be some full ink.
+        components: what stands out in this very picture; there has to be some full ink.
 
     Returns:
-        What is inside, or None where the largest mark is nothing of the kind.
+        What is inside, or None where the largest component is nothing of the kind.
     """
-    inked = np.flatnonzero(marks.area)
+    inked = np.flatnonzero(components.area)
     is_alone = len(inked) == 1
-    mark = int(inked[0]) if is_alone else _largest(marks)
-    left, top, width, height, _ = marks.boxes[mark].tolist()
+    label = int(inked[0]) if is_alone else _largest(components)
+    left, top, width, height, _ = components.boxes[label].tolist()
     area, shorter = width * height, min(width, height)
-    if area < LEAST_SHARE * marks.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
+    if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
         return None
-    mask = marks.mask(mark)
+    mask = components.mask(label)
     if is_alone and _solidity(mask) < LEAST_SOLID and not has_corners(mask):
         return None  # told without looking closer, for most pictures are of one digit alone
-    if not is_alone and _is_one_of_several(marks, mark):
+    if not is_alone and _is_one_of_several(components, label):
         return None
-    found = trace(marks, mark)
+    found = trace(components, label)
     if found is None:
         return None
     inner = inside(found) if found.is_frame else without_edge(found.filled)
-    return cut_out(picture, inner, (left, top), is_sure=found.is_frame or found.fit > SURE_FIT, mark=mark)
+    return cut_out(picture, inner, (left, top), is_sure=found.is_frame or found.fit > SURE_FIT, label=label)
 
 
-def cut_out(picture: Picture, shape: Shape, corner: tuple[int, int], *, is_sure: bool, mark: int = 0) -> Inside | None:
+def cut_out(picture: Picture, shape: Shape, corner: tuple[int, int], *, is_sure: bool, label: int = 0) -> Inside | None:
     """Cut out a shape in a window of a picture that begins at a corner, left and top; None if no digit fits in it."""
     left, top, width, height = (int(value) for value in cv2.boundingRect(shape))
     if min(width, height) < LEAST_PX:
@@ -65,25 +65,25 @@ def cut_out(picture: Picture, shape: Shape, corner: tuple[int, int], *, is_sure:
     left, top = left + corner[0], top + corner[1]
     pixels = picture.pixels[top : top + height, left : left + width]
     box = picture.box(left, top, width, height)
-    return Inside(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, mark)
+    return Inside(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, label)
 
 
-def _largest(marks: Marks) -> int:
-    """Give the mark that takes up the largest box, of those with full ink."""
-    return int((marks.boxes[:, 2] * marks.boxes[:, 3] * (marks.area > 0)).argmax())
+def _largest(components: Components) -> int:
+    """Give the component that takes up the largest box, of those with full ink."""
+    return int((components.boxes[:, 2] * components.boxes[:, 3] * (components.area > 0)).argmax())
 
 
-def _is_one_of_several(marks: Marks, mark: int) -> bool:
-    """Tell whether there is something nearly as large as a mark that is not inside it."""
-    left, top, width, height = marks.boxes[:, :4].T
+def _is_one_of_several(components: Components, label: int) -> bool:
+    """Tell whether there is something nearly as large as a component that is not inside it."""
+    left, top, width, height = components.boxes[:, :4].T
     area = width * height
     right, bottom = left + width, top + height
-    is_outside = (left < left[mark]) | (top < top[mark]) | (right > right[mark]) | (bottom > bottom[mark])
-    return bool((is_outside & (marks.area > 0) & (area > OTHER_SHARE * area[mark])).any())
+    is_outside = (left < left[label]) | (top < top[label]) | (right > right[label]) | (bottom > bottom[label])
+    return bool((is_outside & (components.area > 0) & (area > OTHER_SHARE * area[label])).any())
 
 
 def _solidity(mask: Mask) -> float:
-    """Give how much a mark fills of the rectangle that is spread as far: 0..1 if it is one itself, however tilted."""
+    """Give how much of the rectangle with the same moments a component fills, however tilted: 1 for a rectangle."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
     area = moments["m00"]
     spread = max(moments["mu20"] * moments["mu02"] - moments["mu11"] ** 2, 0) ** 0.5 / area  # a 12th of its area

@@ -14,7 +14,7 @@ TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked f
 TABLE_LEVELS = 40  # of 255, by which it differs from the paper at least
 TABLE_STEP = 0.85  # of all by which both differ, that they do beside the edge: of a soft shadow it is less
 TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255, by which as much of it differs from its colour at most
-TABLE_MARK_PX = 8  # a longer mark on it, at that size, may be a digit
+TABLE_COMPONENT_PX = 8  # a longer component on it, at that size, may be a digit
 LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture, that it takes
 BAR_LEVELS = 24  # of 255, that noise makes of one colour
 BAR_EDGE_PX = 3  # rows in which a bar ends, where its edge is soft
@@ -83,7 +83,7 @@ def cut_table(picture: Picture) -> Inside | None:
         picture: of any size, grey or RGB.
 
     Returns:
-        What is on the sheet, or None where there is no such sheet, or where what lies around it has marks of its own.
+        What is on the sheet, or None where there is no such sheet, or where what lies around it holds components.
     """
     height, width = picture.pixels.shape[:2]
     if min(height, width) < SURROUNDED_PX or _has_equal_sides(picture.pixels):
@@ -123,7 +123,7 @@ def _is_on_table(grey: Plane, sheet: Shape) -> bool:
     off = np.abs(table - terms @ np.linalg.lstsq(terms, table, rcond=None)[0])
     stands_out = np.zeros_like(around)
     stands_out[around] = off > TABLE_GRAIN
-    if connect(stands_out)[1][1:, 2:4].max(initial=0) > TABLE_MARK_PX:
+    if connect(stands_out)[1][1:, 2:4].max(initial=0) > TABLE_COMPONENT_PX:
         return False
     near = [grey[(away > TABLE_EDGE_PX) & (away <= TABLE_EDGE_PX + 2)] for away in (inside, outside)]
     step, apart = (abs(float(np.median(one) - np.median(other))) for one, other in (near, (grey[sheet > 0], table)))

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.glyphs import Marks, to_marks
+from mnistcli.components import Components
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, connect, quantile
 
@@ -25,32 +25,32 @@ NARROWEST = 0.3  # of its height, that a digit counts as wide: a 1 does not need
 BESIDE = 0.015  # of its length, by which it is longer on each side
 
 
-def without_underlines(ink: Ink, marks: Marks) -> Marks:
+def without_underlines(ink: Ink, components: Components) -> Components:
     """Take lines off the ink that stands on them.
 
     Args:
         ink: of a picture.
-        marks: in that ink.
+        components: in that ink.
 
     Returns:
-        The same marks where there are no such lines, else those without them, numbered anew.
+        The same components where there are no such lines, else those without them, numbered anew.
     """
-    width, height = marks.boxes[:, 2:4].T
-    is_long = (marks.area > 0) & (width > SHORTEST * marks.labels.shape[1]) & (2 * width > height)
-    line = np.zeros(marks.labels.shape, np.bool_)
-    for mark in np.flatnonzero(is_long).tolist():
-        mask = marks.mask(mark)
-        is_bar = width[mark] > BAR_SHAPE * height[mark]
-        line[marks.window(mark)] |= mask if is_bar and _is_below(marks, mark) else _underline(mask)
+    width, height = components.boxes[:, 2:4].T
+    is_long = (components.area > 0) & (width > SHORTEST * components.labels.shape[1]) & (2 * width > height)
+    line = np.zeros(components.labels.shape, np.bool_)
+    for label in np.flatnonzero(is_long).tolist():
+        mask = components.mask(label)
+        is_bar = width[label] > BAR_SHAPE * height[label]
+        line[components.window(label)] |= mask if is_bar and _is_below(components, label) else _underline(mask)
     if not line.any():
-        return marks
-    return to_marks((marks.labels > 0) & ~line, ink.strength > ink.threshold)
+        return components
+    return Components.of((components.labels > 0) & ~line, ink.strength > ink.threshold)
 
 
-def _is_below(marks: Marks, bar: int) -> bool:
-    """Tell whether a bar is below another mark, and longer than that on both sides."""
-    left, top, width, height = marks.boxes[:, :4].T
-    is_higher = (height > 2 * height[bar]) & (marks.area > 0)
+def _is_below(components: Components, bar: int) -> bool:
+    """Tell whether a bar is below another component, and longer than that on both sides."""
+    left, top, width, height = components.boxes[:, :4].T
+    is_higher = (height > 2 * height[bar]) & (components.area > 0)
     gap = top[bar] - (top + height)
     beside = np.minimum(left - left[bar], left[bar] + width[bar] - (left + width))  # on the side where there is less
     # A bar's box is higher than the bar where it rises or falls.
@@ -63,7 +63,7 @@ def _is_below(marks: Marks, bar: int) -> bool:
 
 
 def _underline(mask: Mask) -> Mask:
-    """Give the line below the ink of a mark, (H, W) as its mask; nothing where there is none."""
+    """Give the line below the ink of a component, (H, W) as its mask; nothing where there is none."""
     height, width = mask.shape
     none = np.zeros_like(mask)
     lowest = (1 - THICKEST) * height - SLOPE * width  # where a line may begin or end

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import draw_big, find_glyph, likeness, save, see
+from mnistcli.components import find_components
 from mnistcli.glyphs import (
     DRAWN_PX,
     INK_SIZE_PX,
@@ -13,7 +14,6 @@ from mnistcli.glyphs import (
     correct_width,
     cut,
     draw,
-    find_marks,
     place,
     shrink,
     without_hairs,
@@ -100,10 +100,10 @@ def test_a_faint_line_leads_a_mark_to_the_rim_only_with_full_ink() -> None:
     strength = np.zeros((200, 200), np.float32)
     strength[100] = 0.3
     strength[60:140, 90:100] = 1
-    left, top, wide, high = find_marks(Ink(strength, threshold=0.5, faint=0.175)).boxes[1, :4].tolist()
+    left, top, wide, high = find_components(Ink(strength, threshold=0.5, faint=0.175)).boxes[1, :4].tolist()
     assert (left, top, wide, high) == pytest.approx((90, 60, 10, 80), abs=8)
     strength[:60, 90:100] = 1
-    marks = find_marks(Ink(strength, threshold=0.5, faint=0.175))
+    marks = find_components(Ink(strength, threshold=0.5, faint=0.175))
     assert marks.boxes[1, :4].tolist() == [0, 0, 200, 140]
 
 
@@ -112,12 +112,12 @@ def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
     strength[20:40, 10:20] = strength[20:40, 60:70] = 1
     strength[30, 20:60] = 0.3  # from one to the other
     strength[50, 20:60] = 0.3  # beside both
-    marks = find_marks(Ink(strength, threshold=0.5, faint=0.175))
+    marks = find_components(Ink(strength, threshold=0.5, faint=0.175))
     assert sorted(marks.area.tolist()) == [0, 0, 400]  # of paper, of what is faint alone, of both pieces
     joined = int(marks.area.argmax())
     assert marks.boxes[joined, :4].tolist() == [10, 20, 60, 20]
     assert np.array_equal(marks.mask(joined), strength[20:40, 10:70] > 0)
-    parted = find_marks(Ink(strength, threshold=0.5, faint=0.4))
+    parted = find_components(Ink(strength, threshold=0.5, faint=0.4))
     assert parted.area.tolist() == [0, 200, 200]
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
-from mnistcli.layout import MOST_MARKS, find_digit
+from mnistcli.layout import MOST_COMPONENTS, find_digit
 
 STEP_PX = 130  # from one digit's left side to the next one's
 
@@ -185,7 +185,7 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
 def test_a_texture_is_no_number_without_end() -> None:
     dots = np.full((800, 800), 255, np.uint8)
     dots[4::8, 4::8] = dots[5::8, 4::8] = dots[4::8, 5::8] = dots[5::8, 5::8] = 0
-    assert 0 < sum(map(len, find_glyphs(as_picture(dots)))) <= MOST_MARKS
+    assert 0 < sum(map(len, find_glyphs(as_picture(dots)))) <= MOST_COMPONENTS
 
 
 def test_a_row_that_was_cut_out_tightly_keeps_the_digits_at_the_rim() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, likeness, see, sheet
-from mnistcli.glyphs import find_marks
+from mnistcli.components import find_components
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
 from mnistcli.planes import border_pixels
@@ -15,7 +15,7 @@ from mnistcli.sheets import Inside, look_inside
 def inside_of(pixels: np.ndarray) -> Inside | None:
     ink = find_ink(pixels[..., None])
     assert ink is not None
-    return look_inside(as_picture(pixels), find_marks(ink))
+    return look_inside(as_picture(pixels), find_components(ink))
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])

@@ -1,0 +1,158 @@
+"""Connected components of ink: how they are found, and which of them are the digit in a picture of one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.ink import Ink
+from mnistcli.planes import Boxes, Mask, connect, from_paper, is_straight, touches_border
+
+LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
+
+SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main component's: a smaller one is dirt
+GAP_SIZE = 0.15  # of the main component's size: the other parts of a digit are no farther from it
+SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
+CUT_WEIGHT = 0.35  # that a component counts which touches the border: it may be a neighbour that was cut off
+OTHER_WEIGHT = 0.03  # that a frame, a table or a pen counts: it is the digit only where there is nothing else
+
+# A pen beside what it wrote:
+PEN_SIZE = 1.5  # times as long, and as broad, as what it wrote
+LEAST_WRITTEN = 0.03  # of the pen's own area: what it wrote has more
+STROKE_AREA = 12  # times the square of its inscribed radius: a stroke has more; a dot has less than 4
+
+
+@dataclass(frozen=True)
+class Components:
+    """Connected components of ink, labelled from 1 on; 0 is the paper."""
+
+    labels: NDArray[Any]  # (H, W) int32
+    boxes: Boxes  # (N + 1, 5)
+    area: NDArray[np.int64]  # (N + 1,), pixels of full ink; 0 for the paper and for what is faint throughout
+
+    @classmethod
+    def of(cls, mask: Mask, is_full: Mask) -> "Components":
+        """Label the components of the ink in a mask, given where ink is full, both (H, W)."""
+        labels, boxes = connect(mask)
+        if len(boxes) == 2:  # for a single component, as in most pictures, a plain count is faster
+            area = np.array([0, np.count_nonzero(is_full & mask)])
+        else:
+            area = np.bincount(labels[is_full], minlength=len(boxes))
+            area[0] = 0
+        return cls(labels, boxes, area)
+
+    @property
+    def size(self) -> NDArray[np.int32]:
+        """Give the longer side of each component's box, (N + 1,)."""
+        size: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
+        return size
+
+    def window(self, label: int) -> tuple[slice, slice]:
+        """Give the rows and columns of a component's box, to select it from a plane, (H, W)."""
+        left, top, width, height = self.boxes[label, :4].tolist()
+        return slice(top, top + height), slice(left, left + width)
+
+    def mask(self, label: int) -> Mask:
+        """Tell where in its box a component is: (height, width)."""
+        is_there: Mask = self.labels[self.window(label)] == label
+        return is_there
+
+    def breadth(self, label: int) -> float:
+        """Give how far from paper a component is where it is farthest, in pixels."""
+        return float(from_paper(self.mask(label)).max())
+
+
+def find_components(ink: Ink) -> Components:
+    """Label the components of ink: faint ink belongs to the full ink that it touches (hysteresis; Canny, 1986).
+
+    Where only faint ink leads to the border, as along the lines of ruled paper, what is far from full ink is left out.
+    """
+    is_full = ink.strength > ink.threshold
+    components = Components.of(ink.strength > ink.faint, is_full)
+    is_loose = _reach_border_faintly(components, is_full)
+    if not is_loose.any():
+        return components
+    to_full_ink = cv2.distanceTransform((~is_full).view(np.uint8), cv2.DIST_L2, 3)
+    is_far = is_loose[components.labels] & (to_full_ink > LOOSE_SHARE * max(to_full_ink.shape))
+    return Components.of((components.labels > 0) & ~is_far, is_full)
+
+
+def _reach_border_faintly(components: Components, is_full: Mask) -> Mask:
+    """Tell of each component, (N + 1,), whether it touches the border, but not with its largest piece of full ink."""
+    reaches = touches_border(components.boxes, is_full.shape) & (components.area > 0)
+    if not reaches.any():
+        return reaches
+    piece_labels, pieces = connect(is_full)
+    owner = np.zeros(len(pieces), np.int64)  # the component that each piece is in
+    owner[piece_labels[is_full]] = components.labels[is_full]
+    area = pieces[:, 4]
+    largest = np.zeros(len(reaches), area.dtype)
+    np.maximum.at(largest, owner, area)
+    is_cut_off = (area == largest[owner]) & touches_border(pieces, is_full.shape)
+    reaches[owner[is_cut_off]] = False
+    return reaches
+
+
+def pick_digit(components: Components) -> list[int]:
+    """Give the components that are the digit of a picture of one: the main one, and the digit's other parts near it.
+
+    The main one is large and near the middle, and neither cut off by the border nor anything that lies around a digit.
+    """
+    inked = np.flatnonzero(components.area)
+    if len(inked) == 1:
+        return [int(inked[0])]
+    left, top, width, height = components.boxes[:, :4].T
+    is_cut = touches_border(components.boxes, components.labels.shape)
+    main = _main_component(components, is_cut)
+    size = components.size[main]
+    gap_x = np.maximum(left - (left + width)[main], left[main] - (left + width))
+    gap_y = np.maximum(top - (top + height)[main], top[main] - (top + height))
+    is_part = (
+        (components.size > SPECK_SIZE * size)
+        & (components.area > SPECK_AREA * components.area[main])
+        & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
+        & (~is_cut | is_cut[main])
+    )
+    is_part[main] = True
+    return np.flatnonzero(is_part).tolist()
+
+
+def _main_component(components: Components, is_cut: Mask) -> int:
+    """Choose the component that is most probably the digit, given which touch the border, (N + 1,)."""
+    rows, columns = components.labels.shape
+    left, top, width, height = components.boxes[:, :4].T
+    off_centre = np.hypot((left + width / 2) / columns - 0.5, (top + height / 2) / rows - 0.5)  # 0..0.7
+    # A frame that was drawn by hand runs along no side, but its box is the picture.
+    is_other = _run_along_border(components) | ((width == columns) & (height == rows))
+    is_other[find_stick(components)] = True
+    factor = np.where(is_other, OTHER_WEIGHT, np.where(is_cut, CUT_WEIGHT, 1))
+    weight = np.sqrt(components.area * components.size) * factor * (1 - off_centre / 2)
+    return int(weight.argmax())
+
+
+def find_stick(components: Components) -> int:
+    """Give the component that is a pen beside what it wrote: straight, longer and broader than that; else 0."""
+    inked = np.flatnonzero(components.area)
+    if len(inked) == 1:
+        return 0
+    stick = int(inked[components.size[inked].argmax()])
+    others = inked[inked != stick]
+    main = int(others[components.area[others].argmax()])
+    is_longer = components.size[stick] > PEN_SIZE * components.size[others].max()
+    is_enough = components.area[main] > LEAST_WRITTEN * components.area[stick]
+    if not (is_longer and is_enough and is_straight(components.mask(stick))):
+        return 0
+    breadth = components.breadth(main)
+    is_written = components.area[main] > STROKE_AREA * breadth**2 and not is_straight(components.mask(main))
+    return stick if is_written and components.breadth(stick) > PEN_SIZE * breadth else 0
+
+
+def _run_along_border(components: Components) -> Mask:
+    """Tell which components, (N + 1,), cover a side of the picture: a frame, a table, the black beside a screenshot."""
+    labels, count = components.labels, len(components.boxes)
+    sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
+    covered = np.max([np.bincount(side, minlength=count) / len(side) for side in sides], axis=0)
+    along: Mask = covered > SIDE_SHARE
+    return along
