@@ -7,7 +7,7 @@ import numpy as np
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, Shape, connect, is_straight, touches_border
+from mnistcli.planes import Boxes, ByteMask, Mask, connect, is_straight, touches_border
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
@@ -36,7 +36,7 @@ class Outline(NamedTuple):
     """What a component encloses, with the component itself."""
 
     mask: Mask  # (H, W) of the component's box: the component, the gaps of a ring closed
-    filled: Shape  # the same size: the component and its holes
+    filled: ByteMask  # the same size: the component and its holes
     fit: float  # of its convex hull, how much four of its corners span, 0..1
     is_ring: bool  # round, around something
     is_frame: bool  # lines around paper; else it is a sheet, or a blot
@@ -170,7 +170,7 @@ def trace(components: Components, label: int, *, may_be_slashed: bool = True) ->
     return Outline(mask, filled, fit, is_ring, is_frame)
 
 
-def inside(frame: Outline) -> Shape:
+def inside(frame: Outline) -> ByteMask:
     """Give the place that a frame surrounds; nothing where the frame has something joined to it, as a boxed 8 does."""
     reach = 2 * (2 + max(frame.mask.shape) // 200) + 1  # a line's edge is softer than the line
     lines = cv2.dilate(frame.mask.view(np.uint8), np.ones((reach, reach), np.uint8))
@@ -179,7 +179,7 @@ def inside(frame: Outline) -> Shape:
     return inner if is_clear and _has_shape(fit, is_round=frame.is_ring) else np.zeros_like(frame.filled)
 
 
-def outline(mask: Mask) -> tuple[Shape, float]:
+def outline(mask: Mask) -> tuple[ByteMask, float]:
     """Fill the holes of the largest component, and give what share four of its corners span; 0 if it has dents."""
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:

@@ -12,7 +12,7 @@ Image = NDArray[Any]  # (H, W, C) float32, 0..255
 Plane = NDArray[Any]  # (H, W) float32
 Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area; row 0 is the paper
 Mask = NDArray[np.bool_]  # (H, W)
-Shape = NDArray[Any]  # (H, W) uint8, 0 or 1
+ByteMask = NDArray[Any]  # (H, W) uint8, 0 or 1: a mask as OpenCV takes and gives it
 
 STRAIGHT_WIDTH = 0.03  # spread across what is straight, of that along it
 SPREAD_SHARE = 0.06  # of the longer side: the deviation by which what is known of the paper is spread

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.planes import Mask, Plane, Shape, border_pixels, connect, quantile, shrunk_size
+from mnistcli.planes import ByteMask, Mask, Plane, border_pixels, connect, quantile, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
@@ -128,7 +128,7 @@ def _thickest(shape: tuple[int, ...], thickness: float) -> int:
     return int(thickness * min(max(shape), 2 * min(shape)))
 
 
-def _slopes(inked: Shape, thickness: float) -> list[float]:
+def _slopes(inked: ByteMask, thickness: float) -> list[float]:
     """Give the slopes at which long thin lines run, if there are any, that of the most first."""
     width, height = shrunk_size(inked, SLOPE_PX)
     thickest = max(2, _thickest((height, width), thickness))
@@ -142,7 +142,7 @@ def _slopes(inked: Shape, thickness: float) -> list[float]:
     return [float(SLOPES[place]) for place in np.argsort(runs)[::-1] if runs[place] >= least]
 
 
-def _measure(inked: Shape, slope: float, thickness: float) -> int:
+def _measure(inked: ByteMask, slope: float, thickness: float) -> int:
     """Give the thickness of the lines of a slope, in pixels, with soft edges; 0 where there are none."""
     pieces = _straight_pieces(_shear(inked, slope), _thickest(inked.shape, thickness))
     lines = pieces * _paths(pieces, slope)
@@ -150,7 +150,7 @@ def _measure(inked: Shape, slope: float, thickness: float) -> int:
     return max(1, int(np.ceil(np.count_nonzero(lines) / columns)) - 2) if columns else 0
 
 
-def _shear(plane: Shape, slope: float, back_to: int = 0) -> Shape:
+def _shear(plane: ByteMask, slope: float, back_to: int = 0) -> ByteMask:
     """Shear a plane so that lines of a slope are level, with 0 above and below; or back to its height."""
     height, width = plane.shape
     beyond = _beyond(width, slope)
@@ -167,33 +167,33 @@ def _beyond(width: int, slope: float) -> int:
     return int(abs(slope) * width / 2) + 1
 
 
-def _thin(level: Shape, thickest: int) -> Shape:
+def _thin(level: ByteMask, thickest: int) -> ByteMask:
     """Keep what is no higher than so many pixels."""
     return level - cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
 
 
-def _straight(level: Shape, thickest: int, share: float) -> Shape:
+def _straight(level: ByteMask, thickest: int, share: float) -> ByteMask:
     """Keep what is thin, and level for a share of the width; what crosses it is no gap."""
     bridged = cv2.morphologyEx(_thin(level, thickest), cv2.MORPH_CLOSE, np.ones((1, thickest + 2), np.uint8))
     return cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones((1, _run_px(level, share)), np.uint8))
 
 
-def _straight_pieces(level: Shape, thickest: int) -> Shape:
+def _straight_pieces(level: ByteMask, thickest: int) -> ByteMask:
     """Keep what is thin and level, a pixel more above and below it, so that a line may be as much off level."""
     return _straight(cv2.dilate(level, np.ones((3, 1), np.uint8)), thickest + 2, RUN)
 
 
-def _run_px(level: Shape, share: float) -> int:
+def _run_px(level: ByteMask, share: float) -> int:
     return max(8, int(share * level.shape[1]))
 
 
-def _tops(mask: Shape) -> Mask:
+def _tops(mask: ByteMask) -> Mask:
     """Tell where each column's runs begin, but for those in the first row."""
     tops: Mask = (mask[1:] > 0) & (mask[:-1] == 0)
     return tops
 
 
-def _paths(straight: Shape, slope: float) -> Shape:
+def _paths(straight: ByteMask, slope: float) -> ByteMask:
     """Give where lines run, gaps and all, of the straight pieces in a mask that was sheared by their slope."""
     height, width = straight.shape
     step = _run_px(straight, RUN) // 2  # no straight piece is shorter than two, so that a column in each tells of it
@@ -218,7 +218,7 @@ def _paths(straight: Shape, slope: float) -> Shape:
     return cv2.resize(paths, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
-def _is_first(inside: Shape, anchor: int) -> Mask:
+def _is_first(inside: ByteMask, anchor: int) -> Mask:
     """Tell which columns are each row's first two, or its last two where the anchor is 0 in place of 2."""
     others = cv2.erode(
         inside, np.ones((1, 3), np.uint8), anchor=(anchor, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0

@@ -8,7 +8,7 @@ import numpy as np
 from mnistcli.components import Components
 from mnistcli.frames import LEAST_PX, SURE_FIT, has_corners, inside, trace
 from mnistcli.images import Box, Picture
-from mnistcli.planes import Mask, Pixels, Shape, longer_side, spread
+from mnistcli.planes import ByteMask, Mask, Pixels, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
 LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
@@ -56,7 +56,9 @@ def look_inside(picture: Picture, components: Components) -> Inside | None:
     return cut_out(picture, inner, (left, top), is_sure=found.is_frame or found.fit > SURE_FIT, label=label)
 
 
-def cut_out(picture: Picture, shape: Shape, corner: tuple[int, int], *, is_sure: bool, label: int = 0) -> Inside | None:
+def cut_out(
+    picture: Picture, shape: ByteMask, corner: tuple[int, int], *, is_sure: bool, label: int = 0
+) -> Inside | None:
     """Cut out a shape in a window of a picture that begins at a corner, left and top; None if no digit fits in it."""
     left, top, width, height = (int(value) for value in cv2.boundingRect(shape))
     if min(width, height) < LEAST_PX:
@@ -90,14 +92,14 @@ def _solidity(mask: Mask) -> float:
     return float(area / max(12 * spread, area / 2))
 
 
-def without_edge(sheet: Shape, *, goes_on: bool = False) -> Shape:
+def without_edge(sheet: ByteMask, *, goes_on: bool = False) -> ByteMask:
     """Take off a sheet's edge; the picture's border is one, too, unless the sheet goes on beyond it."""
     reach = 2 * (round(EDGE_SHARE * longer_side(sheet)) + 1) + 1
     brush = np.ones((reach, reach), np.uint8)
     return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=int(goes_on))
 
 
-def _continue_paper(pixels: Pixels, sheet: Shape) -> Pixels:
+def _continue_paper(pixels: Pixels, sheet: ByteMask) -> Pixels:
     """Continue a sheet of paper over what is beside it, so that its edge does not show."""
     if sheet.all():
         return pixels

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from mnistcli.frames import LEAST_PX, SURE_FIT, outline
 from mnistcli.images import Picture
-from mnistcli.planes import Mask, Pixels, Plane, Shape, connect, quantile, resize, shrunk_size
+from mnistcli.planes import ByteMask, Mask, Pixels, Plane, connect, quantile, resize, shrunk_size
 from mnistcli.sheets import Inside, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
@@ -96,7 +96,7 @@ def cut_table(picture: Picture) -> Inside | None:
     return cut_out(picture, without_edge(whole, goes_on=True), (0, 0), is_sure=True)
 
 
-def _find_sheet(grey: Plane) -> Shape | None:
+def _find_sheet(grey: Plane) -> ByteMask | None:
     """Find the light or the dark part of a picture that has four corners, where the rest is a table."""
     _, light = cv2.threshold(grey.astype(np.uint8), 0, 1, cv2.THRESH_OTSU)
     for part in (light, 1 - light):
@@ -106,7 +106,7 @@ def _find_sheet(grey: Plane) -> Shape | None:
     return None
 
 
-def _is_on_table(grey: Plane, sheet: Shape) -> bool:
+def _is_on_table(grey: Plane, sheet: ByteMask) -> bool:
     """Tell whether what is around a sheet is one colour, but for light from one side, and suddenly another than it.
 
     What is around it is no shadow, then, and holds no digit.
