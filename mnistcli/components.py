@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, connect, from_paper, is_straight, touches_border
+from mnistcli.planes import Boxes, Mask, connect, distance_inside, distance_to_paper, is_straight, touches_border
 
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
@@ -59,9 +58,9 @@ class Components:
         is_there: Mask = self.labels[self.window(label)] == label
         return is_there
 
-    def breadth(self, label: int) -> float:
-        """Give how far from paper a component is where it is farthest, in pixels."""
-        return float(from_paper(self.mask(label)).max())
+    def inscribed_radius_px(self, label: int) -> float:
+        """Give the radius of the largest circle inside a component, in pixels."""
+        return float(distance_to_paper(self.mask(label)).max())
 
 
 def find_components(ink: Ink) -> Components:
@@ -74,7 +73,7 @@ def find_components(ink: Ink) -> Components:
     is_loose = _reach_border_faintly(components, is_full)
     if not is_loose.any():
         return components
-    to_full_ink = cv2.distanceTransform((~is_full).view(np.uint8), cv2.DIST_L2, 3)
+    to_full_ink = distance_inside(~is_full)
     is_far = is_loose[components.labels] & (to_full_ink > LOOSE_SHARE * max(to_full_ink.shape))
     return Components.of((components.labels > 0) & ~is_far, is_full)
 
@@ -144,9 +143,9 @@ def find_stick(components: Components) -> int:
     is_enough = components.area[main] > LEAST_WRITTEN * components.area[stick]
     if not (is_longer and is_enough and is_straight(components.mask(stick))):
         return 0
-    breadth = components.breadth(main)
-    is_written = components.area[main] > STROKE_AREA * breadth**2 and not is_straight(components.mask(main))
-    return stick if is_written and components.breadth(stick) > PEN_SIZE * breadth else 0
+    radius = components.inscribed_radius_px(main)
+    is_written = components.area[main] > STROKE_AREA * radius**2 and not is_straight(components.mask(main))
+    return stick if is_written and components.inscribed_radius_px(stick) > PEN_SIZE * radius else 0
 
 
 def _run_along_border(components: Components) -> Mask:

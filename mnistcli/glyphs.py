@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, Plane, extent, from_paper, longer_side
+from mnistcli.planes import Mask, Plane, bounding_window, distance_to_paper, longer_side
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -37,9 +37,9 @@ class Stroke:
         return inked
 
     @cached_property
-    def from_paper(self) -> Plane:
+    def distance_to_paper(self) -> Plane:
         """Give each inked pixel's distance from the nearest paper, with a border of paper: (H + 2, W + 2)."""
-        return from_paper(self.mask)
+        return distance_to_paper(self.mask)
 
     @cached_property
     def width(self) -> float:
@@ -47,7 +47,7 @@ class Stroke:
 
         Each place of the middle line counts as the ink it stands for: what is left of a ruled line is long, but thin.
         """
-        distance = self.from_paper
+        distance = self.distance_to_paper
         is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
         ridge = np.sort(distance[is_ridge])
         inked = ridge.cumsum(dtype=np.float64)
@@ -56,7 +56,7 @@ class Stroke:
     @cached_property
     def is_blot(self) -> bool:
         """Tell whether it is as wide as it is long, and without dents, as no stroke of a digit is."""
-        if self.from_paper.max() <= BLOT_SHARE * longer_side(self.mask):
+        if self.distance_to_paper.max() <= BLOT_SHARE * longer_side(self.mask):
             return False
         hull = cv2.convexHull(cv2.findNonZero(self.mask.view(np.uint8)))
         filled = cv2.fillConvexPoly(np.zeros(self.mask.shape, np.uint8), hull, 1)
@@ -70,7 +70,7 @@ def draw(stroke: Stroke) -> Grey:
 
 def cut(ink: Ink, mask: Mask) -> Stroke:
     """Cut out the ink under a mask, at a size at which its width can be corrected, with a border of paper."""
-    window = extent(mask)
+    window = bounding_window(mask)
     # What is surely ink is full, so that a pen that skips leaves no gap.
     faint = min(ink.faint, ink.threshold / 2)
     covered = _limit((ink.strength[window] - faint) / (ink.threshold - faint), 1)
@@ -115,7 +115,7 @@ def correct_width(stroke: Stroke) -> Plane:
 
 def shrink(covered: Plane) -> Plane:
     """Scale ink so that its longer side is 20 pixels, its shape kept, with area averaging: (H, W), 0..255."""
-    ink = covered[extent(covered > 0.4 * covered.max())]
+    ink = covered[bounding_window(covered > 0.4 * covered.max())]
     scale = INK_SIZE_PX / max(ink.shape)
     size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
     small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])

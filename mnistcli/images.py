@@ -12,7 +12,7 @@ from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
 from mnistcli.ink import Ink, Invert
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, Pixels, border_pixels, extent, longer_side
+from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, longer_side
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 FLATTEST = 3.0  # times as wide as high; none of MNIST's 70,000 digits and of 15,000 others is over 2.5
@@ -171,7 +171,7 @@ def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int =
         left: where the window begins in the picture, in its pixels.
         top: the same.
     """
-    rows, columns = extent(mask)
+    rows, columns = bounding_window(mask)
     box = picture.box(left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start)
     stroke = without_hairs(cut(ink, mask))
     is_dash = columns.stop - columns.start > FLATTEST * (rows.stop - rows.start)

@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.paper import WIDEST_STROKE, envelopes, flat_colour, patches, refine, surface
-from mnistcli.planes import Image, Mask, Pixels, Plane, breadth_of, connect, extent, quantile, touches_border
+from mnistcli.planes import (
+    DEVIATION_OF_MEDIAN,
+    Image,
+    Mask,
+    Pixels,
+    Plane,
+    bounding_window,
+    connect,
+    distance_inside,
+    inscribed_radius,
+    pixels_of,
+    quantile,
+    touches_border,
+)
 from mnistcli.rules import without_rules
 
 Invert = Literal["auto", "yes", "no"]
@@ -24,7 +37,7 @@ RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper
 LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is what they left
 PATCH_STROKE = 1.6  # times how far ink is from paper: strokes on a patch are narrower
 LEAST_ON_PATCH = 0.15  # of the strokes, that is on a patch
-STROKE_CONTRAST, STROKE_BREADTH = 1.05, 1 / 3  # of the patch's: strokes on it stand out more, and are thinner
+STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3  # of the patch's: strokes on it stand out more, and are thinner
 SHADOW_SHARE = 0.02  # of the picture: as much dark at its border may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
 SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
@@ -87,7 +100,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
         # A frame along the border was taken for the paper, or the ink is one large blot.
         inside = np.median(image[layer.mask], axis=0)
         framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=is_signed)
-        has_inside = framed and _marks(framed.mask, is_hanging=False).mean() > LEAST_ISLANDS
+        has_inside = framed and np.mean(framed.mask & ~_at_border(framed.mask)) > LEAST_ISLANDS
         layer = framed if framed and has_inside else layer
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
         layer = _in_uneven_light(image, layer, is_signed=is_signed) or layer
@@ -107,7 +120,7 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
     if colour is None or darkest == lightest or colour[0] not in (darkest, lightest):
         return None
     levels = lightest - pixels[..., 0] if colour[0] == lightest else pixels[..., 0] - darkest
-    window = extent(levels)
+    window = bounding_window(levels)
     counts = _count(levels[window])
     counts[0] += levels.size - levels[window].size
     threshold = _threshold(counts, noise=0)
@@ -121,20 +134,20 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
 
 def _strokes_on_patches(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
     """Find thinner strokes that stand out more than the patches they are on; None where there are none."""
-    breadth = breadth_of(layer.mask)
+    radius = inscribed_radius(layer.mask)
     least = STROKE_CONTRAST * _strength(layer)
-    layers = (_separate(image, paper, is_signed=is_signed) for paper in patches(image, PATCH_STROKE * breadth))
-    strokes = [found for found in layers if found and _strength(found) > least and _is_thin(found, breadth)]
+    layers = (_separate(image, paper, is_signed=is_signed) for paper in patches(image, PATCH_STROKE * radius))
+    strokes = [found for found in layers if found and _strength(found) > least and _is_thin(found, radius)]
     found = max(strokes, key=_strength, default=None)
-    return found if found and _is_patched(image, layer, found, breadth) else None
+    return found if found and _is_patched(image, layer, found, radius) else None
 
 
-def _is_patched(image: Image, layer: _Layer, strokes: _Layer, breadth: float) -> bool:
+def _is_patched(image: Image, layer: _Layer, strokes: _Layer, radius: float) -> bool:
     """Tell whether strokes lie on what is broad, or are darker than the paper where that is lighter, as glare is.
 
     Else what is broad may be a bold digit, and the strokes something thin beside it.
     """
-    wide = int(breadth * max(layer.mask.shape)) | 1  # half of what is broadest: no stroke on it is as wide
+    wide = int(radius * max(layer.mask.shape)) | 1  # half of what is broadest: no stroke on it is as wide
     whole = (layer.mask | strokes.mask).view(np.uint8)
     closed = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, np.ones((wide // 2 | 1,) * 2, np.uint8))
     broad = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((wide, wide), np.uint8))
@@ -145,10 +158,10 @@ def _is_patched(image: Image, layer: _Layer, strokes: _Layer, breadth: float) ->
     return bool(np.mean(broad[strokes.mask]) > LEAST_ON_PATCH or np.dot(*sides) < 0)
 
 
-def _is_thin(layer: _Layer, breadth: float) -> bool:
+def _is_thin(layer: _Layer, radius: float) -> bool:
     """Tell whether ink is strokes that are thinner than what is as broad, as a share of the longer side, but longer."""
     longest = int(connect(layer.mask)[1][1:, 2:4].max())
-    return longest > breadth * max(layer.mask.shape) and breadth_of(layer.mask) < STROKE_BREADTH * breadth
+    return longest > radius * max(layer.mask.shape) and inscribed_radius(layer.mask) < STROKE_RADIUS * radius
 
 
 def _strength(layer: _Layer) -> float:
@@ -210,8 +223,7 @@ def _settle(paper: Image, difference: Plane) -> _Layer | None:
     counts = _count(levels)
     sizes = _count(_levels(np.abs(difference))) if is_two_sided else counts
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
-    # The median of a normal deviate's size is 0.6745 of its standard deviation.
-    noise = 1.4826 * _quantile_of_counts(sizes, 0.5, 0, max(int(otsu), 1))
+    noise = DEVIATION_OF_MEDIAN * _quantile_of_counts(sizes, 0.5, 0, max(int(otsu), 1))
     if is_two_sided:
         noise = min(noise, MOST_NOISE * otsu / NOISES)
     threshold = _threshold(counts, noise)
@@ -253,7 +265,7 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
 
     A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
     """
-    hanging = _marks(layer.contrast > SHADOW_CONTRAST * layer.threshold, is_hanging=True)
+    hanging = _at_border(layer.contrast > SHADOW_CONTRAST * layer.threshold)
     if hanging.mean() <= SHADOW_SHARE:
         return None
     layers = (_separate(image, paper, is_signed=is_signed) for paper in envelopes(image))
@@ -262,21 +274,18 @@ def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None
     if shaded is None:
         return None
     is_soft = _sharpness(layer, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)
-    inside = cv2.distanceTransform(hanging.astype(np.uint8), cv2.DIST_L2, 3)  # that the border counts as inside, too
-    return shaded if is_soft or inside.max() > WIDEST_STROKE * max(hanging.shape) else None
+    is_wide = distance_inside(hanging).max() > WIDEST_STROKE * max(hanging.shape)
+    return shaded if is_soft or is_wide else None
 
 
-def _marks(mask: Mask, *, is_hanging: bool) -> Mask:
-    """Give the components of a mask that hang on the border, or those that do not."""
+def _at_border(mask: Mask) -> Mask:
+    """Give the components of a mask that touch the border of the picture."""
     labels, boxes = connect(mask)
-    is_meant = touches_border(boxes, mask.shape) == is_hanging
-    is_meant[0] = False  # the paper
-    components: Mask = is_meant[labels]
-    return components
+    return pixels_of(labels, touches_border(boxes, mask.shape))
 
 
-def _sharpness(layer: _Layer, components: Mask) -> float:
-    """Give how steeply contrast rises at most edges of some components, as a share of the ink's contrast a pixel."""
-    edges = cv2.morphologyEx(components.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+def _sharpness(layer: _Layer, mask: Mask) -> float:
+    """Give how steeply contrast rises at most edges of a mask, as a share of the ink's contrast per pixel."""
+    edges = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / 8 for order in ((1, 0), (0, 1))]
     return float(np.median(np.hypot(*slopes)) / layer.contrast[layer.mask].mean())

@@ -15,7 +15,7 @@ from mnistcli.glyphs import SIZE_PX
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, breadth_of, quantile, touches_border
+from mnistcli.planes import Mask, inscribed_radius, quantile, touches_border
 from mnistcli.sheets import Inside, look_inside
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
@@ -37,7 +37,7 @@ CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too
 SIMILAR_HEIGHT = 0.7  # the lower of two digits side by side, of the higher
 LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
-LEAST_BREADTH = 0.03  # of the longer side of a picture: ink that is farther from paper may be a patch
+LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is farther from paper may be a patch
 STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of usual ink's, that they have
 LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
 
@@ -141,7 +141,7 @@ def _look_past_patches(picture: Picture, invert: Invert, ink: Ink, components: C
     if is_drawn and float(ink.strength.max()) <= STROKE_STRENGTH:
         return ink, components
     is_ink = components.labels > 0
-    may_be_patch = breadth_of(is_ink) > LEAST_BREADTH and (
+    may_be_patch = inscribed_radius(is_ink) > LEAST_PATCH_RADIUS and (
         not is_drawn or quantile(ink.strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
     )
     return (may_be_patch and _find_inked(picture, invert, on_patches=True)) or (ink, components)

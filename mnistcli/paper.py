@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.planes import Image, Mask, border_pixels, quantile, resize, shrunk_size, spread
+from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, border_pixels, quantile, resize, shrunk_size, spread
 
 FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a border that varies by less was drawn, not photographed
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
@@ -57,7 +57,7 @@ def surface(image: Image, *, is_signed: bool) -> Image:
             return np.broadcast_to(colour, image.shape)
         factors = np.linalg.lstsq(terms[taken, :count], values[taken], rcond=None)[0]
         off = np.abs(values - terms[:, :count] @ factors).max(1)
-        taken = off < 3 * (1.4826 * np.median(off[taken]) + 2) + (6 if count == 3 else 0)
+        taken = off < 3 * (DEVIATION_OF_MEDIAN * np.median(off[taken]) + 2) + (6 if count == 3 else 0)
     fitted = (terms @ factors).reshape(*small.shape[:2], -1).astype(np.float32)
     return np.clip(resize(fitted, width, height, cv2.INTER_LINEAR), 0, 255)
 

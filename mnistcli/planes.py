@@ -1,4 +1,4 @@
-"""Planes of numbers and masks, as pictures are made of: resized, spread, connected, measured."""
+"""Arrays that pictures are made of, planes of numbers and masks: resized, spread, connected, measured."""
 
 from typing import Any
 
@@ -7,37 +7,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]  # (H, W, C), C = 1 or 3
-# OpenCV leaves open what its results hold.
+# Any, for OpenCV does not declare the types of its results.
 Image = NDArray[Any]  # (H, W, C) float32, 0..255
 Plane = NDArray[Any]  # (H, W) float32
-Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area; row 0 is the paper
+Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area, as OpenCV gives them; row 0 is the paper
 Mask = NDArray[np.bool_]  # (H, W)
 ByteMask = NDArray[Any]  # (H, W) uint8, 0 or 1: a mask as OpenCV takes and gives it
 
-STRAIGHT_WIDTH = 0.03  # spread across what is straight, of that along it
-SPREAD_SHARE = 0.06  # of the longer side: the deviation by which what is known of the paper is spread
+STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less across it
+SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
+DEVIATION_OF_MEDIAN = 1.4826  # times the median absolute deviation is the standard deviation, of normal numbers
 
 
 def resize(image: NDArray[Any], width: int, height: int, how: int = cv2.INTER_AREA) -> Image:
-    """Bring (H, W, C) or (H, W) to a size, with area averaging if nothing else is asked for: (height, width, C)."""
+    """Resize (H, W, C) or (H, W) to (height, width, C), by area averaging if nothing else is asked for."""
     return cv2.resize(image, (width, height), interpolation=how).reshape(height, width, -1)
 
 
 def shrunk_size(image: NDArray[Any], longest: int) -> tuple[int, int]:
-    """Give the width and height that a picture has when its longer side is `longest`, or less already; 3 at least."""
+    """Give the width and height, 3 at least, of an image that is shrunk until its longer side is `longest`."""
     height, width = image.shape[:2]
     scale = min(1, longest / max(height, width))
     return max(3, round(width * scale)), max(3, round(height * scale))
 
 
 def spread(values: Image, weight: Plane, longest: int, least: float) -> Image:
-    """Spread values smoothly from where they have weight to where they have none; far from there they are 0.
+    """Spread values smoothly from where they are known to where they are not; far from there they become 0.
+
+    This is normalized convolution (Knutsson and Westin, 1993) with a Gaussian.
 
     Args:
         values: (H, W, C) float32.
-        weight: 0..1.
-        longest: the longer side, in pixels, at which it is done.
-        least: the weight that 0 has everywhere.
+        weight: (H, W), how well each is known, 0..1.
+        longest: the longer side, in pixels, to which they are shrunk for it.
+        least: a weight of 0 that each place has besides: the greater, the sooner values become 0.
 
     Returns:
         (H, W, C) float32.
@@ -53,9 +56,9 @@ def spread(values: Image, weight: Plane, longest: int, least: float) -> Image:
 
 
 def connect(mask: NDArray[Any]) -> tuple[NDArray[Any], Boxes]:
-    """Number the connected places of a mask, (H, W) int32 with 0 for the rest, and give the boxes around them, (N, 5).
+    """Label the connected components of a mask, (H, W) int32 with 0 for the paper, and give their boxes, (N + 1, 5).
 
-    Places that touch at a corner are connected. Row 0 is the rest; its box says nothing.
+    Pixels that touch at a corner are connected. Row 0 is the paper; its box says nothing.
     """
     inked = mask.astype(bool).view(np.uint8)
     # At these sizes, this algorithm takes half the time of the default one.
@@ -64,48 +67,65 @@ def connect(mask: NDArray[Any]) -> tuple[NDArray[Any], Boxes]:
     if count > 2:
         _, labels, boxes, _ = cv2.connectedComponentsWithStatsWithAlgorithm(inked, *how)
         return labels, boxes
-    # Boxes take longer than numbers, but for a single one.
+    # The box of a single component, as most pictures have, takes less time by itself than with its statistics.
     area, (height, width) = cv2.countNonZero(inked), inked.shape
-    paper, label = (0, 0, width, height, inked.size - area), (*cv2.boundingRect(inked), area)
-    return labels, np.array([paper, label][:count], np.int32)
+    paper, single = (0, 0, width, height, inked.size - area), (*cv2.boundingRect(inked), area)
+    return labels, np.array([paper, single][:count], np.int32)
+
+
+def pixels_of(labels: NDArray[Any], is_chosen: Mask) -> Mask:
+    """Give the mask, (H, W), of the components that are chosen, (N + 1,), of those that `connect` labelled."""
+    is_shown = is_chosen.copy()
+    is_shown[0] = False  # the paper
+    mask: Mask = is_shown[labels]
+    return mask
 
 
 def touches_border(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
-    """Tell which of (N, 5) boxes, as OpenCV gives them, touch the border of a picture of (height, width)."""
+    """Tell which of (N, 5) boxes touch the border of a picture of (height, width)."""
     left, top, width, height = boxes[:, :4].T
     touching: Mask = (left == 0) | (top == 0) | (left + width == shape[1]) | (top + height == shape[0])
     return touching
 
 
-def extent(mask: NDArray[Any]) -> tuple[slice, slice]:
-    """Give the rows and columns that what is in a plane takes up, to select it by; there has to be something."""
-    left, top, width, height = cv2.boundingRect(mask.astype(bool).view(np.uint8))
+def bounding_box(mask: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Give the left, top, width and height of the box around what is not 0; 0 by 0 where nothing is."""
+    left, top, width, height = cv2.boundingRect(mask.astype(bool, copy=False).view(np.uint8))
+    return left, top, width, height
+
+
+def bounding_window(mask: NDArray[Any]) -> tuple[slice, slice]:
+    """Give the rows and columns of the box around what is not 0, of which there has to be some, to select it by."""
+    left, top, width, height = bounding_box(mask)
     return slice(top, top + height), slice(left, left + width)
 
 
 def longer_side(mask: NDArray[Any]) -> int:
-    """Give the longer side, in pixels, of the box around what is in a plane; there has to be something."""
-    longer: int = max(cv2.boundingRect(mask.astype(bool).view(np.uint8))[2:])
-    return longer
+    """Give the longer side, in pixels, of the box around what is not 0."""
+    return max(bounding_box(mask)[2:])
 
 
-def from_paper(mask: Mask) -> Plane:
+def distance_inside(mask: NDArray[Any]) -> Plane:
+    """Give the distance of each pixel in a mask, (H, W), from the nearest outside it; the border is no outside."""
+    return cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
+
+
+def distance_to_paper(mask: Mask) -> Plane:
     """Give the distance of each pixel in a mask from the nearest paper, with a border of paper: (H + 2, W + 2)."""
-    bordered = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return cv2.distanceTransform(bordered, cv2.DIST_L2, 3)
+    return distance_inside(cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT))
 
 
-def breadth_of(mask: Mask) -> float:
-    """Give how far what is in a mask is from the rest, where it is farthest, as a share of the longer side."""
-    inside = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
-    return float(inside.max() / max(inside.shape))
+def inscribed_radius(mask: Mask) -> float:
+    """Give the radius of the largest circle inside a mask, as a share of the longer side; it may go over the border."""
+    return float(distance_inside(mask).max() / max(mask.shape))
 
 
 def is_straight(mask: Mask) -> bool:
-    """Tell by its moments whether what is in a mask is long, thin and straight, in whatever direction."""
+    """Tell by its second moments whether what is in a mask is long, thin and straight, in whatever direction."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
     across, down, both = moments["mu20"], moments["mu02"], moments["mu11"]
-    return bool(across * down - both**2 < STRAIGHT_WIDTH * (across + down) ** 2)  # spread across it and along it
+    # The determinant and the trace of the covariance matrix: the variances along it and across, multiplied and added.
+    return bool(across * down - both**2 < STRAIGHT_SPREAD * (across + down) ** 2)
 
 
 def border_pixels(image: NDArray[Any]) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mnistcli.planes import ByteMask, Mask, Plane, border_pixels, connect, quantile, shrunk_size
+from mnistcli.planes import ByteMask, Mask, Plane, border_pixels, connect, pixels_of, quantile, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
@@ -91,8 +91,7 @@ def _without_rests(contrast: Plane, lines: Mask, faint: float) -> Plane:
     beside = cv2.dilate(lines.view(np.uint8), np.ones((3, 3), np.uint8)) == 0
     is_rest = np.bincount(labels[beside], minlength=len(boxes)) == 0
     is_rest &= boxes[:, 2:4].max(1) < REST_SIZE * max(contrast.shape)
-    is_rest[0] = False  # the paper
-    without: Plane = np.where(is_rest[labels], 0, contrast)
+    without: Plane = np.where(pixels_of(labels, is_rest), 0, contrast)
     return without
 
 

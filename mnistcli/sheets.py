@@ -8,7 +8,7 @@ import numpy as np
 from mnistcli.components import Components
 from mnistcli.frames import LEAST_PX, SURE_FIT, has_corners, inside, trace
 from mnistcli.images import Box, Picture
-from mnistcli.planes import ByteMask, Mask, Pixels, longer_side, spread
+from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
 LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
@@ -60,7 +60,7 @@ def cut_out(
     picture: Picture, shape: ByteMask, corner: tuple[int, int], *, is_sure: bool, label: int = 0
 ) -> Inside | None:
     """Cut out a shape in a window of a picture that begins at a corner, left and top; None if no digit fits in it."""
-    left, top, width, height = (int(value) for value in cv2.boundingRect(shape))
+    left, top, width, height = bounding_box(shape)
     if min(width, height) < LEAST_PX:
         return None
     inner = shape[top : top + height, left : left + width]

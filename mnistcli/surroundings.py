@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from mnistcli.frames import LEAST_PX, SURE_FIT, outline
 from mnistcli.images import Picture
-from mnistcli.planes import ByteMask, Mask, Pixels, Plane, connect, quantile, resize, shrunk_size
+from mnistcli.planes import ByteMask, Mask, Pixels, Plane, connect, distance_inside, quantile, resize, shrunk_size
 from mnistcli.sheets import Inside, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
@@ -111,9 +111,7 @@ def _is_on_table(grey: Plane, sheet: ByteMask) -> bool:
 
     What is around it is no shadow, then, and holds no digit.
     """
-    inside, outside = (
-        cv2.distanceTransform(shape, cv2.DIST_L2, 3) for shape in (sheet, 1 - sheet)
-    )  # of the edge alone
+    inside, outside = (distance_inside(shape) for shape in (sheet, 1 - sheet))  # of the edge alone
     around = outside > TABLE_EDGE_PX
     if not LEAST_TABLE < around.mean() < MOST_TABLE or inside.max() <= TABLE_EDGE_PX:
         return False

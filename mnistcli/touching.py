@@ -11,13 +11,12 @@ from itertools import combinations
 from math import log
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.glyphs import Grey
 from mnistcli.images import Box, Glyph
-from mnistcli.planes import Mask, connect
+from mnistcli.planes import Mask, bounding_box, connect, pixels_of
 
 Cuts = NDArray[np.intp]  # (C, H): in each row, the first column to the right of each cut
 Piece = tuple[int, int]  # what lies between two cuts, by their numbers
@@ -162,7 +161,7 @@ def _climb(costs: NDArray[Any], columns: NDArray[np.intp]) -> Cuts:
 
 def _parts_digits(mask: Mask, cut: NDArray[np.intp]) -> bool:
     is_left = np.arange(mask.shape[1]) < cut[:, None]
-    return all(_size(side)[1] >= LEAST_HEIGHT * len(mask) for side in (mask & is_left, mask & ~is_left))
+    return all(bounding_box(side)[3] >= LEAST_HEIGHT * len(mask) for side in (mask & is_left, mask & ~is_left))
 
 
 def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
@@ -184,7 +183,7 @@ def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
         if (left, right) == whole or (edges[right] - edges[left]).min() > WIDEST * height:
             continue
         piece = _without_slivers(mask & (columns >= edges[left][:, None]) & (columns < edges[right][:, None]))
-        wide, high = _size(piece)
+        _, _, wide, high = bounding_box(piece)
         if wide <= WIDEST * height and high >= LEAST_HEIGHT * len(mask):
             yield (left, right), piece
 
@@ -192,12 +191,4 @@ def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
 def _without_slivers(piece: Mask) -> Mask:
     labels, boxes = connect(piece)
     is_kept = boxes[:, 2:4].max(1) >= SLIVER * boxes[1:, 3].max(initial=0)
-    is_kept[0] = False
-    kept: Mask = is_kept[labels]
-    return kept
-
-
-def _size(mask: Mask) -> tuple[int, int]:
-    """Give the width and the height of what is in a mask, 0 where nothing is."""
-    _, _, wide, high = cv2.boundingRect(mask.view(np.uint8))
-    return wide, high
+    return pixels_of(labels, is_kept)

@@ -7,10 +7,10 @@ import pytest
 from mnistcli.planes import (
     Mask,
     border_pixels,
-    breadth_of,
+    bounding_window,
     connect,
-    extent,
-    from_paper,
+    distance_to_paper,
+    inscribed_radius,
     is_straight,
     longer_side,
     quantile,
@@ -39,7 +39,7 @@ def test_what_is_in_a_plane_has_an_extent_and_a_longer_side() -> None:
     plane = np.zeros((20, 30), np.float32)
     plane[3, 7] = plane[5, 15] = 0.1
     for turned, expected in ((plane, (slice(3, 6), slice(7, 16))), (plane.T, (slice(7, 16), slice(3, 6)))):
-        assert extent(turned) == expected
+        assert bounding_window(turned) == expected
         assert longer_side(turned) == 9
 
 
@@ -64,7 +64,7 @@ def test_a_box_touches_the_rim_with_any_of_its_sides() -> None:
 
 
 def test_paper_begins_beyond_the_rim_of_a_mask() -> None:
-    away = from_paper(np.ones((5, 9), np.bool_))
+    away = distance_to_paper(np.ones((5, 9), np.bool_))
     rows, columns = np.mgrid[:7, :11]
     assert away == pytest.approx(np.minimum.reduce([rows, 6 - rows, columns, 10 - columns]), rel=0.05)
 
@@ -72,10 +72,10 @@ def test_paper_begins_beyond_the_rim_of_a_mask() -> None:
 def test_breadth_is_a_share_of_the_picture_and_what_hangs_on_its_rim_goes_on_there() -> None:
     mask = np.zeros((60, 90), np.bool_)
     mask[20:29, 10:80] = True  # the fifth row of nine is five pixels from the nearest paper
-    assert breadth_of(mask) == pytest.approx(5 / 90, rel=0.05)
+    assert inscribed_radius(mask) == pytest.approx(5 / 90, rel=0.05)
     hanging = np.zeros((60, 90), np.bool_)
     hanging[:9] = True
-    assert breadth_of(hanging) == pytest.approx(9 / 90, rel=0.05)
+    assert inscribed_radius(hanging) == pytest.approx(9 / 90, rel=0.05)
 
 
 @pytest.mark.parametrize("angle", [0, 30, 45, 90, 110])
