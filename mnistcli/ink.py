@@ -93,7 +93,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     if is_signed:
         image = image.mean(2, keepdims=True)
         image = 255 - image if invert == "yes" else image  # light ink on dark paper
-    layer = _separate(image, surface(image, is_signed=is_signed), is_signed=is_signed)
+    layer = _separate(image, surface(image, is_ink_lighter=is_signed), is_signed=is_signed)
     if layer is None:
         return None
     if np.count_nonzero(layer.mask) > MOST_INK * layer.mask.size:

@@ -10,67 +10,98 @@ from numpy.typing import NDArray
 from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, border_pixels, quantile, resize, shrunk_size, spread
 
 FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a border that varies by less was drawn, not photographed
-SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides that light is estimated at
-WIDEST_STROKE = 1 / 6  # of the longer side, that `envelopes` see past
+SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides at which paper is estimated
+WIDEST_STROKE = 1 / 6  # of the longer side: what is wider is left in an envelope
+
+# How a surface is fitted to the paper.
+OTHER_LEVELS = 60  # of 255: what differs more from the paper's colour is none, before anything is fitted
+BORDER_BEGINS = 0.88  # of the way from the centre to the border: paper is at first what is beyond
+FITTED_TERMS = (3, 3, 6, 6, 6, 6)  # a plane first: what it explains decides what the quadratic surface is fitted to
+LEAST_FITTED = 12  # places: fewer tell nothing of six terms
+OUTLIER = 3  # standard deviations: what is farther off is no paper
+LEAST_DEVIATION, PLANE_MISSES = 2, 6  # of 255: of paper at least; and by how much a plane may miss paper that is bent
+
+UNDER_INK = 0.02  # of the longer side: the edges of ink are soft, and no paper within it
 
 
 def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:
-    """Give the colour, (C,), that the border of (H, W, C) has all along, but for what touches it: that of a drawing."""
-    edge = border_pixels(image).astype(np.float32)
-    if (edge == edge[0]).all():  # as of most drawings
-        first: NDArray[Any] = edge[0]
+    """Give the paper's colour, (C,), in a drawing: where the border of (H, W, C) has one, but for what touches it."""
+    border = border_pixels(image).astype(np.float32)
+    if (border == border[0]).all():  # as of most drawings
+        first: NDArray[Any] = border[0]
         return first
-    colour = np.array([quantile(channel, 0.5) for channel in edge.T], np.float32)
-    is_off = np.abs(edge - colour).max(1) > FLAT_LEVELS
-    return colour if np.count_nonzero(is_off) <= (1 - FLAT_SHARE) * len(edge) else None
+    colour = np.array([quantile(channel, 0.5) for channel in border.T], np.float32)
+    is_other = np.abs(border - colour).max(1) > FLAT_LEVELS
+    return colour if np.count_nonzero(is_other) <= (1 - FLAT_SHARE) * len(border) else None
 
 
-def surface(image: Image, *, is_signed: bool) -> Image:
-    """Estimate the paper as a constant where the border is one, else as a quadratic surface that fits the most of it.
+def surface(image: Image, *, is_ink_lighter: bool) -> Image:
+    """Estimate the paper as a constant where the border is one, else as a quadratic surface that fits most of it.
 
     Args:
-        image: (H, W, C).
-        is_signed: whether ink is what is lighter, so that the rest is paper, be it at the border or not.
+        image: (H, W, C), with C = 1 where the ink is known to be lighter.
+        is_ink_lighter: whether all that is darker is paper, at the border or not.
 
     Returns:
         (H, W, C).
     """
-    if is_signed:  # paper is the darker side
-        otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-        darker = image[..., 0] < max(otsu, float(image.min())) + 1  # what the threshold was found by is rounded down
-        colour = np.median(image[darker], axis=0)
-    else:
-        flat = flat_colour(image)
-        if flat is not None:
-            return np.broadcast_to(flat, image.shape)
-        colour = np.median(border_pixels(image), axis=0)
+    flat = None if is_ink_lighter else flat_colour(image)
+    if flat is not None:
+        return np.broadcast_to(flat, image.shape)
+    colour = _colour_of_dark(image) if is_ink_lighter else np.median(border_pixels(image), axis=0)
     height, width = image.shape[:2]
     small = resize(image, *shrunk_size(image, SURFACE_PX))
     rows, columns = np.mgrid[-1 : 1 : small.shape[0] * 1j, -1 : 1 : small.shape[1] * 1j].reshape(2, -1)
     terms = np.stack([np.ones_like(rows), rows, columns, rows**2, rows * columns, columns**2], 1).astype(np.float32)
     values = small.reshape(len(terms), -1)
-    taken = np.abs(values - colour).max(1) < 60  # of 255
-    if not is_signed:
-        taken &= (np.abs(rows) > 0.88) | (np.abs(columns) > 0.88)
-    for count in (3, 3, 6, 6, 6, 6):  # a plane first; then what it explains decides what is fitted next
-        if taken.sum() < 12:
-            return np.broadcast_to(colour, image.shape)
-        factors = np.linalg.lstsq(terms[taken, :count], values[taken], rcond=None)[0]
-        off = np.abs(values - terms[:, :count] @ factors).max(1)
-        taken = off < 3 * (DEVIATION_OF_MEDIAN * np.median(off[taken]) + 2) + (6 if count == 3 else 0)
+    is_paper = np.abs(values - colour).max(1) < OTHER_LEVELS
+    if not is_ink_lighter:
+        is_paper &= (np.abs(rows) > BORDER_BEGINS) | (np.abs(columns) > BORDER_BEGINS)
+    factors = _fit(terms, values, is_paper)
+    if factors is None:
+        return np.broadcast_to(colour, image.shape)
     fitted = (terms @ factors).reshape(*small.shape[:2], -1).astype(np.float32)
     return np.clip(resize(fitted, width, height, cv2.INTER_LINEAR), 0, 255)
 
 
+def _colour_of_dark(image: Image) -> NDArray[Any]:
+    """Give the median of the darker side of Otsu's threshold, (1,), in (H, W, 1)."""
+    otsu, _ = cv2.threshold(image.astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    is_darker = image[..., 0] < max(otsu, float(image.min())) + 1  # what the threshold was found by is rounded down
+    colour: NDArray[Any] = np.median(image[is_darker], axis=0)
+    return colour
+
+
+def _fit(terms: NDArray[Any], values: NDArray[Any], is_paper: Mask) -> NDArray[Any] | None:
+    """Fit (N, 6) terms to (N, C) values by least squares, outliers left out step by step (sigma clipping).
+
+    Args:
+        terms: those of a plane, and then those of a quadratic surface.
+        values: the levels to fit.
+        is_paper: (N,), which of them to begin with.
+
+    Returns:
+        The factors, (6, C), or None where too little is paper.
+    """
+    for count in FITTED_TERMS:
+        if is_paper.sum() < LEAST_FITTED:
+            return None
+        factors: NDArray[Any] = np.linalg.lstsq(terms[is_paper, :count], values[is_paper], rcond=None)[0]
+        off = np.abs(values - terms[:, :count] @ factors).max(1)
+        deviation = DEVIATION_OF_MEDIAN * np.median(off[is_paper]) + LEAST_DEVIATION
+        is_paper = off < OUTLIER * deviation + (PLANE_MISSES if count == 3 else 0)
+    return factors
+
+
 def refine(image: Image, paper: Image, is_ink: Mask) -> Image:
-    """Smooth what an estimate of the paper, (H, W, C), is wrong by where no ink, (H, W), is, and so also under it."""
-    reach = max(3, int(0.02 * max(image.shape[:2])) | 1)
+    """Correct an estimate of the paper, (H, W, C), by its error beside the ink, (H, W), spread smoothly to under it."""
+    reach = max(3, int(UNDER_INK * max(image.shape[:2])) | 1)
     free = 1 - cv2.dilate(is_ink.astype(np.float32), np.ones((reach, reach), np.uint8))
     return paper + spread(image - paper, free, REFINED_PX, least=0.02)
 
 
 def envelopes(image: Image) -> Iterator[Image]:
-    """Estimate the paper, shadows and all, as what is left when dark strokes are closed over, then light ones.
+    """Estimate the paper, shadows and all, as what is left without dark strokes, then without light ones.
 
     Morphological closing takes away what is dark and narrow, opening what is light and narrow.
     """
@@ -86,7 +117,14 @@ def envelopes(image: Image) -> Iterator[Image]:
 def patches(image: Image, widest: float) -> Iterator[Image]:
     """Estimate paper with patches on it, as what is left without dark strokes, then without light ones.
 
-    Strokes are as wide as a share of the longer side at most. A patch's corners are left whether square or round.
+    Unlike `envelopes`, this leaves a patch's corners, square or round, and its edges sharp.
+
+    Args:
+        image: (H, W, C).
+        widest: that strokes are, as a share of the longer side.
+
+    Yields:
+        (H, W, C).
     """
     height, width = image.shape[:2]
     small = cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)

@@ -34,7 +34,7 @@ def test_a_drawings_paper_has_one_colour_all_along_its_rim_but_for_what_touches_
     "paper", [200 + 20 * COLUMNS, 180 + 15 * ROWS - 10 * COLUMNS, 210 - 25 * (ROWS**2 + COLUMNS**2)]
 )
 def test_light_that_changes_smoothly_is_seen_under_the_ink_too(paper: np.ndarray) -> None:
-    assert np.allclose(surface(on(paper), is_signed=False)[..., 0], paper, atol=2)
+    assert np.allclose(surface(on(paper), is_ink_lighter=False)[..., 0], paper, atol=2)
 
 
 def test_what_is_left_of_the_light_is_smoothed() -> None:
