@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,20 +27,33 @@ from mnistcli.rules import without_rules
 
 Invert = Literal["auto", "yes", "no"]
 
+# Where ink begins.
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
 MOST_NOISE = 0.5  # of Otsu's threshold, that ink need not be above for noise: if for more, the paper is estimated wrong
-MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers no more, and no less inside a frame
+LEAST_PIXELS = 4  # above all noise: fewer are no ink
+DARK_QUANTILE, DARK_SHARE = 0.9, 0.45  # of what stands out from the noise; and the threshold as a share of that
 FAINT_SHARE = 0.35  # of the threshold
-FULL_SHARE = 0.7  # of the ink's places: as many are fainter than what counts as full ink
+FULL_SHARE = 0.7  # of the ink's pixels: as many are fainter than what counts as full ink
+COLOUR_SCALE = 1.5**0.5  # that distances of colours are divided by, to compare with those of greys
+
+# A picture that is mostly ink is a frame around its paper, or a blot.
+MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers less of it, and inside a frame more
+
+# Lines of ruled paper.
 RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper, however noisy that is
 LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is what they left
-PATCH_STROKE = 1.6  # times how far ink is from paper: strokes on a patch are narrower
+
+# Patches: strokes on them are narrower, stand out more, and are thinner than the patch.
+PATCH_STROKE = 1.6  # times the radius of what is broadest, that they are wide at most
 LEAST_ON_PATCH = 0.15  # of the strokes, that is on a patch
-STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3  # of the patch's: strokes on it stand out more, and are thinner
+STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3  # of the patch's contrast at least, and of its radius at most
+
+# Shadows at the border.
 SHADOW_SHARE = 0.02  # of the picture: as much dark at its border may be a shadow; with 0.08 more of them were ink
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
 SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
+SOBEL_SCALE = 8  # times the slope per pixel is what the kernel gives
 
 
 @dataclass(frozen=True)
@@ -61,13 +74,56 @@ class _Layer:
     threshold: float
     noise: float
 
+    @classmethod
+    def of(cls, paper: Image, difference: Plane) -> "_Layer | None":
+        """Find where ink begins: a bit below half of the contrast that dark ink has, and well above the noise.
+
+        Args:
+            paper: as it was estimated, (H, W, C).
+            difference: (H, W), by how much each pixel differs from it; what differs the other way, below 0, is no ink,
+                but tells of the noise.
+        """
+        is_two_sided = bool(difference.min() < 0)
+        contrast = np.maximum(difference, 0) if is_two_sided else difference
+        levels = _levels(contrast)
+        counts = _histogram(levels)
+        sizes = _histogram(_levels(np.abs(difference))) if is_two_sided else counts
+        otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
+        noise = DEVIATION_OF_MEDIAN * _quantile_of_histogram(sizes, 0.5, 0, max(int(otsu), 1))
+        if is_two_sided:
+            noise = min(noise, MOST_NOISE * otsu / NOISES)
+        threshold = _threshold(counts, noise)
+        return None if threshold is None else cls(paper, contrast, threshold, noise)
+
     @cached_property
     def mask(self) -> Mask:
         return self.contrast > self.threshold
 
+    @cached_property
+    def ink_contrast(self) -> float:
+        return float(self.contrast[self.mask].mean())
+
     @property
     def faint(self) -> float:
         return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
+
+
+class _Source(NamedTuple):
+    """A picture that ink is looked for in."""
+
+    image: Image
+    is_ink_lighter: bool  # else ink may be on both sides of the paper
+
+    def separate(self, paper: Image) -> _Layer | None:
+        """Tell ink from paper that was estimated; None where nothing stands out."""
+        difference = self.image - paper
+        if self.is_ink_lighter:
+            stands_out = difference[..., 0]
+        elif self.image.shape[2] == 1:
+            stands_out = np.abs(difference[..., 0])
+        else:
+            stands_out = cv2.sqrt(np.square(difference).sum(2)) / _colour_scale(self.image)
+        return _Layer.of(paper, stands_out.reshape(self.image.shape[:2]))
 
 
 def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = False) -> Ink | None:
@@ -88,32 +144,33 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     """
     if invert == "auto" and not on_patches and (drawn := _find_drawn(pixels)):
         return drawn
-    image = pixels.astype(np.float32)
-    is_signed = invert != "auto"
-    if is_signed:
-        image = image.mean(2, keepdims=True)
-        image = 255 - image if invert == "yes" else image  # light ink on dark paper
-    layer = _separate(image, surface(image, is_ink_lighter=is_signed), is_signed=is_signed)
+    source = _open(pixels, invert)
+    layer = source.separate(surface(source.image, is_ink_lighter=source.is_ink_lighter))
     if layer is None:
         return None
     if np.count_nonzero(layer.mask) > MOST_INK * layer.mask.size:
-        # A frame along the border was taken for the paper, or the ink is one large blot.
-        inside = np.median(image[layer.mask], axis=0)
-        framed = _separate(image, np.broadcast_to(inside, image.shape), is_signed=is_signed)
-        has_inside = framed and np.mean(framed.mask & ~_at_border(framed.mask)) > LEAST_ISLANDS
-        layer = framed if framed and has_inside else layer
+        layer = _inside_frame(source, layer) or layer
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
-        layer = _in_uneven_light(image, layer, is_signed=is_signed) or layer
+        layer = _in_uneven_light(source, layer) or layer
     if on_patches:
-        layer = _strokes_on_patches(image, layer, is_signed=is_signed) or layer
-    return _along_its_colour(image, layer)
+        layer = _strokes_on_patches(source, layer) or layer
+    return _along_its_colour(source.image, layer)
+
+
+def _open(pixels: Pixels, invert: Invert) -> _Source:
+    """Take a picture as floats; where it is told on which side ink is, in grey, with light ink on dark paper."""
+    image = pixels.astype(np.float32)
+    if invert == "auto":
+        return _Source(image, is_ink_lighter=False)
+    grey = image.mean(2, keepdims=True)
+    return _Source(255 - grey if invert == "yes" else grey, is_ink_lighter=True)
 
 
 def _find_drawn(pixels: Pixels) -> Ink | None:
-    """Find the ink of a grey drawing as `find_ink` does, to the bit, but in a fifth of its time: by counting levels.
+    """Find the ink of a grey drawing as `find_ink` does, to the bit, but in a fifth of its time: by its histogram.
 
-    None where nothing stands out, and of what has to be looked at closer: with ink on both sides of the paper's level,
-    with more ink than paper, or with ink from one side of the picture to the other, as lines have.
+    None where nothing stands out, and for what has to be looked at closer: ink both lighter and darker than the paper,
+    more ink than paper, or ink from one side of the picture to the other, as lines have.
     """
     colour = flat_colour(pixels) if pixels.shape[2] == 1 else None
     darkest, lightest = int(pixels.min()), int(pixels.max())
@@ -121,7 +178,7 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
         return None
     levels = lightest - pixels[..., 0] if colour[0] == lightest else pixels[..., 0] - darkest
     window = bounding_window(levels)
-    counts = _count(levels[window])
+    counts = _histogram(levels[window])
     counts[0] += levels.size - levels[window].size
     threshold = _threshold(counts, noise=0)
     spans = any(side.stop - side.start == length for side, length in zip(window, levels.shape, strict=True))
@@ -132,22 +189,33 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
     return Ink(levels.astype(np.float32) / full, threshold / full, threshold * FAINT_SHARE / full)
 
 
-def _strokes_on_patches(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
-    """Find thinner strokes that stand out more than the patches they are on; None where there are none."""
+def _inside_frame(source: _Source, layer: _Layer) -> _Layer | None:
+    """Take for the paper what was taken for ink, where a frame along the border was taken for the paper.
+
+    None where nothing is inside it: then the ink is one large blot.
+    """
+    inside = np.median(source.image[layer.mask], axis=0)
+    framed = source.separate(np.broadcast_to(inside, source.image.shape))
+    has_islands = framed and np.mean(framed.mask & ~_at_border(framed.mask)) > LEAST_ISLANDS
+    return framed if has_islands else None
+
+
+def _strokes_on_patches(source: _Source, layer: _Layer) -> _Layer | None:
+    """Find strokes on patches, thinner than those and standing out more; None where there are none."""
     radius = inscribed_radius(layer.mask)
-    least = STROKE_CONTRAST * _strength(layer)
-    layers = (_separate(image, paper, is_signed=is_signed) for paper in patches(image, PATCH_STROKE * radius))
-    strokes = [found for found in layers if found and _strength(found) > least and _is_thin(found, radius)]
-    found = max(strokes, key=_strength, default=None)
-    return found if found and _is_patched(image, layer, found, radius) else None
+    least = STROKE_CONTRAST * layer.ink_contrast
+    layers = (source.separate(paper) for paper in patches(source.image, PATCH_STROKE * radius))
+    strokes = [found for found in layers if found and found.ink_contrast > least and _is_thin(found, radius)]
+    found = max(strokes, key=lambda found: found.ink_contrast, default=None)
+    return found if found and _is_patched(source.image, layer, found, radius) else None
 
 
 def _is_patched(image: Image, layer: _Layer, strokes: _Layer, radius: float) -> bool:
-    """Tell whether strokes lie on what is broad, or are darker than the paper where that is lighter, as glare is.
+    """Tell whether strokes lie on what is broad, or differ from the paper the other way, as a pen's do near glare.
 
     Else what is broad may be a bold digit, and the strokes something thin beside it.
     """
-    wide = int(radius * max(layer.mask.shape)) | 1  # half of what is broadest: no stroke on it is as wide
+    wide = int(radius * max(layer.mask.shape)) | 1  # half of the patch's width: no stroke on it is as wide
     whole = (layer.mask | strokes.mask).view(np.uint8)
     closed = cv2.morphologyEx(whole, cv2.MORPH_CLOSE, np.ones((wide // 2 | 1,) * 2, np.uint8))
     broad = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((wide, wide), np.uint8))
@@ -159,18 +227,13 @@ def _is_patched(image: Image, layer: _Layer, strokes: _Layer, radius: float) -> 
 
 
 def _is_thin(layer: _Layer, radius: float) -> bool:
-    """Tell whether ink is strokes that are thinner than what is as broad, as a share of the longer side, but longer."""
+    """Tell whether ink is strokes: much thinner than a patch of some radius, a share of the longer side, but longer."""
     longest = int(connect(layer.mask)[1][1:, 2:4].max())
     return longest > radius * max(layer.mask.shape) and inscribed_radius(layer.mask) < STROKE_RADIUS * radius
 
 
-def _strength(layer: _Layer) -> float:
-    """Give by how much ink stands out, from 0 to 255 in grey and 360 in colour."""
-    return float(layer.contrast[layer.mask].mean())
-
-
 def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
-    """Measure ink in the direction in which it differs from the paper: what differs otherwise is none."""
+    """Measure ink along the colour in which most of it differs from the paper: what differs otherwise is none."""
     difference = image - layer.paper
     direction = np.array(cv2.mean(difference, layer.mask.view(np.uint8))[: image.shape[2]])  # (C,)
     length = float(np.linalg.norm(direction))
@@ -179,15 +242,15 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
     # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
-    settled = layer if is_same else _settle(layer.paper, along / _norm_scale(image))
+    settled = layer if is_same else _Layer.of(layer.paper, along / _colour_scale(image))
     if settled is None:
         return None
     cleared = without_rules(settled.contrast, min(settled.faint, RULE_SHARE * settled.threshold))
     if cleared is not settled.contrast:
-        alone = _settle(settled.paper, cleared)  # without lines, the ink alone tells how dark it is
+        alone = _Layer.of(settled.paper, cleared)  # without lines, the ink alone tells how dark it is
         if alone is None:
             return None
-        # But with what is left of them the paper is as noisy as before, and ink is not much fainter than they were.
+        # But what is left of the lines makes the paper as noisy as before, and ink is not much fainter than they were.
         least = max(LEAST_LEFT * settled.threshold, NOISES * settled.noise)
         settled = replace(alone, threshold=max(alone.threshold, least), noise=settled.noise)
         if not settled.mask.any():
@@ -196,80 +259,50 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     return Ink(settled.contrast / full, settled.threshold / full, settled.faint / full)
 
 
-def _separate(image: Image, paper: Image, *, is_signed: bool) -> _Layer | None:
-    difference = image - paper
-    if is_signed:
-        stands_out = difference[..., 0]
-    elif image.shape[2] == 1:
-        stands_out = np.abs(difference[..., 0])
-    else:
-        stands_out = cv2.sqrt(np.square(difference).sum(2)) / _norm_scale(image)
-    return _settle(paper, stands_out.reshape(image.shape[:2]))
-
-
-def _norm_scale(image: Image) -> float:
-    """Give what to divide distances of colours by, so that of colours they compare with those of greys."""
-    return 1.0 if image.shape[2] == 1 else 1.5**0.5
-
-
-def _settle(paper: Image, difference: Plane) -> _Layer | None:
-    """Find the threshold between paper and ink: a bit less than half of what dark ink has, and well above the noise.
-
-    What differs the other way, below 0, is no ink, but it is noise as much as what is above.
-    """
-    is_two_sided = bool(difference.min() < 0)
-    contrast = np.maximum(difference, 0) if is_two_sided else difference
-    levels = _levels(contrast)
-    counts = _count(levels)
-    sizes = _count(_levels(np.abs(difference))) if is_two_sided else counts
-    otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
-    noise = DEVIATION_OF_MEDIAN * _quantile_of_counts(sizes, 0.5, 0, max(int(otsu), 1))
-    if is_two_sided:
-        noise = min(noise, MOST_NOISE * otsu / NOISES)
-    threshold = _threshold(counts, noise)
-    return None if threshold is None else _Layer(paper, contrast, threshold, noise)
+def _colour_scale(image: Image) -> float:
+    return 1.0 if image.shape[2] == 1 else COLOUR_SCALE
 
 
 def _threshold(counts: NDArray[np.int64], noise: float) -> float | None:
-    """Find it from how often there is each level of contrast, (256,); None where nothing stands out from the noise."""
+    """Find the threshold from a histogram of contrast, (256,); None where nothing stands out from the noise."""
     least = max(NOISES * noise, MIN_CONTRAST)
-    if counts[int(least) + 1 :].sum() < 4:
+    if counts[int(least) + 1 :].sum() < LEAST_PIXELS:
         return None
-    return max(least, 0.45 * _quantile_of_counts(counts, 0.9, int(least) + 1, 255))
+    return max(least, DARK_SHARE * _quantile_of_histogram(counts, DARK_QUANTILE, int(least) + 1, 255))
 
 
 def _levels(contrast: Plane) -> NDArray[np.uint8]:
     return np.minimum(contrast, 255).astype(np.uint8)
 
 
-def _count(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Count how often there is each level from 0 to 255: (256,)."""
+def _histogram(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Give the histogram of the levels 0 to 255: (256,)."""
     counts: NDArray[Any] = cv2.calcHist([levels], [0], None, [256], [0, 256])
     return counts.ravel().astype(np.int64)
 
 
-def _quantile_of_counts(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
-    """Give the quantile of the levels from `lowest` to `highest`, of how many of each there are."""
+def _quantile_of_histogram(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
+    """Give the quantile of the levels from `lowest` to `highest` in a histogram."""
     summed = counts[lowest : highest + 1].cumsum()
     return lowest + int(np.searchsorted(summed, share * summed[-1]))
 
 
-def _in_uneven_light(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
-    """Estimate the paper of a photograph again, from what the first estimate left of it."""
-    shaded = _in_shadow(image, layer, is_signed=is_signed)
-    return _separate(image, refine(image, layer.paper, layer.mask), is_signed=is_signed) if shaded is None else shaded
+def _in_uneven_light(source: _Source, layer: _Layer) -> _Layer | None:
+    """Estimate the paper of a photograph again, now that the first estimate tells where ink is."""
+    shaded = _in_shadow(source, layer)
+    return source.separate(refine(source.image, layer.paper, layer.mask)) if shaded is None else shaded
 
 
-def _in_shadow(image: Image, layer: _Layer, *, is_signed: bool) -> _Layer | None:
-    """Estimate the paper with its shadow, where what hangs on the border is one.
+def _in_shadow(source: _Source, layer: _Layer) -> _Layer | None:
+    """Estimate the paper with its shadow, where what touches the border is one.
 
-    A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into it, its width tells.
+    A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into the shadow, its width tells.
     """
     hanging = _at_border(layer.contrast > SHADOW_CONTRAST * layer.threshold)
     if hanging.mean() <= SHADOW_SHARE:
         return None
-    layers = (_separate(image, paper, is_signed=is_signed) for paper in envelopes(image))
-    # The one that takes the paper between strokes for the ink finds less contrast.
+    layers = (source.separate(paper) for paper in envelopes(source.image))
+    # One is without dark strokes, one without light ones; the wrong one of them finds less contrast.
     shaded = max(filter(None, layers), key=lambda found: found.threshold, default=None)
     if shaded is None:
         return None
@@ -287,5 +320,5 @@ def _at_border(mask: Mask) -> Mask:
 def _sharpness(layer: _Layer, mask: Mask) -> float:
     """Give how steeply contrast rises at most edges of a mask, as a share of the ink's contrast per pixel."""
     edges = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / 8 for order in ((1, 0), (0, 1))]
-    return float(np.median(np.hypot(*slopes)) / layer.contrast[layer.mask].mean())
+    slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / SOBEL_SCALE for order in ((1, 0), (0, 1))]
+    return float(np.median(np.hypot(*slopes)) / layer.ink_contrast)
