@@ -56,35 +56,36 @@ def without_frames(ink: Ink, components: Components) -> Components:
         frame's straight lines are left, where it is 100 pixels high and wide or more.
     """
     large = np.flatnonzero((components.area > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
-    is_alone = np.count_nonzero(components.area) == 1
-    around = [] if is_alone else [label for label in large if _are_written_in(components, label)]
-    frames = [label for label in around if _is_frame(components, label)]
-    others = [
-        label
-        for label in around
-        if label not in frames and any(_have_similar_size(components, label, one) for one in frames)
-    ]
-    frames += [label for label in others if _is_frame(components, label, may_be_slashed=False)]
-    crossed = {label: _strokes_across(ink, components, label) for label in large if has_corners(components.mask(label))}
-    frames += [
-        label for label in crossed if label not in frames and crossed[label].any() and _is_frame(components, label)
-    ]
-    if not is_alone:
-        frames += [label for label in large if label not in frames and _is_open_frame(components, label)]
+    across = {label: _strokes_across(ink, components, label) for label in large if has_corners(components.mask(label))}
+    frames = _find_frames(components, large, [label for label, strokes in across.items() if strokes.any()])
     if not frames:
         return components
     is_ink = components.labels > 0
     for frame in frames:
-        is_ink[components.window(frame)] &= ~components.mask(frame)
-    for frame in set(frames).intersection(crossed):
-        is_ink[components.window(frame)] |= crossed[frame]
+        mask = components.mask(frame)
+        is_ink[components.window(frame)] &= ~mask | across.get(frame, np.zeros_like(mask))
     return Components.of(is_ink, ink.strength > ink.threshold)
+
+
+def _find_frames(components: Components, large: list[int], crossed: list[int]) -> set[int]:
+    """Give the frames and rings among the components that are large enough, given those that strokes cross."""
+    is_alone = np.count_nonzero(components.area) == 1
+    around = set() if is_alone else {label for label in large if _are_written_in(components, label)}
+    frames = {label for label in around if _is_frame(components, label)}
+    similar = {
+        label for label in around - frames if any(_have_similar_size(components, label, frame) for frame in frames)
+    }
+    frames |= {label for label in similar if _is_frame(components, label, may_be_slashed=False)}
+    frames |= {label for label in crossed if label not in frames and _is_frame(components, label)}
+    if not is_alone:
+        frames |= {label for label in large if label not in frames and _is_open_frame(components, label)}
+    return frames
 
 
 def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
     """Give what is left of a level frame without its straight lines, (H, W) of its box; nothing if it is all lines."""
     window, mask = components.window(frame), components.mask(frame)
-    beyond = 1 + max(mask.shape) // 20  # a line along the border is seen from both sides then
+    beyond = 1 + max(mask.shape) // 20  # mirrored there, a line along the border has paper on both sides
     lines = np.where(mask, ink.strength[window], 0).astype(np.float32)
     wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
     cleared = without_rules(wider, ink.faint, FRAME_THICKNESS)

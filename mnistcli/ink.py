@@ -242,21 +242,26 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
     # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
-    settled = layer if is_same else _Layer.of(layer.paper, along / _colour_scale(image))
-    if settled is None:
+    measured = layer if is_same else _Layer.of(layer.paper, along / _colour_scale(image))
+    inked = measured and _without_rules(measured)
+    if inked is None:
         return None
-    cleared = without_rules(settled.contrast, min(settled.faint, RULE_SHARE * settled.threshold))
-    if cleared is not settled.contrast:
-        alone = _Layer.of(settled.paper, cleared)  # without lines, the ink alone tells how dark it is
-        if alone is None:
-            return None
-        # But what is left of the lines makes the paper as noisy as before, and ink is not much fainter than they were.
-        least = max(LEAST_LEFT * settled.threshold, NOISES * settled.noise)
-        settled = replace(alone, threshold=max(alone.threshold, least), noise=settled.noise)
-        if not settled.mask.any():
-            return None
-    full = quantile(settled.contrast[settled.mask], FULL_SHARE)
-    return Ink(settled.contrast / full, settled.threshold / full, settled.faint / full)
+    full = quantile(inked.contrast[inked.mask], FULL_SHARE)
+    return Ink(inked.contrast / full, inked.threshold / full, inked.faint / full)
+
+
+def _without_rules(layer: _Layer) -> _Layer | None:
+    """Take out the lines of ruled paper; None where nothing else is inked."""
+    cleared = without_rules(layer.contrast, min(layer.faint, RULE_SHARE * layer.threshold))
+    if cleared is layer.contrast:
+        return layer
+    alone = _Layer.of(layer.paper, cleared)  # without lines, the ink alone tells how dark it is
+    if alone is None:
+        return None
+    # But what is left of the lines makes the paper as noisy as before, and ink is not much fainter than they were.
+    least = max(LEAST_LEFT * layer.threshold, NOISES * layer.noise)
+    inked = replace(alone, threshold=max(alone.threshold, least), noise=layer.noise)
+    return inked if inked.mask.any() else None
 
 
 def _colour_scale(image: Image) -> float:
