@@ -1,27 +1,28 @@
 """Ruled and squared paper: its lines are taken out, and the strokes that cross them are left."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from mnistcli.planes import ByteMask, Mask, Plane, border_pixels, connect, pixels_of, quantile, shrunk_size
+from mnistcli.planes import Boxes, ByteMask, Mask, Plane, border_pixels, connect, pixels_of, quantile, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
 SLOPE_PX = 400  # the longer side at which slopes are looked for
-SLOPE_RUN = 0.3  # of the width: so far a line runs straight there
+SLOPE_RUN = 0.3  # of the width: a line runs straight so far at that size
 LEAST_RUNS = 0.3  # of the width: with fewer pixels in such runs, there are no lines
-SLOPE_SHARE = 0.5  # of the best slope's pixels in such runs: seen from aside, lines have several slopes
+SLOPE_SHARE = 0.5  # of the best slope's pixels in such runs: in perspective, lines have several slopes
 THICKNESS = 0.02  # of the longer side: a line is no thicker
-RUN = 0.06  # of the width: a line runs straight so far at a time
-GAP = 0.8  # of the width: it has no longer gaps
-BEND = 0.08  # of the height: it bends no more in all
-SOME_LINES, LONG_SHARE = 3, 0.5  # where there are as many, one may fade away that is as long, of the width
+RUN, LEAST_RUN_PX = 0.06, 8  # of the width: a line runs straight so far at a time
+GAP = 0.8  # of the width: a line has no longer gaps
+BEND = 0.08  # of the height: a line bends no more in all
+SOME_LINES, LONG_SHARE = 3, 0.5  # among as many, one that is longer than this share of the width may fade away
 USUAL_SHARE = 0.75  # of a line's pixels: as many are fainter than its usual contrast
 REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
-BOLDER = 1.5  # times a line's thickness: no stroke of the pen that drew it
-DARKER = 1.4  # times its usual contrast: a stroke along it
+BOLDER = 1.5  # times a line's thickness: what is thicker was drawn by another pen
+DARKER = 1.4  # times its usual contrast: what is darker is a stroke, of another pen or along the line
 
 
 class _Lines(NamedTuple):
@@ -41,10 +42,10 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     Args:
         contrast: (H, W) float32, by how much each place differs from the paper, from 0 on.
         faint: from which contrast on a place may be a line's.
-        thickness: that lines have at most, as a share of the longer side, or of twice the shorter one.
+        thickness: that lines have at most, as a share of the longer side or, in a strip, of twice the shorter one.
 
     Returns:
-        The same plane where there are no such lines, or one or two that may be strokes.
+        The plane without lines; the very same one where there are none, or one or two that may be strokes.
     """
     if min(contrast.shape) < LEAST_PX:
         return contrast
@@ -86,7 +87,7 @@ def _is_dark(contrast: Plane, rest: Mask, lines: Mask) -> bool:
 
 
 def _without_rests(contrast: Plane, lines: Mask, faint: float) -> Plane:
-    """Take out what is left of lines where they cross, or where there is more light: small marks that lie on them."""
+    """Take out what is left of lines where they cross, or where there is more light: specks that lie on them."""
     labels, boxes = connect(contrast > faint)
     beside = cv2.dilate(lines.view(np.uint8), np.ones((3, 3), np.uint8)) == 0
     is_rest = np.bincount(labels[beside], minlength=len(boxes)) == 0
@@ -116,7 +117,7 @@ def _find_lines(mask: Mask, thickness: float) -> _Lines | None:
         path = cv2.dilate(_paths(pieces, slope), np.ones((3, 1), np.uint8))
         line = path * _thin(level, thickness_px + 2)
         # A pixel more on both sides: a line's edge is softer than the line.
-        found |= _shear(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, back_to=len(inked))
+        found |= _shear_back(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, len(inked))
     if not (found & inked).any():
         return None
     return _Lines(found > 0, thickness_px, int(np.median(np.count_nonzero(_tops(found), axis=0))))
@@ -149,16 +150,23 @@ def _measure(inked: ByteMask, slope: float, thickness: float) -> int:
     return max(1, int(np.ceil(np.count_nonzero(lines) / columns)) - 2) if columns else 0
 
 
-def _shear(plane: ByteMask, slope: float, back_to: int = 0) -> ByteMask:
-    """Shear a plane so that lines of a slope are level, with 0 above and below; or back to its height."""
+def _shear(plane: ByteMask, slope: float) -> ByteMask:
+    """Shear a plane until lines of a slope are level, with as many rows of 0 above and below as that takes."""
     height, width = plane.shape
     beyond = _beyond(width, slope)
-    if back_to:
-        slope, beyond, after = -slope, -beyond, back_to
-    else:
-        after = height + 2 * beyond
-    turn = np.array([[1, 0, 0], [-slope, 1, beyond + slope * width / 2]])
-    return cv2.warpAffine(plane, turn, (width, after), flags=cv2.INTER_NEAREST)
+    return _shift_columns(plane, -slope, beyond, height + 2 * beyond)
+
+
+def _shear_back(level: ByteMask, slope: float, height: int) -> ByteMask:
+    """Undo `_shear` of a plane that had so many rows."""
+    return _shift_columns(level, slope, -_beyond(level.shape[1], slope), height)
+
+
+def _shift_columns(plane: ByteMask, slope: float, down: int, height: int) -> ByteMask:
+    """Shift the middle column down by some rows, and each one to its right by a slope more, into so many rows."""
+    width = plane.shape[1]
+    affine = np.array([[1, 0, 0], [slope, 1, down - slope * width / 2]])
+    return cv2.warpAffine(plane, affine, (width, height), flags=cv2.INTER_NEAREST)
 
 
 def _beyond(width: int, slope: float) -> int:
@@ -178,49 +186,63 @@ def _straight(level: ByteMask, thickest: int, share: float) -> ByteMask:
 
 
 def _straight_pieces(level: ByteMask, thickest: int) -> ByteMask:
-    """Keep what is thin and level, a pixel more above and below it, so that a line may be as much off level."""
+    """Keep what is thin and level; it is dilated by a pixel above and below, so that a line may be off as much."""
     return _straight(cv2.dilate(level, np.ones((3, 1), np.uint8)), thickest + 2, RUN)
 
 
 def _run_px(level: ByteMask, share: float) -> int:
-    return max(8, int(share * level.shape[1]))
+    return max(LEAST_RUN_PX, int(share * level.shape[1]))
 
 
 def _tops(mask: ByteMask) -> Mask:
-    """Tell where each column's runs begin, but for those in the first row."""
+    """Tell where in each column runs of pixels begin, from the second row on: (H - 1, W)."""
     tops: Mask = (mask[1:] > 0) & (mask[:-1] == 0)
     return tops
 
 
 def _paths(straight: ByteMask, slope: float) -> ByteMask:
-    """Give where lines run, gaps and all, of the straight pieces in a mask that was sheared by their slope."""
+    """Give where lines run, gaps and all, given the straight pieces in a mask that was sheared by their slope."""
     height, width = straight.shape
     step = _run_px(straight, RUN) // 2  # no straight piece is shorter than two, so that a column in each tells of it
     inside = _shear(np.ones((height - 2 * _beyond(width, slope), width), np.uint8), slope)
     pieces, inside = (plane[:, step // 2 :: step] for plane in (straight, inside))
-    columns = pieces.shape[1]
-    gap = max(1, int(GAP * columns))
+    gap = max(1, int(GAP * pieces.shape[1]))
+    first, last = _ends(inside)
     labels, boxes = connect(cv2.dilate(pieces, np.ones((3, gap), np.uint8)))
-    first, last = (_is_first(inside, side) for side in (2, 0))
-    at_left, at_right = (np.bincount(labels[(pieces > 0) & side], minlength=len(boxes)) > 0 for side in (first, last))
-    length = np.bincount(labels[1:][_tops(pieces)], minlength=len(boxes))
-    is_flat = boxes[:, 3] <= BEND * height
-    is_flat[0] = False  # the paper
-    is_line = is_flat & at_left & at_right
-    is_long = is_flat & (at_left | at_right) & (length > LONG_SHARE * columns)
-    if np.count_nonzero(is_line | is_long) >= SOME_LINES:
-        is_line |= is_long
-    lines = is_line[labels].view(np.uint8) * pieces
+    lines = _are_lines(labels, boxes, pieces, first, last)[labels].view(np.uint8) * pieces
     lines |= cv2.dilate(lines, np.ones((1, 5), np.uint8)) * (first | last)  # up to the border
     bordered = cv2.copyMakeBorder(lines, 0, 0, gap, gap, cv2.BORDER_REPLICATE)
     paths = cv2.morphologyEx(bordered, cv2.MORPH_CLOSE, np.ones((3, gap), np.uint8))[:, gap:-gap]
     return cv2.resize(paths, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
-def _is_first(inside: ByteMask, anchor: int) -> Mask:
-    """Tell which columns are each row's first two, or its last two where the anchor is 0 in place of 2."""
-    others = cv2.erode(
-        inside, np.ones((1, 3), np.uint8), anchor=(anchor, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0
+def _are_lines(labels: NDArray[Any], boxes: Boxes, pieces: ByteMask, first: Mask, last: Mask) -> Mask:
+    """Tell which pieces that are connected over their gaps, (N + 1,), are lines from one side to the other.
+
+    Where there are several, a line may also fade away after half of the width.
+    """
+    height, columns = pieces.shape
+    at_left, at_right = (np.bincount(labels[(pieces > 0) & side], minlength=len(boxes)) > 0 for side in (first, last))
+    length = np.bincount(labels[1:][_tops(pieces)], minlength=len(boxes))
+    is_flat = boxes[:, 3] <= BEND * height
+    is_flat[0] = False  # the paper
+    is_line: Mask = is_flat & at_left & at_right
+    is_long = is_flat & (at_left | at_right) & (length > LONG_SHARE * columns)
+    if np.count_nonzero(is_line | is_long) >= SOME_LINES:
+        is_line |= is_long
+    return is_line
+
+
+def _ends(inside: ByteMask) -> tuple[Mask, Mask]:
+    """Tell which columns are each row's first two, and which its last two, (H, W) each, given which are in the picture.
+
+    Sheared, rows begin and end at different columns.
+    """
+    kernel = np.ones((1, 3), np.uint8)
+    # Eroded from one side only, by an anchor at the kernel's other end, each row loses two columns.
+    others = (
+        cv2.erode(inside, kernel, anchor=(anchor, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        for anchor in (2, 0)
     )
-    first: Mask = (inside > 0) & (others == 0)
-    return first
+    first, last = ((inside > 0) & (other == 0) for other in others)
+    return first, last
