@@ -18,8 +18,8 @@ EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along it
 SPREAD_PX = 100  # the longer side at which paper is continued
 
 
-class Inside(NamedTuple):
-    """What is on a sheet of paper or in a frame, as a picture of its own."""
+class Crop(NamedTuple):
+    """Part of a picture, such as what is on a sheet of paper or in a frame, as a picture of its own."""
 
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
@@ -27,7 +27,7 @@ class Inside(NamedTuple):
     label: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
 
 
-def look_inside(picture: Picture, components: Components) -> Inside | None:
+def look_inside(picture: Picture, components: Components) -> Crop | None:
     """Cut out what is on the largest component, or in it, where that has the shape of a sheet of paper or of a frame.
 
     Args:
@@ -58,7 +58,7 @@ def look_inside(picture: Picture, components: Components) -> Inside | None:
 
 def cut_out(
     picture: Picture, shape: ByteMask, corner: tuple[int, int], *, is_sure: bool, label: int = 0
-) -> Inside | None:
+) -> Crop | None:
     """Cut out a shape in a window of a picture that begins at a corner, left and top; None if no digit fits in it."""
     left, top, width, height = bounding_box(shape)
     if min(width, height) < LEAST_PX:
@@ -67,7 +67,7 @@ def cut_out(
     left, top = left + corner[0], top + corner[1]
     pixels = picture.pixels[top : top + height, left : left + width]
     box = picture.box(left, top, width, height)
-    return Inside(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, label)
+    return Crop(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, label)
 
 
 def _largest(components: Components) -> int:

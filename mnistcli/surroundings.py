@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mnistcli.frames import LEAST_PX, SURE_FIT, outline
 from mnistcli.images import Picture
 from mnistcli.planes import ByteMask, Mask, Pixels, Plane, connect, distance_inside, quantile, resize, shrunk_size
-from mnistcli.sheets import Inside, cut_out, without_edge
+from mnistcli.sheets import Crop, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there
@@ -23,7 +23,7 @@ BAR_DEPTH = 1 / 5  # of a picture, that the rows after a bar take: a stroke or a
 BAR_BESIDE, BAR_NEXT = 0.6, 0.98  # of each of those rows, and of the first one, that differs from the bar
 
 
-def cut_bars(picture: Picture) -> Inside | None:
+def cut_bars(picture: Picture) -> Crop | None:
     """Cut off what runs along whole sides in one colour: the black beside a screenshot, a table beside a page.
 
     Args:
@@ -45,7 +45,7 @@ def cut_bars(picture: Picture) -> Inside | None:
     if rest.shape == pixels.shape or rest.shape[1] < LEAST_PX or not _differs(rest, rest[0, 0]).any():
         return None  # of one colour is a straight 1 that fills its picture from top to bottom
     box = picture.box(left, top, rest.shape[1], rest.shape[0])
-    return Inside(Picture(rest, box[2:], picture.name), box, is_sure=True)
+    return Crop(Picture(rest, box[2:], picture.name), box, is_sure=True)
 
 
 def _has_equal_sides(pixels: Pixels) -> bool:
@@ -76,7 +76,7 @@ def _differs(pixels: Pixels, colours: NDArray[np.uint8]) -> Mask:
     return differs
 
 
-def cut_table(picture: Picture) -> Inside | None:
+def cut_table(picture: Picture) -> Crop | None:
     """Cut off a table around a sheet of paper that goes on beyond the picture on some sides.
 
     Args:

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 from conftest import draw_digits, find_glyph, find_glyphs
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
-from mnistcli.layout import MOST_COMPONENTS, find_digit
+from mnistcli.layout import find_digit
+from mnistcli.spots import MOST_COMPONENTS
 
 STEP_PX = 130  # from one digit's left side to the next one's
 

@@ -9,10 +9,10 @@ from mnistcli.components import find_components
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
 from mnistcli.planes import border_pixels
-from mnistcli.sheets import Inside, look_inside
+from mnistcli.sheets import Crop, look_inside
 
 
-def inside_of(pixels: np.ndarray) -> Inside | None:
+def inside_of(pixels: np.ndarray) -> Crop | None:
     ink = find_ink(pixels[..., None])
     assert ink is not None
     return look_inside(as_picture(pixels), find_components(ink))

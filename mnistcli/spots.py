@@ -1,0 +1,169 @@
+"""Which components are digits, which of them are parts of one digit, and which digits are in one row."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.components import SPECK_AREA, SPECK_SIZE, Components, find_stick
+from mnistcli.planes import Mask, touches_border
+from mnistcli.underlines import BAR_SHAPE, PART_GAP
+
+# Heights are shares of the height of the picture's typical digit.
+LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
+MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
+LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
+SOLID_SHARE, SOLID_SHAPE = 0.75, 2.0  # of its box, and as many times longer than wide: a stamp, a hole, not a 1
+TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the border
+MOST_COMPONENTS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
+
+PART_HEIGHT = 0.7  # of two components of one digit, at least one is lower; two that are higher are two digits
+PART_OVERLAP = 0.5  # of the narrower component's width: parts of one digit lie above each other
+JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
+ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a digit is, or may be: components, and the box around them."""
+
+    labels: tuple[int, ...]
+    left: int
+    top: int
+    right: int  # the first column that is not inside
+    bottom: int
+
+    @classmethod
+    def of(cls, components: Components, label: int) -> "Spot":
+        """Give where one component is."""
+        left, top, width, height = components.boxes[label, :4].tolist()
+        return cls((label,), left, top, left + width, top + height)
+
+    @property
+    def width(self) -> int:
+        """Give the box's width in pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Give the box's height in pixels."""
+        return self.bottom - self.top
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Give the rows and columns of the box, to select it from a plane."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def mask(self, components: Components) -> Mask:
+        """Give the components' ink inside the box: (height, width)."""
+        is_inside = np.zeros(len(components.boxes), np.bool_)
+        is_inside[list(self.labels)] = True
+        return is_inside.take(components.labels[self.window])
+
+    def join(self, other: "Spot") -> "Spot":
+        """Put two spots together."""
+        return Spot(
+            self.labels + other.labels,
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+
+class _Typical(NamedTuple):
+    """What most digits of a picture are like."""
+
+    height: float  # in pixels
+    area: float
+    is_whole: Mask  # (N + 1,), the components that may be digits
+
+
+def find_spots(components: Components) -> list[Spot]:
+    """Find the components that are digits, each with the other parts of its digit."""
+    typical = _typical_digit(components)
+    width, height = components.boxes[:, 2:4].T
+    is_speck = (components.size <= SPECK_SIZE * typical.height) | (components.area <= SPECK_AREA * typical.area)
+    is_line = (height >= MOST_HEIGHT * typical.height) | (_are_bars(components) & (width > typical.height))
+    is_part = typical.is_whole & ~is_speck & ~is_line
+    is_digit = (height >= LEAST_HEIGHT * typical.height) & (components.area > LEAST_INK * typical.area)
+    largest_first = np.argsort(-components.size, kind="stable")
+    kept = largest_first[is_part[largest_first]][:MOST_COMPONENTS].tolist()
+    spots = _join([Spot.of(components, label) for label in kept], typical.height)
+    return [spot for spot in spots if is_digit[list(spot.labels)].any()]
+
+
+def _are_bars(components: Components) -> Mask:
+    width, height = components.boxes[:, 2:4].T
+    are_bars: Mask = width > BAR_SHAPE * height
+    return are_bars
+
+
+def _typical_digit(components: Components) -> _Typical:
+    """Measure the typical digit, without what the border cuts, stamps and holes, unless there is nothing else."""
+    width, height = components.boxes[:, 2:4].T
+    is_solid = (components.area > SOLID_SHARE * width * height) & (
+        components.size < SOLID_SHAPE * np.minimum(width, height)
+    )
+    is_bar = _are_bars(components)
+    is_stroke = components.area > 0
+    is_stroke[find_stick(components)] = False
+    is_whole = is_stroke & ~touches_border(components.boxes, components.labels.shape)
+    is_usual = is_whole & ~is_solid
+    if components.area[is_usual].sum() < LEAST_INK * components.area[is_whole].max(initial=0):
+        is_usual = is_whole  # a bold digit among dirt
+    typical_height = _weighted_median(height, components.area * (is_usual & ~is_bar))
+    if typical_height == 0 or typical_height > TIGHT_SHARE * components.labels.shape[0]:
+        is_usual = is_whole = is_stroke
+        typical_height = _weighted_median(height, components.area * (is_usual & ~is_bar))
+    area = _weighted_median(components.area, components.area * is_usual)
+    return _Typical(typical_height, area, is_whole)
+
+
+def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
+    """Give the median of values by weight, here by area, so that many specks cannot move it; 0 where nothing weighs."""
+    order = np.argsort(values)
+    summed = weights[order].cumsum()
+    return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if summed[-1] else 0.0
+
+
+def _join(spots: list[Spot], typical_height: float) -> list[Spot]:
+    """Put together what are parts of one digit, such as a 5 and its bar."""
+    joined: list[Spot] = []
+    for spot in spots:
+        for place, other in enumerate(joined):
+            if _are_parts(spot, other, typical_height):
+                joined[place] = other.join(spot)
+                break
+        else:
+            joined.append(spot)
+    return joined
+
+
+def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
+    overlap = min(one.right, other.right) - max(one.left, other.left)
+    gap = max(one.top, other.top) - min(one.bottom, other.bottom)
+    return (
+        overlap > PART_OVERLAP * min(one.width, other.width)
+        and gap < PART_GAP * typical_height
+        and min(one.height, other.height) < PART_HEIGHT * typical_height
+        and one.join(other).height < JOINED_HEIGHT * typical_height
+    )
+
+
+def sort_into_rows(spots: list[Spot]) -> list[list[Spot]]:
+    """Sort digits into rows from top to bottom, each by the one to its left, so that a row may rise or fall."""
+    rows: list[list[Spot]] = []
+    for spot in sorted(spots, key=lambda spot: spot.left):
+        beside = max(rows, key=lambda row: _beside(row[-1], spot), default=None)
+        if beside and _beside(beside[-1], spot) > ROW_OVERLAP:
+            beside.append(spot)
+        else:
+            rows.append([spot])
+    return sorted(rows, key=lambda row: float(np.mean([spot.top + spot.bottom for spot in row])))
+
+
+def _beside(one: Spot, other: Spot) -> float:
+    """Tell how much two spots are beside each other, as a share of the lower one's height; negative for a gap."""
+    return (min(one.bottom, other.bottom) - max(one.top, other.top)) / min(one.height, other.height)
