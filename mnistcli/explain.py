@@ -46,18 +46,21 @@ _Place = tuple[float, float, float, float]  # left, top, width, height in pixels
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What the network said of one digit, and how that looks."""
+class Answer:
+    """What the network saw and said of one digit, and how that looks."""
 
+    glyph: "Glyph"
     probabilities: Sequence[float]  # of the digits 0..9
-    is_sure: bool
+    is_sure: bool  # that it is named; else its box is dashed and has a question mark
 
     @property
     def label(self) -> str:
+        """Give the digit, or a question mark."""
         return str(self.ranked[0]) if self.is_sure else "?"
 
     @property
     def colour(self) -> str:
+        """Give the colour of its box, its label and its bar."""
         return SURE if self.is_sure else UNSURE
 
     @property
@@ -101,11 +104,13 @@ class ReadingPictures:
         """
         if answer.picture is None:
             return
-        figure, digits = new_figure(), answer.digits
-        glyphs = [digit.glyph for digit in digits if digit.glyph]
-        probabilities = [digit.probabilities for digit in digits]
-        are_sure = [digit.status == "ok" for digit in digits]
-        draw_reading(figure, answer.picture, glyphs, probabilities, are_sure, reading_title(answer))
+        figure = new_figure()
+        answers = [
+            Answer(digit.glyph, digit.probabilities, is_sure=digit.status == "ok")
+            for digit in answer.digits
+            if digit.glyph
+        ]
+        draw_reading(figure, answer.picture, answers, reading_title(answer))
         save_figure(figure, self._path(Path(answer.path)))
 
     def _path(self, picture: Path) -> Path:
@@ -135,27 +140,17 @@ def reading_title(answer: "Prediction | MultiPrediction") -> str:
     return f"{text}   {answer.confidence:.1%}"
 
 
-def draw_reading(
-    figure: "Figure",
-    picture: "Picture",
-    glyphs: Sequence["Glyph"],
-    probabilities: Sequence[Sequence[float]],
-    are_sure: Sequence[bool],
-    title: str,
-) -> None:
+def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence[Answer], title: str) -> None:
     """Draw a picture with its digits boxed, and what the network saw and said of each; the figure takes its size.
 
     Args:
         figure: an empty one.
         picture: as it was read.
-        glyphs: the digits found in it, none if it is blank; those after the first MOST_SHOWN are boxed only.
-        probabilities: of the digits 0..9, for each glyph.
-        are_sure: whether each is named; where not, the box is dashed and has a question mark.
+        answers: one for each digit found in it, none if it is blank; those after the first MOST_SHOWN are boxed only.
         title: a line above; the picture's name comes below it. Either loses its middle if it is too long.
     """
-    answers = [_Answer(row, is_sure) for row, is_sure in zip(probabilities, are_sure, strict=True)]
-    columns = 1 if len(glyphs) <= ROWS_OF_ONE_COLUMN else 2
-    rows = math.ceil(min(len(glyphs), MOST_SHOWN) / columns)
+    columns = 1 if len(answers) <= ROWS_OF_ONE_COLUMN else 2
+    rows = math.ceil(min(len(answers), MOST_SHOWN) / columns)
     height = max(HEIGHT_PX, TOP_PX + rows * CELL_PX + 2 * MARGIN_PX)
     middle = (TOP_PX + height - MARGIN_PX) / 2
     figure.set_dpi(DPI)
@@ -163,24 +158,16 @@ def draw_reading(
     figure.set_facecolor("white")
     _write(figure, title, MARGIN_PX, TITLE_PX, size=16, weight="bold")
     _write(figure, picture.name, MARGIN_PX, NAME_PX, size=10, color=FAINT)
-    _draw_picture(_axes(figure, MARGIN_PX, TOP_PX, PICTURE_PX, height - TOP_PX - MARGIN_PX), picture, glyphs, answers)
-    if not glyphs:
+    _draw_picture(_axes(figure, MARGIN_PX, TOP_PX, PICTURE_PX, height - TOP_PX - MARGIN_PX), picture, answers)
+    if not answers:
         _write(figure, "blank", RIGHT_PX, middle, size=24, color=FAINT)
-    elif len(glyphs) == 1:
-        top = middle - ONE_PX / 2
-        _draw_image(_axes(figure, RIGHT_PX, top, ONE_PX, ONE_PX), glyphs[0].image)
-        _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
-        left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
-        wide, high = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, height - TOP_PX - MARGIN_PX
-        _draw_bars(_axes(figure, left, TOP_PX, wide, high), answers[0], range(10), ONE_SHARE_PX, decimals=1)
+    elif len(answers) == 1:
+        _draw_one(figure, answers[0], middle)
     else:
-        _draw_grid(figure, glyphs[:MOST_SHOWN], answers, rows, columns)
-        if len(glyphs) > MOST_SHOWN:
-            rest = f"and {len(glyphs) - MOST_SHOWN} more"
-            _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)
+        _draw_grid(figure, answers, rows, columns)
 
 
-def _draw_picture(axes: "Axes", picture: "Picture", glyphs: Sequence["Glyph"], answers: Sequence[_Answer]) -> None:
+def _draw_picture(axes: "Axes", picture: "Picture", answers: Sequence[Answer]) -> None:
     """Show the picture in the pixels that it had, which the boxes are in, with a labelled box around each digit.
 
     A label that would lie on a box or another label, above its own and below it, is left out.
@@ -190,10 +177,10 @@ def _draw_picture(axes: "Axes", picture: "Picture", glyphs: Sequence["Glyph"], a
     pixels = picture.pixels.repeat(3 // picture.pixels.shape[2], 2)  # (H, W, 3)
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="antialiased")
     _frame(axes)
-    axes.set_anchor("N" if len(glyphs) > 1 else "C")
+    axes.set_anchor("N" if len(answers) > 1 else "C")
     room = axes.get_window_extent()
     scale = max(width / room.width, height / room.height)  # pixels of the picture for one of the output
-    boxes = [_widened(glyph.box, LEAST_BOX_PX * scale) for glyph in glyphs]
+    boxes = [_widened(answer.glyph.box, LEAST_BOX_PX * scale) for answer in answers]
     taken = list(boxes)
     for box, answer in zip(boxes, answers, strict=True):
         _draw_box(axes, box, answer)
@@ -224,7 +211,7 @@ def _overlap(one: _Place, other: _Place) -> bool:
     return not (beside or top >= other_top + other_high or other_top >= top + high)
 
 
-def _draw_box(axes: "Axes", place: _Place, answer: _Answer) -> None:
+def _draw_box(axes: "Axes", place: _Place, answer: Answer) -> None:
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
@@ -235,7 +222,7 @@ def _draw_box(axes: "Axes", place: _Place, answer: _Answer) -> None:
     axes.add_patch(box)
 
 
-def _draw_label(axes: "Axes", box: _Place, answer: _Answer, is_above: bool) -> None:
+def _draw_label(axes: "Axes", box: _Place, answer: Answer, is_above: bool) -> None:
     left, top, _, high = box
     axes.annotate(
         answer.label,
@@ -252,19 +239,29 @@ def _draw_label(axes: "Axes", box: _Place, answer: _Answer, is_above: bool) -> N
     )
 
 
-def _draw_grid(
-    figure: "Figure", glyphs: Sequence["Glyph"], answers: Sequence[_Answer], rows: int, columns: int
-) -> None:
+def _draw_one(figure: "Figure", answer: Answer, middle: float) -> None:
+    """Show what the network saw of a single digit, beside the probabilities of all ten, about a middle line."""
+    top = middle - ONE_PX / 2
+    _draw_image(_axes(figure, RIGHT_PX, top, ONE_PX, ONE_PX), answer.glyph.image)
+    _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
+    left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
+    width, height = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, 2 * (middle - TOP_PX)
+    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, range(10), ONE_SHARE_PX, decimals=1)
+
+
+def _draw_grid(figure: "Figure", answers: Sequence[Answer], rows: int, columns: int) -> None:
     """Show what the network saw of several digits, in reading order, each beside its most probable digits."""
     wide = (WIDTH_PX - MARGIN_PX - RIGHT_PX) / columns
-    # Zipped to the shorter: there may be answers of digits that are not shown.
-    for index, (glyph, answer) in enumerate(zip(glyphs, answers, strict=False)):
+    for index, answer in enumerate(answers[:MOST_SHOWN]):
         row, column = divmod(index, columns)
         left, top = RIGHT_PX + column * wide, TOP_PX + row * CELL_PX
-        _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), glyph.image)
+        _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), answer.glyph.image)
         start = left + MANY_PX + DIGIT_PX
         bars = _axes(figure, start, top, left + wide - 12 - MANY_SHARE_PX - start, MANY_PX)
         _draw_bars(bars, answer, answer.ranked[:TOP_BARS], MANY_SHARE_PX, decimals=0)
+    if len(answers) > MOST_SHOWN:
+        rest = f"and {len(answers) - MOST_SHOWN} more"
+        _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)
 
 
 def _draw_image(axes: "Axes", image: "Grey") -> None:
@@ -273,7 +270,7 @@ def _draw_image(axes: "Axes", image: "Grey") -> None:
     _frame(axes)
 
 
-def _draw_bars(axes: "Axes", answer: _Answer, digits: Sequence[int], share_px: int, *, decimals: int) -> None:
+def _draw_bars(axes: "Axes", answer: Answer, digits: Sequence[int], share_px: int, *, decimals: int) -> None:
     """Show the probabilities of some digits, one below another, the most probable one emphasised."""
     places = range(len(digits))
     best = answer.ranked[0]

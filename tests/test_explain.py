@@ -31,7 +31,7 @@ def picture_of(folder: Path, size: tuple[int, int] = (100, 100), name: str = "pi
 def drawn_reading(folder: Path, picture: Picture, glyphs: list[Glyph], title: str = "", is_sure: bool = True) -> Pixels:
     """Draw a reading in which every digit is a seven: (H, W, 3)."""
     figure = plots.new_figure()
-    explain.draw_reading(figure, picture, glyphs, [SEVEN] * len(glyphs), [is_sure] * len(glyphs), title)
+    explain.draw_reading(figure, picture, [explain.Answer(found, SEVEN, is_sure) for found in glyphs], title)
     plots.save_figure(figure, folder / "reading.png")
     return np.array(Image.open(folder / "reading.png").convert("RGB"))
 
@@ -72,9 +72,8 @@ def test_neither_box_nor_label_hides_a_tiny_digit(tmp_path: Path) -> None:
 
 def test_a_label_stands_where_it_hides_nothing(tmp_path: Path) -> None:
     figure, boxes = plots.new_figure(), [(10, top, 8, 8) for top in (10, 20, 30)]
-    explain.draw_reading(
-        figure, picture_of(tmp_path), [glyph(box) for box in boxes], [SEVEN] * 3, [True, False, True], ""
-    )
+    answers = [explain.Answer(glyph(box), SEVEN, is_sure=box[1] != 20) for box in boxes]
+    explain.draw_reading(figure, picture_of(tmp_path), answers, "")
     labels = [(text.get_text(), text.get_verticalalignment()) for text in figure.axes[0].texts]
     assert labels == [("7", "bottom"), ("7", "top")]  # above the first, below the last
 
@@ -130,7 +129,7 @@ def test_the_title_tells_rows_apart() -> None:
 @pytest.mark.parametrize(("count", "share"), [(1, "91.0%"), (2, "91%")])
 def test_a_share_is_written_as_in_the_title(tmp_path: Path, count: int, share: str) -> None:
     figure = plots.new_figure()
-    explain.draw_reading(figure, picture_of(tmp_path), [glyph()] * count, [SEVEN] * count, [True] * count, "")
+    explain.draw_reading(figure, picture_of(tmp_path), [explain.Answer(glyph(), SEVEN, True)] * count, "")
     written = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert written.count(share) == count
     assert not any(" %" in text for text in written)
