@@ -11,7 +11,7 @@ from mnistcli.planes import Boxes, ByteMask, Mask, connect, is_straight, touches
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
-LEAST_CONVEX = 0.93  # of its convex hull, that a sheet fills at least: less, and it has dents
+LEAST_SOLIDITY = 0.93  # of its convex hull, that a sheet fills at least: what fills less has dents
 LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
 FRAME_THICKNESS = 0.05  # of the longer side of its box, or of twice the shorter one: its lines are no thicker
@@ -189,7 +189,7 @@ def outline(mask: Mask) -> tuple[ByteMask, float]:
     filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), [contour], -1, 1, cv2.FILLED)
     hull = cv2.convexHull(contour)
     area = cv2.contourArea(hull)  # between the outermost pixels' centres
-    if np.count_nonzero(filled) < LEAST_CONVEX * area or area == 0:
+    if np.count_nonzero(filled) < LEAST_SOLIDITY * area or area == 0:
         return filled, 0.0
     around = cv2.arcLength(hull, closed=True)
     corners = next(found for off in CORNERS_OFF if len(found := cv2.approxPolyDP(hull, off * around, closed=True)) <= 4)

@@ -20,7 +20,7 @@ DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before t
 
 # A blot is ink that is farther from paper than this share of its longer side, and fills as much of its convex hull;
 # of 4,000 enlarged test digits 3 are.
-BLOT_SHARE, BLOT_FULL = 0.22, 0.8
+BLOT_RADIUS, BLOT_SOLIDITY = 0.22, 0.8
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 
 
@@ -56,11 +56,11 @@ class Stroke:
     @cached_property
     def is_blot(self) -> bool:
         """Tell whether it is as wide as it is long, and without dents, as no stroke of a digit is."""
-        if self.distance_to_paper.max() <= BLOT_SHARE * longer_side(self.mask):
+        if self.distance_to_paper.max() <= BLOT_RADIUS * longer_side(self.mask):
             return False
         hull = cv2.convexHull(cv2.findNonZero(self.mask.view(np.uint8)))
         filled = cv2.fillConvexPoly(np.zeros(self.mask.shape, np.uint8), hull, 1)
-        return bool(np.count_nonzero(self.mask) > BLOT_FULL * np.count_nonzero(filled))
+        return bool(np.count_nonzero(self.mask) > BLOT_SOLIDITY * np.count_nonzero(filled))
 
 
 def draw(stroke: Stroke) -> Grey:

@@ -43,6 +43,16 @@ class Glyph:
     box: Box
     is_blot: bool = False  # no digit: too wide for its length, and without dents, or as flat as a dash
 
+    @property
+    def width(self) -> int:
+        """Give the box's width."""
+        return self.box[2]
+
+    @property
+    def height(self) -> int:
+        """Give the box's height."""
+        return self.box[3]
+
     def moved(self, window: Box) -> "Glyph":
         """Give it as it is in the picture that this window, a box in that one's own pixels, was cut from."""
         left, top, width, height = self.box

@@ -137,12 +137,12 @@ def _look_past_patches(inked: _Inked, invert: Invert) -> _Inked:
 
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
     """Leave out blots that are lower than the digits beside them, or much higher: a punched hole, a bullet, a stamp."""
-    heights = [run.whole.box[3] for run in chain(*rows) if not run.whole.is_blot]
+    heights = [run.whole.height for run in chain(*rows) if not run.whole.is_blot]
     if not heights:
         return rows
     usual = float(np.median(heights))
-    may_be = (DOT_HEIGHT * usual, JOINED_HEIGHT * usual)  # a digit of a very thick pen
-    kept = [[run for run in row if not run.whole.is_blot or may_be[0] < run.whole.box[3] < may_be[1]] for row in rows]
+    lowest, highest = DOT_HEIGHT * usual, JOINED_HEIGHT * usual  # between these, a blot may be a very bold digit
+    kept = [[run for run in row if not run.whole.is_blot or lowest < run.whole.height < highest] for row in rows]
     return [row for row in kept if row]
 
 

@@ -13,7 +13,7 @@ from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, s
 LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
 LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
-LEAST_SOLID = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
+LEAST_RECTANGULARITY = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
 EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SPREAD_PX = 100  # the longer side at which paper is continued
 
@@ -45,7 +45,7 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
         return None
     mask = components.mask(label)
-    if is_alone and _solidity(mask) < LEAST_SOLID and not has_corners(mask):
+    if is_alone and _rectangularity(mask) < LEAST_RECTANGULARITY and not has_corners(mask):
         return None  # told without looking closer, for most pictures are of one digit alone
     if not is_alone and _is_one_of_several(components, label):
         return None
@@ -84,7 +84,7 @@ def _is_one_of_several(components: Components, label: int) -> bool:
     return bool((is_outside & (components.area > 0) & (area > OTHER_SHARE * area[label])).any())
 
 
-def _solidity(mask: Mask) -> float:
+def _rectangularity(mask: Mask) -> float:
     """Give how much of the rectangle with the same moments a component fills, however tilted: 1 for a rectangle."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
     area = moments["m00"]

@@ -1,8 +1,8 @@
 """Digits that touch: where they may be cut apart, and which of the cuts part digits.
 
 After LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998, section V: ink
-is cut in more places than it has to be (heuristic over-segmentation), what lies between any two cuts is read, and of
-all ways from one end to the other the one counts whose pieces are the surest digits.
+is cut in more places than it has to be (heuristic over-segmentation), what lies between any two cuts is read, and the
+cheapest path through this graph, from one end to the other, has the surest digits as its pieces.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,19 +31,19 @@ LEAST_HEIGHT = 0.5  # of a piece that may be a digit, as a share of the whole in
 SLIVER = 0.25  # of the height of a piece's highest part: a part that is smaller was cut off a neighbour
 SLANT_COST = 0.1  # of a step aside, in pixels of ink
 
-# A piece costs the negative logarithm of its confidence, CUT_COST, and WIDE_COST times what it is wider than the whole
-# ink is high, as a share. Chosen by held-out digits that were pushed together, and by single ones, of which hardly any
-# may be cut.
+# A piece costs the negative logarithm of its confidence, CUT_COST, and WIDE_COST times the share by which it is wider
+# than the whole ink is high. Chosen on held-out digits that were pushed together, and on single ones, of which hardly
+# any may be cut.
 CUT_COST, WIDE_COST = 0.35, 1.0
-LEAST_CONFIDENCE = 1e-6  # what has less, a blot for one, costs no more
+LEAST_CONFIDENCE = 1e-6  # of a piece: one that has less, such as a blot, costs no more
 STEPS = np.array([[0], [-1], [1]])  # columns, from one row to the next; the first one is taken where all cost the same
 
 
 @dataclass(frozen=True)
 class Run:
-    """A digit, or several that touch, as the data set would show what lies between any two cuts."""
+    """A digit, or several that touch: the segmentation graph of their ink, each piece as the data set would show it."""
 
-    pieces: Mapping[Piece, Glyph]  # the whole first
+    pieces: Mapping[Piece, Glyph]  # the arcs, from cut to cut; the whole first
 
     @classmethod
     def of(cls, glyph: Glyph) -> "Run":
@@ -75,37 +75,37 @@ class Run:
         """
         if len(self.pieces) == 1:
             return [0]
-        high = self.whole.box[3]
+        height = self.whole.height
         costs = {
-            piece: _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.box[2] / high - 1, 0)
+            piece: _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.width / height - 1, 0)
             for (piece, glyph), confidence in zip(self.pieces.items(), confidences, strict=True)
         }
         places = list(costs)
-        return [places.index(piece) for piece in cheapest_way(costs)]
+        return [places.index(piece) for piece in cheapest_path(costs)]
 
 
 def _doubt(confidence: float) -> float:
     return -log(max(confidence, LEAST_CONFIDENCE))
 
 
-class _Way(NamedTuple):
+class _Path(NamedTuple):
     cost: float
     pieces: tuple[Piece, ...]
 
 
-def cheapest_way(costs: Mapping[Piece, float]) -> tuple[Piece, ...]:
-    """Give the pieces that lead from the first cut to the last, from left to right, at the least cost.
+def cheapest_path(costs: Mapping[Piece, float]) -> tuple[Piece, ...]:
+    """Give the pieces of the cheapest path from the first cut to the last, from left to right.
 
     Args:
-        costs: of each piece; there has to be a way.
+        costs: of each piece; there has to be a path.
     """
-    ways = {0: _Way(0.0, ())}  # to each cut that can be reached
+    paths = {0: _Path(0.0, ())}  # the cheapest one to each cut that can be reached
     for left, right in sorted(costs):
-        if left in ways:
-            cost = ways[left].cost + costs[left, right] + CUT_COST
-            if right not in ways or cost < ways[right].cost:
-                ways[right] = _Way(cost, (*ways[left].pieces, (left, right)))
-    return ways[max(ways)].pieces
+        if left in paths:
+            cost = paths[left].cost + costs[left, right] + CUT_COST
+            if right not in paths or cost < paths[right].cost:
+                paths[right] = _Path(cost, (*paths[left].pieces, (left, right)))
+    return paths[max(paths)].pieces
 
 
 def find_cuts(mask: Mask, height: float) -> Cuts:
@@ -130,7 +130,7 @@ def find_cuts(mask: Mask, height: float) -> Cuts:
 
 
 def _descend(ink: NDArray[Any]) -> NDArray[Any]:
-    """Give what the cheapest way from the first row to each place costs, in pixels of ink: (H, W)."""
+    """Give what the cheapest path from the first row to each pixel costs, in pixels of ink: (H, W)."""
     costs = ink.copy()
     for row in range(1, len(costs)):
         before = np.pad(costs[row - 1], 1, constant_values=np.inf)
@@ -139,7 +139,7 @@ def _descend(ink: NDArray[Any]) -> NDArray[Any]:
 
 
 def _choose(costs: NDArray[Any], height: float) -> NDArray[np.intp]:
-    """Choose the cheapest columns that are apart from each other, from left to right."""
+    """Choose columns, the cheapest first, none of them close to another; from left to right."""
     chosen: list[int] = []
     for column in np.argsort(costs, kind="stable").tolist():
         if costs[column] > MOST_INK * height:
@@ -150,13 +150,13 @@ def _choose(costs: NDArray[Any], height: float) -> NDArray[np.intp]:
 
 
 def _climb(costs: NDArray[Any], columns: NDArray[np.intp]) -> Cuts:
-    """Follow the cheapest ways back from (C,) columns of the last row: (C, H), from the first row on."""
+    """Follow the cheapest paths back from (C,) columns of the last row: (C, H), from the first row on."""
     padded = np.pad(costs, ((0, 0), (1, 1)), constant_values=np.inf)
-    ways = [columns]
+    paths = [columns]
     for row in padded[-2::-1]:
-        step = (row[ways[-1] + 1 + STEPS] + SLANT_COST * abs(STEPS)).argmin(0)
-        ways.append(ways[-1] + STEPS[step, 0])
-    return np.stack(ways[::-1], 1)
+        step = (row[paths[-1] + 1 + STEPS] + SLANT_COST * abs(STEPS)).argmin(0)
+        paths.append(paths[-1] + STEPS[step, 0])
+    return np.stack(paths[::-1], 1)
 
 
 def _parts_digits(mask: Mask, cut: NDArray[np.intp]) -> bool:

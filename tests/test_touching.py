@@ -12,7 +12,7 @@ from conftest import draw_digits
 from mnistcli.glyphs import SIZE_PX, Grey
 from mnistcli.images import Glyph
 from mnistcli.planes import Mask, connect
-from mnistcli.touching import WHOLE, Run, cheapest_way, cut_apart, find_cuts
+from mnistcli.touching import WHOLE, Run, cheapest_path, cut_apart, find_cuts
 
 HEIGHT_PX = 100
 
@@ -88,9 +88,9 @@ def test_pieces_are_what_lies_between_cuts_without_a_neighbours_slivers() -> Non
 
 def test_the_cheapest_way_leads_from_end_to_end() -> None:
     costs = {(0, 3): 2.0, (0, 1): 0.1, (1, 2): 0.1, (2, 3): 0.1, (0, 2): 3.0, (1, 3): 0.05}
-    assert cheapest_way(costs) == ((0, 1), (1, 3))
-    assert cheapest_way({(0, 1): 5.0}) == ((0, 1),)
-    assert cheapest_way({(0, 2): 0.2, (0, 1): 0.19, (1, 2): 0.0}) == ((0, 2),)  # where it is a close call, uncut
+    assert cheapest_path(costs) == ((0, 1), (1, 3))
+    assert cheapest_path({(0, 1): 5.0}) == ((0, 1),)
+    assert cheapest_path({(0, 2): 0.2, (0, 1): 0.19, (1, 2): 0.0}) == ((0, 2),)  # where it is a close call, uncut
 
 
 def test_the_surest_digits_are_chosen_and_no_blots() -> None:
