@@ -1,4 +1,4 @@
-"""From a picture that a person has to the image that the network was trained on."""
+"""People's pictures: read from any file, shrunk, and their ink drawn as the images that the network was trained on."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,10 @@ from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, longer
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 FLATTEST = 3.0  # times as wide as high; none of MNIST's 70,000 digits and of 15,000 others is over 2.5
-COARSE_PX = 128  # the longer side at which a drawing is looked at first, or nearly
+COARSE_PX = 128  # about the longer side at which a drawing is looked at first
+LIGHT_INK = 127  # of 255: ink that is lighter is laid on black
+SEE_THROUGH = 0.5  # a picture is made for another background where some of it covers less
+WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12, 14 and 16 bits
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 
@@ -54,7 +57,7 @@ class Glyph:
         return self.box[3]
 
     def moved(self, window: Box) -> "Glyph":
-        """Give it as it is in the picture that this window, a box in that one's own pixels, was cut from."""
+        """Give it where it is in a larger picture, from which this one was cut out at a window in its pixels."""
         left, top, width, height = self.box
         return replace(self, box=(left + window[0], top + window[1], width, height))
 
@@ -112,19 +115,19 @@ def _opaque(picture: Image.Image) -> Pixels:
 
 
 def _on_contrast(pixels: np.ndarray) -> Pixels:
-    """Lay (H, W, 4) RGBA on white where its ink is dark or nothing is quite transparent, on black where it is light."""
+    """Lay (H, W, 4) RGBA on black where its ink is light and the rest is transparent, else on white."""
     colours, cover = pixels[..., :3], pixels[..., 3:] / 255
     ink = float((colours.mean(2, keepdims=True) * cover).sum() / max(float(cover.sum()), 1))  # 0..255
-    background = 0.0 if ink > 127 and float(cover.min()) < 0.5 else 255.0
+    background = 0.0 if ink > LIGHT_INK and float(cover.min()) < SEE_THROUGH else 255.0
     opaque: Pixels = (colours * cover + background * (1 - cover)).round().astype(np.uint8)
     return opaque
 
 
 def _eight_bit(levels: np.ndarray) -> Grey:
-    """Scale whole numbers of more than 8 bits, and floats, by what they usually reach; Pillow would cut them off."""
+    """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them."""
     levels = np.where(np.isfinite(levels), levels, 0)
     highest = float(levels.max())
-    white = next((white for white in (1, 255, 1023, 4095, 16383, 65535) if highest <= white), highest)
+    white = next((white for white in WHITE_LEVELS if highest <= white), highest)
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
     return scaled
 
@@ -145,9 +148,11 @@ def _average(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def sample_of(pixels: Pixels, invert: Invert) -> Grey | None:
-    """Give a picture that is one of the data set's own making already, bit for bit, or its negative; else None.
+    """Give the picture itself, or its negative, if it is an image as the data set has them; else None.
 
-    It has ink as `invert` says: `yes` takes only dark ink on light paper, a negative, `no` only light ink.
+    Args:
+        pixels: of any size.
+        invert: `yes` takes dark ink on light paper only, `no` light ink only, auto either.
     """
     if pixels.shape != (SIZE_PX, SIZE_PX, 1):
         return None
@@ -160,9 +165,9 @@ def sample_of(pixels: Pixels, invert: Invert) -> Grey | None:
 
 
 def shrink_drawing(picture: Picture) -> Picture | None:
-    """Give a smaller copy of a drawing, to look at first: nothing on its paper needs every pixel to be told from it.
+    """Give a smaller copy of a drawing, to look at first: on its even paper, ink shows without every pixel.
 
-    There is none of what is small already, and none of what was not drawn.
+    None for a picture that is small already, or is no drawing.
     """
     height, width = picture.pixels.shape[:2]
     factor = max(height, width) // COARSE_PX
@@ -178,8 +183,8 @@ def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int =
         picture: where it is from.
         ink: of the whole picture, or of a window in it.
         mask: which of that ink is the digit's, the same size.
-        left: where the window begins in the picture, in its pixels.
-        top: the same.
+        left: the first column of the window in the picture.
+        top: its first row.
     """
     rows, columns = bounding_window(mask)
     box = picture.box(left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start)

@@ -61,7 +61,7 @@ class Run:
         return [glyph.image for glyph in self.pieces.values()]
 
     def moved(self, window: Box) -> "Run":
-        """Give it as it is in the picture that this window, a box in that one's own pixels, was cut from."""
+        """Give it where it is in a larger picture, as `Glyph.moved` does."""
         return Run({piece: glyph.moved(window) for piece, glyph in self.pieces.items()})
 
     def surest(self, confidences: Iterable[float]) -> list[int]:
