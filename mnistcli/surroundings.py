@@ -1,5 +1,7 @@
 """What lies along a picture's border and is no paper: a screenshot's black, a table beside a page or around a sheet."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +13,20 @@ from mnistcli.sheets import Crop, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there
-TABLE_LEVELS = 40  # of 255, by which it differs from the paper at least
-TABLE_STEP = 0.85  # of all by which both differ, that they do beside the edge: of a soft shadow it is less
-TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255, by which as much of it differs from its colour at most
+TABLE_LEVELS = 40  # of 255, by which a table differs from the paper at least
+TABLE_STEP = 0.85  # of this difference, that there is close beside the edge: at a soft shadow there is less
+TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255, by which most of a table differs from its colour at most; and how much
 TABLE_COMPONENT_PX = 8  # a longer component on it, at that size, may be a digit
 LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture, that it takes
-BAR_LEVELS = 24  # of 255, that noise makes of one colour
-BAR_EDGE_PX = 3  # rows in which a bar ends, where its edge is soft
-BAR_LOOKS = 16  # places in a row that are looked at first
-BAR_DEPTH = 1 / 5  # of a picture, that the rows after a bar take: a stroke or a ruled line takes less
-BAR_BESIDE, BAR_NEXT = 0.6, 0.98  # of each of those rows, and of the first one, that differs from the bar
+BAR_LEVELS = 24  # of 255: what differs less, as by noise, has the same colour
+BAR_EDGE_PX = 3  # rows that the edge of a bar takes where it is soft
+BAR_LOOKS = 16  # pixels of each row that are looked at first
+BAR_DEPTH = 1 / 5  # of a picture's height: as many rows after a bar differ from it; a stroke or a ruled line has fewer
+BAR_BESIDE, BAR_NEXT = 0.6, 0.98  # of the pixels in each of those rows, and in the first one, that differ from the bar
 
 
 def cut_bars(picture: Picture) -> Crop | None:
-    """Cut off what runs along whole sides in one colour: the black beside a screenshot, a table beside a page.
+    """Cut off bars of one colour along whole sides: the black beside a screenshot, a table beside a page.
 
     Args:
         picture: of any size, grey or RGB.
@@ -49,14 +51,14 @@ def cut_bars(picture: Picture) -> Crop | None:
 
 
 def _has_equal_sides(pixels: Pixels) -> bool:
-    """Tell by their middles, without looking closer, whether there is the same paper on all sides, as in most."""
+    """Tell, by the middles of the four sides alone, whether there is the same paper on all of them, as in most."""
     row, column = pixels.shape[0] // 2, pixels.shape[1] // 2
     middles = [pixels[place].tolist() for place in ((0, column), (-1, column), (row, 0), (row, -1))]
     return all(max(levels) - min(levels) <= BAR_LEVELS for levels in zip(*middles, strict=True))
 
 
 def _bar(pixels: Pixels) -> int:
-    """Count the first rows that have one colour, where the rows after them suddenly have others all along."""
+    """Count the rows at the top that have one colour, if the rows below them suddenly have others all along; else 0."""
     height, width = pixels.shape[:2]
     colour, some = pixels[0, width // 2], pixels[:, :: max(1, width // BAR_LOOKS)]
     differs = _differs(some, colour).mean(1)  # (H,), shares
@@ -106,19 +108,25 @@ def _find_sheet(grey: Plane) -> ByteMask | None:
     return None
 
 
+def _off_plane(grey: Plane, mask: Mask) -> NDArray[Any]:
+    """Give how far the levels under a mask, (M,), are off the plane that fits them, as light from one side would be."""
+    rows, columns = np.nonzero(mask)
+    terms = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float32)
+    levels = grey[mask]
+    off: NDArray[Any] = np.abs(levels - terms @ np.linalg.lstsq(terms, levels, rcond=None)[0])
+    return off
+
+
 def _is_on_table(grey: Plane, sheet: ByteMask) -> bool:
-    """Tell whether what is around a sheet is one colour, but for light from one side, and suddenly another than it.
+    """Tell whether what is around a sheet has one colour, but for light from one side, and differs from it at the edge.
 
     What is around it is no shadow, then, and holds no digit.
     """
-    inside, outside = (distance_inside(shape) for shape in (sheet, 1 - sheet))  # of the edge alone
+    inside, outside = (distance_inside(part) for part in (sheet, 1 - sheet))  # from the sheet's edge
     around = outside > TABLE_EDGE_PX
     if not LEAST_TABLE < around.mean() < MOST_TABLE or inside.max() <= TABLE_EDGE_PX:
         return False
-    rows, columns = np.nonzero(around)
-    terms = np.stack([np.ones_like(rows), rows, columns], 1).astype(np.float32)
-    table = grey[around]
-    off = np.abs(table - terms @ np.linalg.lstsq(terms, table, rcond=None)[0])
+    table, off = grey[around], _off_plane(grey, around)
     stands_out = np.zeros_like(around)
     stands_out[around] = off > TABLE_GRAIN
     if connect(stands_out)[1][1:, 2:4].max(initial=0) > TABLE_COMPONENT_PX:

@@ -1,4 +1,4 @@
-"""Numbers that are underlined: a line below them that touches them is taken off, and one that does not is no part."""
+"""Numbers that are underlined: a line below them is taken off, whether it touches them or not."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,33 +7,37 @@ from mnistcli.components import Components
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, connect, quantile
 
-SHORTEST = 0.04  # of the picture's width, that a line is long
-BAR_SHAPE = 4.0  # as many times wider than high is a bar; longer than a digit is high, it is no digit's part
-SLOPE = 0.15  # that a line rises or falls by at most
-ENDS = 1 / 4  # of its length, at which its slope is measured
-ON_LINE = 0.85  # of its columns: as many are where the line is
-MOST_BELOW = 0.12  # of the height of the ink: a tail goes no farther below the line, but a 4 below its bar
-OFF_LINE = 0.03  # of its length, that it is off straight there
-THICKEST = 0.2  # of the height of the ink that it underlines
-DEPTH = 1.2  # times its thickness, that is taken off; where strokes stand on it, it is thicker
-PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
-LONG = 2.0  # times as long as it is high: no digit's own
+BAR_SHAPE = 4.0  # a bar is wider than as many times its height
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
-LEAST_GAP = 0.07  # of a digit's height, below it: a line that is nearer may be its foot, after the pen was lifted
-FAR_BESIDE, FAR_TOUCHING = 0.2, 0.45  # of a digit's width, on each side: a line that is as much longer is no foot
-NARROWEST = 0.3  # of its height, that a digit counts as wide: a 1 does not need much of a line
-BESIDE = 0.015  # of its length, by which it is longer on each side
+
+# The shape of a line, as shares of its length where nothing else is said.
+SHORTEST = 0.04  # of the picture's width: a line is longer
+SLOPE = 0.15  # a line rises or falls by no more
+ENDS = 1 / 4  # the parts at both ends by which its slope is measured
+OFF_LINE = 0.03  # a line is no farther off straight
+ON_LINE = 0.85  # of its columns have their lowest ink on it
+THICKEST = 0.2  # of the height of the ink that it underlines: a line is thinner
+DEPTH = 1.2  # times its thickness is taken off, for where strokes stand on it, it is thicker
+MOST_BELOW = 0.12  # of the height of the ink: a tail goes no farther below the line, but a 4 does below its bar
+
+# What tells a line from the foot of a 2, or from the bar of a 7.
+BESIDE = 0.015  # of its length: a line is longer than the digits by as much on each side
+FAR_BESIDE, FAR_TOUCHING = 0.2, 0.45  # of a digit's width: a line that is longer by as much on each side is no foot
+NARROWEST = 0.3  # of its height, that a digit counts as wide: a line below a 1 need not be much longer
+LONG = 2.0  # times the height of the ink on it: a longer line is no foot
+PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
+LEAST_GAP = 0.07  # of a digit's height: a line that is closer below it may be its foot, after the pen was lifted
 
 
 def without_underlines(ink: Ink, components: Components) -> Components:
-    """Take lines off the ink that stands on them.
+    """Take off the lines below digits.
 
     Args:
         ink: of a picture.
         components: in that ink.
 
     Returns:
-        The same components where there are no such lines, else those without them, numbered anew.
+        The same components where there are no such lines, else those without them, labelled anew.
     """
     width, height = components.boxes[:, 2:4].T
     is_long = (components.area > 0) & (width > SHORTEST * components.labels.shape[1]) & (2 * width > height)
@@ -80,17 +84,22 @@ def _underline(mask: Mask) -> Mask:
         return none
     thickness = quantile((bottom - above)[is_free], 0.5)
     line = mask & (rows > np.maximum(above, bottom - int(DEPTH * thickness) - 1)) & is_on
+    return line if thickness <= THICKEST * height and not _is_foot(mask, line, is_free) else none
+
+
+def _is_foot(mask: Mask, line: Mask, is_free: Mask) -> bool:
+    """Tell whether the line below a component's ink is the foot of a 2, given the columns with nothing above it."""
+    height, width = mask.shape
     _, boxes = connect(mask & ~line)
     are_several = np.count_nonzero(boxes[1:, 3] > PIECE_HEIGHT * height) > 1
     beside = min(int((~is_free).argmax()), int((~is_free[::-1]).argmax()))  # columns, on the side where there are fewer
     digit_width = max(NARROWEST * height, boxes[1:, 2].max(initial=0))
     is_longer = width > LONG * height or beside > FAR_TOUCHING * digit_width
-    is_own = beside <= BESIDE * width or not (are_several or is_longer)  # the foot of a 2
-    return none if is_own or thickness > THICKEST * height else line
+    return bool(beside <= BESIDE * width or not (are_several or is_longer))
 
 
 def _are_on_line(bottom: NDArray[np.int64], height: int) -> Mask:
-    """Tell of the lowest ink of each column, (W,), whether it is on one straight line; of none if too little is."""
+    """Tell which columns, (W,), have their lowest ink on one straight line; none of them if too few do."""
     width = len(bottom)
     end = max(1, int(ENDS * width))
     slope = (quantile(bottom[-end:], 0.5) - quantile(bottom[:end], 0.5)) / max(width - end, 1)
