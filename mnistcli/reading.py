@@ -1,4 +1,4 @@
-"""Reading people's pictures: files in, answers out, in order, with reading and computing at the same time."""
+"""Reading people's pictures: files in, answers out, in order; some are searched while the network reads others."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -130,9 +130,9 @@ def predict(
         device: where to compute.
         weights: those after the last step, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.
-        processes: how many of their own find the digits, faster than threads do where there are thousands of pictures;
-            0 for threads, None for one a core from 1,000 pictures on. They take the first pictures at once, and end
-            with the iterator. A script that asks for them must begin with `if __name__ == "__main__":`, as the
+        processes: how many to find the digits in, which is faster than in threads where there are thousands of
+            pictures; 0 for threads, None for one a core from 1,000 pictures on. They take the first pictures at once,
+            and end with the iterator. A script that asks for them must begin with `if __name__ == "__main__":`, as the
             documentation of `multiprocessing` tells.
 
     Returns:
@@ -143,7 +143,7 @@ def predict(
         ConfigError: the device is missing, or an argument is none of its choices.
     """
     search = Search(find_one, invert, keep_pictures)
-    found = _read(images, search, processes, (checkpoint, weights, device), min_confidence, tta=tta)
+    found = _read(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
     return (_single(picture) for picture in found)
 
 
@@ -161,14 +161,22 @@ def predict_multi(
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
     search = Search(find_all, invert, keep_pictures)
-    found = _read(images, search, processes, (checkpoint, weights, device), min_confidence, tta=tta)
+    found = _read(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
     return (_multi(picture) for picture in found)
 
 
-class _Place(NamedTuple):
-    """What the network says of one place of a picture."""
+class _Which(NamedTuple):
+    """Which network to ask, and where to compute, as `open_network` takes it."""
 
-    whole: Prediction
+    checkpoint: str | Path | None
+    weights: Weights
+    device: Device
+
+
+class _Place(NamedTuple):
+    """What the network says of one run of ink."""
+
+    whole: Prediction  # of all of it as one digit
     digits: list[Prediction]  # from left to right, where it takes it for several that touch; else only the whole
 
 
@@ -229,15 +237,15 @@ def _read(
     images: Iterable[str | Path],
     search: Search,
     processes: int | None,
-    which: tuple[str | Path | None, Weights, Device],
+    which: _Which,
     min_confidence: float,
     *,
     tta: bool,
 ) -> Iterator[_Found]:
     check_range("min_confidence", min_confidence, 0, 1)
     finding = Finding(find_pictures(images), search, processes)
-    # The network is opened here, for a generator would tell of a bad checkpoint only when it is first asked; and only
-    # now that processes are finding the first digits, for torch takes two seconds to import.
+    # Opened here and not in the generator, which would tell of a bad checkpoint only when first asked; and only now,
+    # for torch takes two seconds to import, in which processes find the first digits.
     try:
         from mnistcli.network import open_network
 
