@@ -17,10 +17,10 @@ SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it
 CUT_WEIGHT = 0.35  # that a component counts which touches the border: it may be a neighbour that was cut off
 OTHER_WEIGHT = 0.03  # that a frame, a table or a pen counts: it is the digit only where there is nothing else
 
-# A pen beside what it wrote:
-PEN_SIZE = 1.5  # times as long, and as broad, as what it wrote
+# A pen that lies beside what it wrote.
+PEN_SIZE = 1.5  # times the length and the breadth of what it wrote: a pen is longer and broader
 LEAST_WRITTEN = 0.03  # of the pen's own area: what it wrote has more
-STROKE_AREA = 12  # times the square of its inscribed radius: a stroke has more; a dot has less than 4
+STROKE_AREA = 12  # times the square of its inscribed radius: a stroke's area is larger; a dot's is less than 4 times
 
 
 @dataclass(frozen=True)
@@ -125,27 +125,27 @@ def _main_component(components: Components, is_cut: Mask) -> int:
     off_centre = np.hypot((left + width / 2) / columns - 0.5, (top + height / 2) / rows - 0.5)  # 0..0.7
     # A frame that was drawn by hand runs along no side, but its box is the picture.
     is_other = _run_along_border(components) | ((width == columns) & (height == rows))
-    is_other[find_stick(components)] = True
+    is_other[find_pen(components)] = True
     factor = np.where(is_other, OTHER_WEIGHT, np.where(is_cut, CUT_WEIGHT, 1))
     weight = np.sqrt(components.area * components.size) * factor * (1 - off_centre / 2)
     return int(weight.argmax())
 
 
-def find_stick(components: Components) -> int:
+def find_pen(components: Components) -> int:
     """Give the component that is a pen beside what it wrote: straight, longer and broader than that; else 0."""
     inked = np.flatnonzero(components.area)
     if len(inked) == 1:
         return 0
-    stick = int(inked[components.size[inked].argmax()])
-    others = inked[inked != stick]
+    pen = int(inked[components.size[inked].argmax()])
+    others = inked[inked != pen]
     main = int(others[components.area[others].argmax()])
-    is_longer = components.size[stick] > PEN_SIZE * components.size[others].max()
-    is_enough = components.area[main] > LEAST_WRITTEN * components.area[stick]
-    if not (is_longer and is_enough and is_straight(components.mask(stick))):
+    is_longer = components.size[pen] > PEN_SIZE * components.size[others].max()
+    is_enough = components.area[main] > LEAST_WRITTEN * components.area[pen]
+    if not (is_longer and is_enough and is_straight(components.mask(pen))):
         return 0
     radius = components.inscribed_radius_px(main)
     is_written = components.area[main] > STROKE_AREA * radius**2 and not is_straight(components.mask(main))
-    return stick if is_written and components.inscribed_radius_px(stick) > PEN_SIZE * radius else 0
+    return pen if is_written and components.inscribed_radius_px(pen) > PEN_SIZE * radius else 0
 
 
 def _run_along_border(components: Components) -> Mask:

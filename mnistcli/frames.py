@@ -1,4 +1,4 @@
-"""Frames and rings: lines that are drawn around a digit, and what has four corners or is round at all."""
+"""Frames and rings: lines that are drawn around a digit; and which shapes have four corners, or are round."""
 
 from typing import NamedTuple
 
@@ -11,33 +11,41 @@ from mnistcli.planes import Boxes, ByteMask, Mask, connect, is_straight, touches
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
-LEAST_SOLIDITY = 0.93  # of its convex hull, that a sheet fills at least: what fills less has dents
-LEAST_FIT, SURE_FIT = 0.8, 0.9  # of its hull, that four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
-CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of the way around: how far from straight its sides may be
-FRAME_THICKNESS = 0.05  # of the longer side of its box, or of twice the shorter one: its lines are no thicker
-SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15  # of a frame's side, and of its height: what is as long and thin is a line of it
-MOST_CROSSED = 0.15  # of a frame's outline, that strokes cross
+
+# Shapes: a sheet of paper or a frame has four corners, a ring is round.
+LEAST_SOLIDITY = 0.93  # of its convex hull: a shape without dents fills more
+LEAST_FIT, SURE_FIT = 0.8, 0.9  # of a hull, that its four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
+CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of a hull's perimeter: how far off straight its sides may be
+CORNER = 1 / 8  # of a box's shorter side, in which a level frame has ink at each corner
+
+# Frames and rings.
 FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
 RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
-RING_INSIDE = 0.35  # of a ring's height: what is as long in it is no dot in a 0, but what the ring is drawn around
-CORNER = 1 / 8  # of a box's shorter side
-THIN_INK = 0.12  # of its box, that thin lines take; a shaded edge of a sheet takes half as much
-SIDE_ZONE, MOST_OFF = 0.1, 0.1  # of a box's side, that lines along it may take; of their ink, that is elsewhere
-MOST_HOLES = 2  # that a digit has; with more, a component is a table's or a calendar's grid
-LEAST_CELL = 0.05  # of a grid's shorter side, that its cells are wide and high
+RING_INSIDE = 0.35  # of a ring's height: what is longer inside is no dot in a 0, but what the ring is drawn around
+RING_GAP = 0.12  # of a ring's longer side: its ends, drawn by hand, are no farther apart
+SIMILAR_SIZE = 0.7  # of the larger of two rings: the smaller one is larger
+PART_INSIDE = 0.25  # of the height around it: what is smaller is a dot in a 0, and no part of a digit
+SLASH_SLANT = 0.3  # columns for each row, by which a slash is aslant at least
+
+# Frames whose lines strokes cross.
+FRAME_THICKNESS = 0.05  # of the longer side of its box, or of twice the shorter one: its lines are no thicker
+SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15  # of a frame's side, and of its height: one of its lines is longer, and thinner
+MOST_CROSSED = 0.15  # of a frame's outline: strokes cross less of it
+
+# Frames that are open, and grids.
+THIN_INK = 0.12  # of its box: thin lines take less; a sheet's shaded edge takes half as much
+SIDE_ZONE, MOST_OFF = 0.1, 0.1  # of a box's sides, the zone that its lines are in; of their ink, as much elsewhere
 OPEN_INSIDE = 0.1  # of its longer side: what is smaller between lines that are open is dirt
-PART_INSIDE = 0.25  # of its height: what is smaller is a dot in a 0, and no part of a digit
-SIMILAR_SIZE = 0.7  # of the larger of two rings
-SLASH_SLANT = 0.3  # columns aside for each row
-RING_GAP = 0.12  # of a ring's longer side: between its ends
+MOST_HOLES = 2  # that a digit has; with more, a component is a table's or a calendar's grid
+LEAST_CELL = 0.05  # of a grid's shorter side: its cells are wider and higher
 
 
 class Outline(NamedTuple):
-    """What a component encloses, with the component itself."""
+    """A component that has four corners or is a ring, and what it encloses."""
 
     mask: Mask  # (H, W) of the component's box: the component, the gaps of a ring closed
     filled: ByteMask  # the same size: the component and its holes
-    fit: float  # of its convex hull, how much four of its corners span, 0..1
+    fit: float  # the share of its convex hull that four of its corners span
     is_ring: bool  # round, around something
     is_frame: bool  # lines around paper; else it is a sheet, or a blot
 
@@ -45,7 +53,7 @@ class Outline(NamedTuple):
 def without_frames(ink: Ink, components: Components) -> Components:
     """Take off all frames and rings that are around digits: the boxes of a form, a table's lines, numbers circled.
 
-    A ring around a slanted 1 looks like a 0 with a slash; it is a ring where another one has about its size.
+    A ring around a slanted 1 looks like a 0 with a slash: it is a ring where another one is about as large.
 
     Args:
         ink: of a picture.
@@ -106,7 +114,7 @@ def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
 
 
 def _are_written_in(components: Components, label: int) -> bool:
-    """Tell whether components inside another, small ones too where there are many, are more than dirt."""
+    """Tell whether what is inside a component is more than dirt: one component that is large, or many small ones."""
     is_inside = _are_inside(components, label)
     high = components.boxes[label, 3]
     return bool(
@@ -130,7 +138,7 @@ def _is_open_frame(components: Components, label: int) -> bool:
 
 
 def _cells(mask: Mask) -> Boxes:
-    """Give the boxes of the holes in a component that are more than flaws of its ink."""
+    """Give the boxes, (M, 5), of a component's holes, without those that are mere flaws of its ink."""
     _, gaps = connect(~mask)
     is_hole = ~touches_border(gaps, mask.shape) & (gaps[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
     is_hole[0] = False  # the component
@@ -172,7 +180,7 @@ def trace(components: Components, label: int, *, may_be_slashed: bool = True) ->
 
 
 def inside(frame: Outline) -> ByteMask:
-    """Give the place that a frame surrounds; nothing where the frame has something joined to it, as a boxed 8 does."""
+    """Give the area inside a frame; an empty one where something is joined to the frame, so that it may be an 8."""
     reach = 2 * (2 + max(frame.mask.shape) // 200) + 1  # a line's edge is softer than the line
     lines = cv2.dilate(frame.mask.view(np.uint8), np.ones((reach, reach), np.uint8))
     inner, fit = outline((frame.filled > 0) & (lines == 0))
@@ -204,7 +212,7 @@ def has_corners(mask: Mask) -> bool:
 
 
 def _has_shape(fit: float, *, is_round: bool) -> bool:
-    """Tell by how much of a hull four corners span whether it has four, or, of a ring, only whether it has no dents."""
+    """Tell by a shape's fit whether it has four corners or, if it is to be round, whether it just has no dents."""
     return fit > 0 if is_round else fit >= LEAST_FIT
 
 

@@ -10,12 +10,12 @@ from mnistcli.frames import LEAST_PX, SURE_FIT, has_corners, inside, trace
 from mnistcli.images import Box, Picture
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
-LEAST_SHARE = 0.04  # of the picture, that a sheet's box takes at least
-LEAST_SIDE = 0.2  # of its longer side, that its shorter one has at least
+LEAST_SHARE = 0.04  # of the picture: a sheet's box takes more of it
+LEAST_SIDE = 0.2  # of its longer side: a sheet's shorter one is longer
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
 LEAST_RECTANGULARITY = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
-EDGE_SHARE = 0.03  # of the longer side: as much of a sheet is left out along its edge, which may be soft or shaded
-SPREAD_PX = 100  # the longer side at which paper is continued
+EDGE_SHARE = 0.03  # of its longer side: as much of a sheet is left out along its edge, which may be soft or shaded
+SPREAD_PX = 100  # the longer side at which paper is continued beyond a sheet
 
 
 class Crop(NamedTuple):
@@ -28,7 +28,7 @@ class Crop(NamedTuple):
 
 
 def look_inside(picture: Picture, components: Components) -> Crop | None:
-    """Cut out what is on the largest component, or in it, where that has the shape of a sheet of paper or of a frame.
+    """Cut out what is on the largest component, where that is shaped as a sheet of paper, or in it, as in a frame.
 
     Args:
         picture: of any size, grey or RGB.
@@ -59,7 +59,15 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
 def cut_out(
     picture: Picture, shape: ByteMask, corner: tuple[int, int], *, is_sure: bool, label: int = 0
 ) -> Crop | None:
-    """Cut out a shape in a window of a picture that begins at a corner, left and top; None if no digit fits in it."""
+    """Cut out part of a picture; None if no digit fits in it.
+
+    Args:
+        picture: of any size.
+        shape: the part, in a window of the picture.
+        corner: left and top of the window.
+        is_sure: of the crop, as its label.
+        label: of the component that it is on.
+    """
     left, top, width, height = bounding_box(shape)
     if min(width, height) < LEAST_PX:
         return None
@@ -88,8 +96,9 @@ def _rectangularity(mask: Mask) -> float:
     """Give how much of the rectangle with the same moments a component fills, however tilted: 1 for a rectangle."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
     area = moments["m00"]
-    spread = max(moments["mu20"] * moments["mu02"] - moments["mu11"] ** 2, 0) ** 0.5 / area  # a 12th of its area
-    return float(area / max(12 * spread, area / 2))
+    # The standard deviations along and across, multiplied: a 12th of a rectangle's area.
+    deviations = max(moments["mu20"] * moments["mu02"] - moments["mu11"] ** 2, 0) ** 0.5 / area
+    return float(area / max(12 * deviations, area / 2))
 
 
 def without_edge(sheet: ByteMask, *, goes_on: bool = False) -> ByteMask:

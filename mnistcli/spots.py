@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.components import SPECK_AREA, SPECK_SIZE, Components, find_stick
+from mnistcli.components import SPECK_AREA, SPECK_SIZE, Components, find_pen
 from mnistcli.planes import Mask, touches_border
 from mnistcli.underlines import BAR_SHAPE, PART_GAP
 
@@ -108,7 +108,7 @@ def _typical_digit(components: Components) -> _Typical:
     )
     is_bar = _are_bars(components)
     is_stroke = components.area > 0
-    is_stroke[find_stick(components)] = False
+    is_stroke[find_pen(components)] = False
     is_whole = is_stroke & ~touches_border(components.boxes, components.labels.shape)
     is_usual = is_whole & ~is_solid
     if components.area[is_usual].sum() < LEAST_INK * components.area[is_whole].max(initial=0):
