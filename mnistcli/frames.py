@@ -244,5 +244,5 @@ def _is_slash(mask: Mask) -> bool:
 def _without_gaps(ring: Mask) -> Mask:
     """Close a ring that was drawn by hand."""
     reach = int(RING_GAP * max(ring.shape)) | 1
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return cv2.morphologyEx(ring.view(np.uint8), cv2.MORPH_CLOSE, brush) > 0
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.morphologyEx(ring.view(np.uint8), cv2.MORPH_CLOSE, kernel) > 0

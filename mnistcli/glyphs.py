@@ -100,8 +100,8 @@ def without_hairs(stroke: Stroke) -> Stroke:
     reach = round(HAIR_SHARE * stroke.width)
     if reach < 3:
         return stroke
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return Stroke(cv2.morphologyEx(stroke.covered, cv2.MORPH_OPEN, brush))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return Stroke(cv2.morphologyEx(stroke.covered, cv2.MORPH_OPEN, kernel))
 
 
 def correct_width(stroke: Stroke) -> Plane:
@@ -112,11 +112,11 @@ def correct_width(stroke: Stroke) -> Plane:
     reach = round(abs(change) * unit) + 1
     if reach == 1:
         return stroke.covered
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     if change < 0:
-        thinned = cv2.erode(stroke.covered, brush)
+        thinned = cv2.erode(stroke.covered, kernel)
         return thinned if thinned.any() else stroke.covered  # nothing is left of a few pixels in a long faint trace
-    return cv2.dilate(cv2.copyMakeBorder(stroke.covered, *(reach,) * 4, cv2.BORDER_CONSTANT), brush)
+    return cv2.dilate(cv2.copyMakeBorder(stroke.covered, *(reach,) * 4, cv2.BORDER_CONSTANT), kernel)
 
 
 def shrink(covered: Plane) -> Plane:

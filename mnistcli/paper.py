@@ -129,7 +129,7 @@ def patches(image: Image, widest: float) -> Iterator[Image]:
     height, width = image.shape[:2]
     small = cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
     reach = int(max(small.shape[:2]) * min(widest, WIDEST_STROKE)) | 1
-    brushes = [cv2.getStructuringElement(shape, (reach, reach)) for shape in (cv2.MORPH_RECT, cv2.MORPH_ELLIPSE)]
+    kernels = [cv2.getStructuringElement(shape, (reach, reach)) for shape in (cv2.MORPH_RECT, cv2.MORPH_ELLIPSE)]
     for how, nearer in ((cv2.MORPH_CLOSE, np.minimum), (cv2.MORPH_OPEN, np.maximum)):
-        without = nearer(*(cv2.morphologyEx(small, how, brush) for brush in brushes))
+        without = nearer(*(cv2.morphologyEx(small, how, kernel) for kernel in kernels))
         yield resize(without, width, height, cv2.INTER_LINEAR)

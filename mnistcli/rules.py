@@ -76,8 +76,8 @@ def _without_level(plane: Plane, faint: float, thickness: float) -> tuple[Plane,
 
 def _is_bold(rest: Mask, thickness_px: int) -> bool:
     """Tell whether most of the ink is much thicker than the lines."""
-    brush = np.ones((int(BOLDER * thickness_px) + 1,) * 2, np.uint8)
-    bold = cv2.morphologyEx(rest.view(np.uint8), cv2.MORPH_OPEN, brush)
+    kernel = np.ones((int(BOLDER * thickness_px) + 1,) * 2, np.uint8)
+    bold = cv2.morphologyEx(rest.view(np.uint8), cv2.MORPH_OPEN, kernel)
     return bool(np.count_nonzero(bold) > np.count_nonzero(rest) / 2)
 
 

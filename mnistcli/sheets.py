@@ -104,8 +104,8 @@ def _rectangularity(mask: Mask) -> float:
 def without_edge(sheet: ByteMask, *, goes_on: bool = False) -> ByteMask:
     """Take off a sheet's edge; the picture's border is one, too, unless the sheet goes on beyond it."""
     reach = 2 * (round(EDGE_SHARE * longer_side(sheet)) + 1) + 1
-    brush = np.ones((reach, reach), np.uint8)
-    return cv2.erode(sheet, brush, borderType=cv2.BORDER_CONSTANT, borderValue=int(goes_on))
+    kernel = np.ones((reach, reach), np.uint8)
+    return cv2.erode(sheet, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=int(goes_on))
 
 
 def _continue_paper(pixels: Pixels, sheet: ByteMask) -> Pixels:
