@@ -1,16 +1,14 @@
 """Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from mnistcli.contrast import FAINT_SHARE, NOISES, Layer, Source, colour_scale, find_threshold, histogram
 from mnistcli.paper import WIDEST_STROKE, envelopes, flat_colour, patches, refine, surface
 from mnistcli.planes import (
-    DEVIATION_OF_MEDIAN,
     Image,
     Mask,
     Pixels,
@@ -27,15 +25,7 @@ from mnistcli.rules import without_rules
 
 Invert = Literal["auto", "yes", "no"]
 
-# Where ink begins.
-MIN_CONTRAST = 10.0  # of 255: less is no ink
-NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
-MOST_NOISE = 0.5  # of Otsu's threshold, that ink need not be above for noise: if for more, the paper is estimated wrong
-LEAST_PIXELS = 4  # above all noise: fewer are no ink
-DARK_QUANTILE, DARK_SHARE = 0.9, 0.45  # of what stands out from the noise; and the threshold as a share of that
-FAINT_SHARE = 0.35  # of the threshold
 FULL_SHARE = 0.7  # of the ink's pixels: as many are fainter than what counts as full ink
-COLOUR_SCALE = 1.5**0.5  # that distances of colours are divided by, to compare with those of greys
 
 # A picture that is mostly ink is a frame around its paper, or a blot.
 MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers less of it, and inside a frame more
@@ -63,67 +53,6 @@ class Ink:
     strength: Plane  # 0 = paper, about 1 = ink
     threshold: float  # the strength from which on a place is surely inked
     faint: float  # the strength from which on it belongs to the ink if there is full ink beside it
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """What stands out from an estimate of the paper."""
-
-    paper: Image
-    contrast: Plane  # from 0 on; black on white is 255 in grey, 360 in colour
-    threshold: float
-    noise: float
-
-    @classmethod
-    def of(cls, paper: Image, difference: Plane) -> "_Layer | None":
-        """Find where ink begins: a bit below half of the contrast that dark ink has, and well above the noise.
-
-        Args:
-            paper: as it was estimated, (H, W, C).
-            difference: (H, W), by how much each pixel differs from it; what differs the other way, below 0, is no ink,
-                but tells of the noise.
-        """
-        is_two_sided = bool(difference.min() < 0)
-        contrast = np.maximum(difference, 0) if is_two_sided else difference
-        levels = _levels(contrast)
-        counts = _histogram(levels)
-        sizes = _histogram(_levels(np.abs(difference))) if is_two_sided else counts
-        otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
-        noise = DEVIATION_OF_MEDIAN * _quantile_of_histogram(sizes, 0.5, 0, max(int(otsu), 1))
-        if is_two_sided:
-            noise = min(noise, MOST_NOISE * otsu / NOISES)
-        threshold = _threshold(counts, noise)
-        return None if threshold is None else cls(paper, contrast, threshold, noise)
-
-    @cached_property
-    def mask(self) -> Mask:
-        return self.contrast > self.threshold
-
-    @cached_property
-    def ink_contrast(self) -> float:
-        return float(self.contrast[self.mask].mean())
-
-    @property
-    def faint(self) -> float:
-        return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
-
-
-class _Source(NamedTuple):
-    """A picture that ink is looked for in."""
-
-    image: Image
-    is_ink_lighter: bool  # else ink may be on both sides of the paper
-
-    def separate(self, paper: Image) -> _Layer | None:
-        """Tell ink from paper that was estimated; None where nothing stands out."""
-        difference = self.image - paper
-        if self.is_ink_lighter:
-            stands_out = difference[..., 0]
-        elif self.image.shape[2] == 1:
-            stands_out = np.abs(difference[..., 0])
-        else:
-            stands_out = cv2.sqrt(np.square(difference).sum(2)) / _colour_scale(self.image)
-        return _Layer.of(paper, stands_out.reshape(self.image.shape[:2]))
 
 
 def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = False) -> Ink | None:
@@ -157,13 +86,13 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     return _along_its_colour(source.image, layer)
 
 
-def _open(pixels: Pixels, invert: Invert) -> _Source:
+def _open(pixels: Pixels, invert: Invert) -> Source:
     """Take a picture as floats; where it is told on which side ink is, in grey, with light ink on dark paper."""
     image = pixels.astype(np.float32)
     if invert == "auto":
-        return _Source(image, is_ink_lighter=False)
+        return Source(image, is_ink_lighter=False)
     grey = image.mean(2, keepdims=True)
-    return _Source(255 - grey if invert == "yes" else grey, is_ink_lighter=True)
+    return Source(255 - grey if invert == "yes" else grey, is_ink_lighter=True)
 
 
 def _find_drawn(pixels: Pixels) -> Ink | None:
@@ -178,9 +107,9 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
         return None
     levels = lightest - pixels[..., 0] if colour[0] == lightest else pixels[..., 0] - darkest
     window = bounding_window(levels)
-    counts = _histogram(levels[window])
+    counts = histogram(levels[window])
     counts[0] += levels.size - levels[window].size
-    threshold = _threshold(counts, noise=0)
+    threshold = find_threshold(counts, noise=0)
     spans = any(side.stop - side.start == length for side, length in zip(window, levels.shape, strict=True))
     if threshold is None or spans or 2 * counts[0] < levels.size:
         return None
@@ -189,7 +118,7 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
     return Ink(levels.astype(np.float32) / full, threshold / full, threshold * FAINT_SHARE / full)
 
 
-def _inside_frame(source: _Source, layer: _Layer) -> _Layer | None:
+def _inside_frame(source: Source, layer: Layer) -> Layer | None:
     """Take for the paper what was taken for ink, where a frame along the border was taken for the paper.
 
     None where nothing is inside it: then the ink is one large blot.
@@ -200,7 +129,7 @@ def _inside_frame(source: _Source, layer: _Layer) -> _Layer | None:
     return framed if has_islands else None
 
 
-def _strokes_on_patches(source: _Source, layer: _Layer) -> _Layer | None:
+def _strokes_on_patches(source: Source, layer: Layer) -> Layer | None:
     """Find strokes on patches, thinner than those and standing out more; None where there are none."""
     radius = inscribed_radius(layer.mask)
     least = STROKE_CONTRAST * layer.ink_contrast
@@ -210,7 +139,7 @@ def _strokes_on_patches(source: _Source, layer: _Layer) -> _Layer | None:
     return found if found and _is_patched(source.image, layer, found, radius) else None
 
 
-def _is_patched(image: Image, layer: _Layer, strokes: _Layer, radius: float) -> bool:
+def _is_patched(image: Image, layer: Layer, strokes: Layer, radius: float) -> bool:
     """Tell whether strokes lie on what is broad, or differ from the paper the other way, as a pen's do near glare.
 
     Else what is broad may be a bold digit, and the strokes something thin beside it.
@@ -226,13 +155,13 @@ def _is_patched(image: Image, layer: _Layer, strokes: _Layer, radius: float) -> 
     return bool(np.mean(broad[strokes.mask]) > LEAST_ON_PATCH or np.dot(*sides) < 0)
 
 
-def _is_thin(layer: _Layer, radius: float) -> bool:
+def _is_thin(layer: Layer, radius: float) -> bool:
     """Tell whether ink is strokes: much thinner than a patch of some radius, a share of the longer side, but longer."""
     longest = int(connect(layer.mask)[1][1:, 2:4].max())
     return longest > radius * max(layer.mask.shape) and inscribed_radius(layer.mask) < STROKE_RADIUS * radius
 
 
-def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
+def _along_its_colour(image: Image, layer: Layer) -> Ink | None:
     """Measure ink along the colour in which most of it differs from the paper: what differs otherwise is none."""
     difference = image - layer.paper
     direction = np.array(cv2.mean(difference, layer.mask.view(np.uint8))[: image.shape[2]])  # (C,)
@@ -242,7 +171,7 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
     # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
-    measured = layer if is_same else _Layer.of(layer.paper, along / _colour_scale(image))
+    measured = layer if is_same else Layer.of(layer.paper, along / colour_scale(image))
     inked = measured and _without_rules(measured)
     if inked is None:
         return None
@@ -250,12 +179,12 @@ def _along_its_colour(image: Image, layer: _Layer) -> Ink | None:
     return Ink(inked.contrast / full, inked.threshold / full, inked.faint / full)
 
 
-def _without_rules(layer: _Layer) -> _Layer | None:
+def _without_rules(layer: Layer) -> Layer | None:
     """Take out the lines of ruled paper; None where nothing else is inked."""
     cleared = without_rules(layer.contrast, min(layer.faint, RULE_SHARE * layer.threshold))
     if cleared is layer.contrast:
         return layer
-    alone = _Layer.of(layer.paper, cleared)  # without lines, the ink alone tells how dark it is
+    alone = Layer.of(layer.paper, cleared)  # without lines, the ink alone tells how dark it is
     if alone is None:
         return None
     # But what is left of the lines makes the paper as noisy as before, and ink is not much fainter than they were.
@@ -264,41 +193,13 @@ def _without_rules(layer: _Layer) -> _Layer | None:
     return inked if inked.mask.any() else None
 
 
-def _colour_scale(image: Image) -> float:
-    return 1.0 if image.shape[2] == 1 else COLOUR_SCALE
-
-
-def _threshold(counts: NDArray[np.int64], noise: float) -> float | None:
-    """Find the threshold from a histogram of contrast, (256,); None where nothing stands out from the noise."""
-    least = max(NOISES * noise, MIN_CONTRAST)
-    if counts[int(least) + 1 :].sum() < LEAST_PIXELS:
-        return None
-    return max(least, DARK_SHARE * _quantile_of_histogram(counts, DARK_QUANTILE, int(least) + 1, 255))
-
-
-def _levels(contrast: Plane) -> NDArray[np.uint8]:
-    return np.minimum(contrast, 255).astype(np.uint8)
-
-
-def _histogram(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Give the histogram of the levels 0 to 255: (256,)."""
-    counts: NDArray[Any] = cv2.calcHist([levels], [0], None, [256], [0, 256])
-    return counts.ravel().astype(np.int64)
-
-
-def _quantile_of_histogram(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
-    """Give the quantile of the levels from `lowest` to `highest` in a histogram."""
-    summed = counts[lowest : highest + 1].cumsum()
-    return lowest + int(np.searchsorted(summed, share * summed[-1]))
-
-
-def _in_uneven_light(source: _Source, layer: _Layer) -> _Layer | None:
+def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:
     """Estimate the paper of a photograph again, now that the first estimate tells where ink is."""
     shaded = _in_shadow(source, layer)
     return source.separate(refine(source.image, layer.paper, layer.mask)) if shaded is None else shaded
 
 
-def _in_shadow(source: _Source, layer: _Layer) -> _Layer | None:
+def _in_shadow(source: Source, layer: Layer) -> Layer | None:
     """Estimate the paper with its shadow, where what touches the border is one.
 
     A shadow's edge is soft where a stroke's is sharp; where sharp strokes run into the shadow, its width tells.
@@ -322,7 +223,7 @@ def _at_border(mask: Mask) -> Mask:
     return pixels_of(labels, touches_border(boxes, mask.shape))
 
 
-def _sharpness(layer: _Layer, mask: Mask) -> float:
+def _sharpness(layer: Layer, mask: Mask) -> float:
     """Give how steeply contrast rises at most edges of a mask, as a share of the ink's contrast per pixel."""
     edges = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / SOBEL_SCALE for order in ((1, 0), (0, 1))]

@@ -1,0 +1,112 @@
+"""What stands out from an estimate of the paper: by how much, and from which contrast on it is ink."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, Plane
+
+MIN_CONTRAST = 10.0  # of 255: less is no ink
+NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
+MOST_NOISE = 0.5  # of Otsu's threshold, that ink need not be above for noise: if for more, the paper is estimated wrong
+LEAST_PIXELS = 4  # above all noise: fewer are no ink
+DARK_QUANTILE, DARK_SHARE = 0.9, 0.45  # of what stands out from the noise; and the threshold as a share of that
+FAINT_SHARE = 0.35  # of the threshold
+COLOUR_SCALE = 1.5**0.5  # that distances of colours are divided by, to compare with those of greys
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What stands out from an estimate of the paper."""
+
+    paper: Image
+    contrast: Plane  # from 0 on; black on white is 255 in grey, 360 in colour
+    threshold: float
+    noise: float
+
+    @classmethod
+    def of(cls, paper: Image, difference: Plane) -> "Layer | None":
+        """Find where ink begins: a bit below half of the contrast that dark ink has, and well above the noise.
+
+        Args:
+            paper: as it was estimated, (H, W, C).
+            difference: (H, W), by how much each pixel differs from it; what differs the other way, below 0, is no ink,
+                but tells of the noise.
+        """
+        is_two_sided = bool(difference.min() < 0)
+        contrast = np.maximum(difference, 0) if is_two_sided else difference
+        levels = _levels(contrast)
+        counts = histogram(levels)
+        sizes = histogram(_levels(np.abs(difference))) if is_two_sided else counts
+        otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
+        noise = DEVIATION_OF_MEDIAN * _quantile(sizes, 0.5, 0, max(int(otsu), 1))
+        if is_two_sided:
+            noise = min(noise, MOST_NOISE * otsu / NOISES)
+        threshold = find_threshold(counts, noise)
+        return None if threshold is None else cls(paper, contrast, threshold, noise)
+
+    @cached_property
+    def mask(self) -> Mask:
+        """Tell where there is full ink, (H, W)."""
+        return self.contrast > self.threshold
+
+    @cached_property
+    def ink_contrast(self) -> float:
+        """Give by how much full ink stands out, in the mean."""
+        return float(self.contrast[self.mask].mean())
+
+    @property
+    def faint(self) -> float:
+        """Give the contrast from which on a pixel belongs to the full ink beside it."""
+        return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
+
+
+class Source(NamedTuple):
+    """A picture that ink is looked for in."""
+
+    image: Image
+    is_ink_lighter: bool  # else ink may be on both sides of the paper
+
+    def separate(self, paper: Image) -> Layer | None:
+        """Tell ink from paper that was estimated; None where nothing stands out."""
+        difference = self.image - paper
+        if self.is_ink_lighter:
+            stands_out = difference[..., 0]
+        elif self.image.shape[2] == 1:
+            stands_out = np.abs(difference[..., 0])
+        else:
+            stands_out = cv2.sqrt(np.square(difference).sum(2)) / colour_scale(self.image)
+        return Layer.of(paper, stands_out.reshape(self.image.shape[:2]))
+
+
+def colour_scale(image: Image) -> float:
+    """Give what distances of colours, or of greys, are divided by so that they compare with each other."""
+    return 1.0 if image.shape[2] == 1 else COLOUR_SCALE
+
+
+def find_threshold(counts: NDArray[np.int64], noise: float) -> float | None:
+    """Find the threshold from a histogram of contrast, (256,); None where nothing stands out from the noise."""
+    least = max(NOISES * noise, MIN_CONTRAST)
+    if counts[int(least) + 1 :].sum() < LEAST_PIXELS:
+        return None
+    return max(least, DARK_SHARE * _quantile(counts, DARK_QUANTILE, int(least) + 1, 255))
+
+
+def _levels(contrast: Plane) -> NDArray[np.uint8]:
+    return np.minimum(contrast, 255).astype(np.uint8)
+
+
+def histogram(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Give the histogram of the levels 0 to 255: (256,)."""
+    counts: NDArray[Any] = cv2.calcHist([levels], [0], None, [256], [0, 256])
+    return counts.ravel().astype(np.int64)
+
+
+def _quantile(counts: NDArray[np.int64], share: float, lowest: int, highest: int) -> int:
+    """Give the quantile of the levels from `lowest` to `highest` in a histogram."""
+    summed = counts[lowest : highest + 1].cumsum()
+    return lowest + int(np.searchsorted(summed, share * summed[-1]))
