@@ -1,4 +1,4 @@
-"""All digits of a picture in reading order, or the digit of a picture of one: where to look, and what may touch."""
+"""All digits of a picture in reading order, or the digit of a picture of one: where in the picture to look for them."""
 
 from dataclasses import replace
 from functools import reduce
@@ -21,13 +21,13 @@ from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import BAR_SHAPE, without_underlines
 
 CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
-TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too
+TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too, what is wider may be two
 SIMILAR_HEIGHT = 0.7  # of the higher of two digits side by side: the lower one is higher
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
 LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is broader may be a patch
-STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of usual ink's, that they have
-LARGE_PX = 64  # a digit of a drawing, where it was shrunk: smaller ones lose strokes, and are drawn from the whole
+STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of full ink's strength they have
+LARGE_PX = 64  # of a digit in a drawing that was shrunk: a smaller one loses strokes, and is drawn from the whole
 
 
 class _Inked(NamedTuple):
@@ -46,7 +46,7 @@ class _Inked(NamedTuple):
         return self.draw(spot, spot.mask(self.components)).is_blot
 
     def draw_run(self, spot: Spot, height: float, cut_width: float) -> Run:
-        """Draw a digit, and where it is wider than a share of a height, but no bar, all that it may be cut into."""
+        """Draw a digit; if it is wider than a share of the row's height, but no bar, with all it may be cut into."""
         mask = spot.mask(self.components)
         if not cut_width * height < spot.width <= BAR_SHAPE * spot.height:
             return Run.of(self.draw(spot, mask))
@@ -147,7 +147,7 @@ def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
 
 
 def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
-    """Tell whether what was found on a sheet of paper, or in a frame, is what it is for, and no dirt."""
+    """Tell whether what was found on a sheet of paper, or in a frame, is large enough to be no dirt."""
     boxes = np.array([glyph.box for glyph in glyphs if not glyph.is_blot]).reshape(-1, 4)
     if not len(boxes):
         return False
@@ -156,10 +156,15 @@ def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
 
 
 def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, bool]:
-    """Find the digit in a picture of one, as the data set would show it, and tell whether there seem to be several.
+    """Find the digit in a picture of one, as the data set would show it.
 
-    There is none where nothing stands out. There seem to be several where two are side by side, and about as high; two
-    that touch are for the network to tell, which needs what they may be cut into.
+    Args:
+        picture: of any size, ink and paper.
+        invert: whether the digit is darker than its paper; auto judges by the picture.
+
+    Returns:
+        The digit, None where nothing stands out; and whether there seem to be several: two side by side, about equally
+        high. Whether two touch is for the network to tell: the digit is then given with what it may be cut into.
     """
     sample = _sample_glyph(picture, invert)
     if sample is not None:
@@ -181,20 +186,21 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, b
 
 
 def _sample_glyph(picture: Picture, invert: Invert) -> Glyph | None:
-    """Give a picture that is one of the data set's own making already as it is."""
+    """Give a picture that is an image as the data set has them just as it is."""
     sample = sample_of(picture.pixels, invert)
     return None if sample is None else Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
 
 
 class _Main(NamedTuple):
-    """The digit of a picture of one."""
+    """The digit of a picture of one, as `find_digit` gives it."""
 
     run: Run
-    size_px: int  # its longer side in that picture
+    size_px: int  # its longer side where it was found
     are_several: bool
 
 
 def _find_main(picture: Picture, invert: Invert) -> _Main | None:
+    """Find the digit in a picture that has paper all around, or on a sheet or in a frame that lies in the picture."""
     inked = _find_inked(picture, invert)
     if inked is None:
         return None
@@ -211,6 +217,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 
 
 def _main_spot(components: Components) -> Spot:
+    """Join the parts of the digit in a picture of one."""
     return reduce(Spot.join, (Spot.of(components, label) for label in pick_digit(components)))
 
 

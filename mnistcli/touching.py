@@ -23,13 +23,13 @@ Piece = tuple[int, int]  # what lies between two cuts, by their numbers
 WHOLE: Piece = (0, 1)  # where there is no cut
 
 # Shares of the height of the row that the digits are in.
-MOST_INK = 0.5  # that a cut goes through
-LEAST_APART = 0.08  # cuts, where they are in the middle of the row
-WIDEST = 1.3  # a piece that may be a digit
+MOST_INK = 0.5  # a cut goes through no more ink
+LEAST_APART = 0.08  # cuts are farther apart in the middle of the row
+WIDEST = 1.3  # a piece that may be a digit is no wider
 
-LEAST_HEIGHT = 0.5  # of a piece that may be a digit, as a share of the whole ink's
+LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower
 SLIVER = 0.25  # of the height of a piece's highest part: a part that is smaller was cut off a neighbour
-SLANT_COST = 0.1  # of a step aside, in pixels of ink
+SLANT_COST = 0.1  # in pixels of ink, what a step to the left or right costs
 
 # A piece costs the negative logarithm of its confidence, CUT_COST, and WIDE_COST times the share by which it is wider
 # than the whole ink is high. Chosen on held-out digits that were pushed together, and on single ones, of which hardly
@@ -109,9 +109,9 @@ def cheapest_path(costs: Mapping[Piece, float]) -> tuple[Piece, ...]:
 
 
 def find_cuts(mask: Mask, height: float) -> Cuts:
-    """Find where ink may be cut apart from top to bottom: around it, and through it where it is thin.
+    """Find where ink may be cut apart from top to bottom: around strokes, and through them where they are thin.
 
-    The cuts are paths of the least ink, found by dynamic programming (Avidan and Shamir, "Seam carving for
+    The cuts are paths through the least ink, found by dynamic programming (Avidan and Shamir, "Seam carving for
     content-aware image resizing", 2007).
 
     Args:
