@@ -1,10 +1,9 @@
-"""From ink to what the network sees: which marks are the digit, how wide its stroke is, its size and its place."""
+"""From ink to what the network sees: how wide a digit's stroke is, its size and its place."""
 
 import numpy as np
 import pytest
 
 from conftest import draw_big, find_glyph, likeness, save, see
-from mnistcli.components import find_components
 from mnistcli.glyphs import (
     DRAWN_PX,
     INK_SIZE_PX,
@@ -59,14 +58,6 @@ def test_what_is_left_of_a_ruled_line_does_not_change_the_stroke() -> None:
     assert likeness(see(picture), alone) > 0.97
 
 
-def test_specks_and_a_cut_neighbour_are_left_out() -> None:
-    picture = np.pad(255 - draw_big(), 60, constant_values=255)
-    alone = see(picture)
-    picture[10:14, 10:14] = 0
-    picture[100:170, -12:] = 0
-    assert likeness(see(picture), alone) > 0.98
-
-
 def test_thin_and_thick_strokes_come_out_with_the_data_sets_weight() -> None:
     inked = []
     for width in (2, 12, 120):
@@ -94,31 +85,6 @@ def test_a_blot_is_told_from_a_digit() -> None:
         glyph, _ = find_glyph(read_picture(save(picture)))
         assert glyph is not None
         assert glyph.is_blot == is_blot
-
-
-def test_a_faint_line_leads_a_mark_to_the_rim_only_with_full_ink() -> None:
-    strength = np.zeros((200, 200), np.float32)
-    strength[100] = 0.3
-    strength[60:140, 90:100] = 1
-    left, top, wide, high = find_components(Ink(strength, threshold=0.5, faint=0.175)).boxes[1, :4].tolist()
-    assert (left, top, wide, high) == pytest.approx((90, 60, 10, 80), abs=8)
-    strength[:60, 90:100] = 1
-    marks = find_components(Ink(strength, threshold=0.5, faint=0.175))
-    assert marks.boxes[1, :4].tolist() == [0, 0, 200, 140]
-
-
-def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
-    strength = np.zeros((60, 100), np.float32)
-    strength[20:40, 10:20] = strength[20:40, 60:70] = 1
-    strength[30, 20:60] = 0.3  # from one to the other
-    strength[50, 20:60] = 0.3  # beside both
-    marks = find_components(Ink(strength, threshold=0.5, faint=0.175))
-    assert sorted(marks.area.tolist()) == [0, 0, 400]  # of paper, of what is faint alone, of both pieces
-    joined = int(marks.area.argmax())
-    assert marks.boxes[joined, :4].tolist() == [10, 20, 60, 20]
-    assert np.array_equal(marks.mask(joined), strength[20:40, 10:70] > 0)
-    parted = find_components(Ink(strength, threshold=0.5, faint=0.4))
-    assert parted.area.tolist() == [0, 200, 200]
 
 
 @pytest.mark.parametrize("width", [4, 7, 12, 20, 25])

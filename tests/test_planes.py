@@ -44,14 +44,14 @@ def test_what_is_in_a_plane_has_an_extent_and_a_longer_side() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3), (7, 2)])
-def test_the_rim_has_each_outermost_pixel_once(shape: tuple[int, int]) -> None:
+def test_the_border_has_each_outermost_pixel_once(shape: tuple[int, int]) -> None:
     height, width = shape
     image = np.arange(height * width).reshape(height, width, 1)
     outermost = set(image.ravel()) - set(image[1:-1, 1:-1].ravel())
     assert sorted(border_pixels(image).ravel()) == sorted(outermost)
 
 
-def test_a_box_touches_the_rim_with_any_of_its_sides() -> None:
+def test_a_box_touches_the_border_with_any_of_its_sides() -> None:
     boxes = {
         "inside": (1, 1, 6, 8),
         "left": (0, 1, 7, 8),
@@ -63,13 +63,13 @@ def test_a_box_touches_the_rim_with_any_of_its_sides() -> None:
     assert dict(zip(boxes, touching.tolist(), strict=True)) == {side: side != "inside" for side in boxes}
 
 
-def test_paper_begins_beyond_the_rim_of_a_mask() -> None:
+def test_paper_begins_beyond_the_border_of_a_mask() -> None:
     away = distance_to_paper(np.ones((5, 9), np.bool_))
     rows, columns = np.mgrid[:7, :11]
     assert away == pytest.approx(np.minimum.reduce([rows, 6 - rows, columns, 10 - columns]), rel=0.05)
 
 
-def test_breadth_is_a_share_of_the_picture_and_what_hangs_on_its_rim_goes_on_there() -> None:
+def test_an_inscribed_radius_is_a_share_of_the_picture_and_goes_on_beyond_its_border() -> None:
     mask = np.zeros((60, 90), np.bool_)
     mask[20:29, 10:80] = True  # the fifth row of nine is five pixels from the nearest paper
     assert inscribed_radius(mask) == pytest.approx(5 / 90, rel=0.05)
