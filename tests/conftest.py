@@ -56,15 +56,17 @@ def _hear_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
     """Keep the caller's settings out of the tests, and help texts wide and plain."""
-    for name in [name for name in os.environ if name.startswith("MNISTCLI_")]:
-        monkeypatch.delenv(name)
-    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "xterm-256color")  # a dumb one gets lines, and whoever runs the tests may have one
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MNISTCLI_")]:
+            patch.delenv(name)
+        for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("COLUMNS", "200")
+        patch.setenv("TERM", "xterm-256color")  # a dumb one gets lines, and whoever runs the tests may have one
+        yield
 
 
 def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
@@ -222,16 +224,17 @@ def real_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def run_cli(*arguments: object) -> Result:
+    """Run a command in this process; bugs raise."""
+    words = [str(argument) for argument in arguments]
+    return CliRunner().invoke(app, words, prog_name="mnistcli", catch_exceptions=False)
+
+
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCli:
-    """Run a command in this process, in an empty folder; bugs raise."""
+    """Run commands in this process, in an empty folder; bugs raise."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Result:
-        words = [str(argument) for argument in arguments]
-        return CliRunner().invoke(app, words, prog_name="mnistcli", catch_exceptions=False)
-
-    return run
+    return run_cli
 
 
 @pytest.fixture

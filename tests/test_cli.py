@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, draw_digits, plain
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, draw_digits, plain, run_cli
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
@@ -33,12 +34,19 @@ def digits(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.fixture
-def ckpt(cli: RunCli, data_dir: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def learned(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a checkpoint that reads the synthetic digits."""
-    result = cli("train", "--data-dir", data_dir, "--quiet", *LEARNS_SYNTHETIC_DIGITS)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "ckpt.pt\n", "")
-    return tmp_path / "ckpt.pt"
+    path = tmp_path_factory.mktemp("learned") / "ckpt.pt"
+    result = run_cli("train", "--data-dir", data_dir, "--output", path, "--quiet", *LEARNS_SYNTHETIC_DIGITS)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{path}\n", "")
+    return path
+
+
+@pytest.fixture
+def ckpt(learned: Path, tmp_path: Path) -> Path:
+    """Give a copy of that checkpoint under its usual name in the folder of the test."""
+    return Path(shutil.copy(learned, tmp_path / "ckpt.pt"))
 
 
 @pytest.fixture
