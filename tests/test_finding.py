@@ -13,18 +13,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from finders import end_early, leave_trace, take_long
 from PIL import Image
 
 import mnistcli
 from conftest import draw_digits
 from mnistcli import finding
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
-from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, PICTURES_AT_ONCE, Finders, Finding, Search, Seen, find_all
-from mnistcli.images import Picture
-from mnistcli.ink import Invert
-from mnistcli.touching import Run
+from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let groups be of few pictures, yet of two tasks, and give of how many."""
+    monkeypatch.setattr(finding, "PICTURES_AT_ONCE", 2 * PICTURES_A_TASK)
+    return 2 * PICTURES_A_TASK
 
 
 @pytest.fixture
@@ -88,11 +93,6 @@ def test_processes_end_where_nobody_asks_what_they_found(drawings: list[Path], h
         time.sleep(0.05)
 
 
-def take_long(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
-    time.sleep(0.5)
-    return [], False
-
-
 def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]) -> None:
     searched = Finding(iter(drawings * 4), Search(take_long, "auto", keep_pictures=False), 1)
     while not multiprocessing.active_children():
@@ -104,7 +104,7 @@ def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]
 
 
 @pytest.mark.parametrize(("processes", "most"), [(0, 2), (1, 2)])
-def test_no_more_groups_are_begun_than_needed(drawings: list[Path], processes: int, most: int) -> None:
+def test_no_more_groups_are_begun_than_needed(drawings: list[Path], at_once: int, processes: int, most: int) -> None:
     taken = 0
 
     def paths() -> Iterator[Path]:
@@ -115,10 +115,10 @@ def test_no_more_groups_are_begun_than_needed(drawings: list[Path], processes: i
 
     answers = mnistcli.predict(paths(), checkpoint="bundled", processes=processes)
     at_first = taken
-    assert at_first == (GROUPS_AHEAD * PICTURES_AT_ONCE if processes else 0)
+    assert at_first == (GROUPS_AHEAD * at_once if processes else 0)
     for _ in range(at_first + 1):
         next(answers)
-    assert taken <= at_first + most * PICTURES_AT_ONCE
+    assert taken <= at_first + most * at_once
     answers.close()  # type: ignore[attr-defined]  # it is a generator
 
 
@@ -133,11 +133,6 @@ def test_standard_input_is_not_waited_for_before_the_network_is_there(
     assert content == []
 
 
-def leave_trace(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
-    Path(f"{picture.name}.seen").touch()
-    return [], False
-
-
 def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:
     searched = Finding(iter(drawings), Search(leave_trace, "auto", keep_pictures=False), 1)
     try:
@@ -150,8 +145,9 @@ def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.usefixtures("at_once")
 def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], processes: int) -> None:
-    paths = drawings * 80
+    paths = drawings * 2 * GROUPS_AHEAD
     groups = list(Finding(iter(paths), Search(leave_trace, "auto", keep_pictures=False), processes))
     assert [path for group, _ in groups for path in group] == paths
     assert [len(seen) for _, seen in groups] == [len(group) for group, _ in groups]
@@ -160,10 +156,6 @@ def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], proce
 def test_what_reads_pictures_is_there_before_torch() -> None:
     code = "import sys, mnistcli.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def end_early(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
-    os._exit(9)
 
 
 def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
