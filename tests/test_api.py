@@ -14,6 +14,7 @@ import mnistcli
 from conftest import MakeConfig, draw_digits
 from mnistcli.config import TrainConfig
 from mnistcli.errors import ConfigError
+from mnistcli.finding import PICTURES_AT_ONCE
 
 
 def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
@@ -50,10 +51,12 @@ def test_a_checkpoints_own_normalisation_is_used(make_config: MakeConfig, data_d
 
 
 def test_whoever_wants_no_more_readings_waits_for_none_and_gets_all_as_it_was(tmp_path: Path) -> None:
-    Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).resize((900, 900)).save(tmp_path / "7.png")
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    for path, size in ((small, 28), (large, 900)):
+        Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).resize((size, size)).save(path)
     threads = cv2.getNumThreads()
-    answers = mnistcli.predict([tmp_path / "7.png"] * 600, checkpoint="bundled")
-    assert next(answers).path == str(tmp_path / "7.png")
+    answers = mnistcli.predict([small] * PICTURES_AT_ONCE + [large] * PICTURES_AT_ONCE, checkpoint="bundled")
+    assert next(answers).path == str(small)
     answers.close()  # type: ignore[attr-defined]  # it is a generator
     finders = [thread for thread in threading.enumerate() if thread.name.startswith("finder")]
     for finder in finders:
