@@ -1,12 +1,13 @@
 """All digits of a picture, in reading order."""
 
 import io
+from functools import cache
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conftest import draw_digits, find_glyph, find_glyphs
+from conftest import draw_digits, find_glyph, find_glyphs, likeness
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
 from mnistcli.layout import find_digit
@@ -42,11 +43,17 @@ def as_picture(pixels: Grey) -> Picture:
     return read_picture(file, "a picture")
 
 
+@cache
+def seen_alone(digit: int) -> Grey:
+    """Give what is seen of a digit drawn alone."""
+    glyph, _ = find_glyph(as_picture(page((big(digit), 300, 300))))
+    assert glyph is not None
+    return glyph.image
+
+
 def nearest(image: Grey) -> str:
     """Read a glyph by comparing it with each digit drawn alone."""
-    alone = [find_glyph(as_picture(page((big(digit), 300, 300))))[0] for digit in range(10)]
-    likeness = [np.corrcoef(image.ravel(), glyph.image.ravel())[0, 1] for glyph in alone if glyph]
-    return str(int(np.argmax(likeness)))
+    return str(int(np.argmax([likeness(image, seen_alone(digit)) for digit in range(10)])))
 
 
 def read(pixels: Grey) -> list[str]:
