@@ -10,16 +10,25 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunProcess, draw_digits, plain
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, RunProcess, draw_digits, plain
 from mnistcli.checkpoint import load
+from mnistcli.cli import app
 from mnistcli.data import load_split, pick
+
+
+class RunTerminal(Protocol):
+    """Runs a command on a terminal of its own and gives all that it wrote there."""
+
+    def __call__(self, arguments: list[str], environment: dict[str, str], stdout: BinaryIO | None = None) -> str: ...
+
 
 SLOW_IMPORTS = {"torch", "torchvision", "matplotlib", "numpy", "PIL"}
 
@@ -78,7 +87,7 @@ def test_a_reader_that_leaves_is_no_bug(data_dir: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_is_saved_and_says_how_to_go_on(
-    process: RunProcess, data_dir: Path, tmp_path: Path, number: signal.Signals, exit_code: int
+    cli: RunCli, data_dir: Path, tmp_path: Path, number: signal.Signals, exit_code: int
 ) -> None:
     command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--epochs", "100000"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
@@ -95,8 +104,8 @@ def test_a_stopped_run_is_saved_and_says_how_to_go_on(
     assert resume == "continue with: mnistcli train --resume ckpt.pt"
     saved = load(tmp_path / "ckpt.pt")
     assert saved.epoch == int(re.findall(r"\d+", stopped)[0])
-    done = process("train", "--resume", "ckpt.pt", "--epochs", saved.epoch + 1, "--quiet")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = cli("train", "--resume", "ckpt.pt", "--epochs", saved.epoch + 1, "--quiet")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert load(tmp_path / "ckpt.pt").epoch == saved.epoch + 1
 
 
@@ -148,8 +157,11 @@ def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("environment", "has_colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_a_terminal_shows_bars(data_dir: Path, tmp_path: Path, environment: dict[str, str], has_colour: bool) -> None:
-    screen = on_terminal(["train", "--data-dir", str(data_dir), "--epochs", "3"], tmp_path, environment)
+def test_a_terminal_shows_bars(
+    data_dir: Path, tmp_path: Path, terminal: RunTerminal, environment: dict[str, str], has_colour: bool
+) -> None:
+    train = ["train", "--data-dir", str(data_dir), "--epochs", "3"]
+    screen = on_terminal(train, tmp_path, environment) if has_colour else terminal(train, environment)
     assert "batches" in screen
     assert "img/s" in screen
     assert bool(re.search(r"\x1b\[\d*;?3[0-9]", screen)) == has_colour
@@ -158,21 +170,18 @@ def test_a_terminal_shows_bars(data_dir: Path, tmp_path: Path, environment: dict
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("option", [["--no-progress"], []])
-def test_a_terminal_that_cannot_draw_gets_lines(data_dir: Path, tmp_path: Path, option: list[str]) -> None:
-    environment = {} if option else {"TERM": "dumb"}
-    screen = on_terminal(["train", "--data-dir", str(data_dir), *option], tmp_path, environment)
+def test_a_terminal_that_cannot_draw_gets_lines(data_dir: Path, terminal: RunTerminal, option: list[str]) -> None:
+    screen = terminal(["train", "--data-dir", str(data_dir), *option], {} if option else {"TERM": "dumb"})
     assert "batches" not in screen
     assert "\x1b[" not in screen
     assert "epoch 1/1" in screen
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, terminal: RunTerminal) -> None:
     command = ["show-samples", "--data-dir", str(data_dir), "--count", "7"]
     labels = pick(load_split(data_dir, "train"), 7, [], seed=0).labels.tolist()
-    with ThreadPoolExecutor() as pool:
-        environments = {"COLUMNS": "80"}, {"NO_COLOR": "1"}
-        coloured, colourless = pool.map(lambda environment: on_terminal(command, tmp_path, environment), environments)
+    coloured, colourless = (terminal(command, environment) for environment in ({"COLUMNS": "80"}, {"NO_COLOR": "1"}))
     assert plain(coloured).count("▀" * 14) == 7 * 5  # five pictures of 14 x 14 fit 80 columns
     assert {"▀", "▄", "█"} <= set(colourless)
     for screen, shown in (coloured, labels[:5]), (colourless, labels):  # which has room for all
@@ -180,23 +189,27 @@ def test_a_terminal_shows_a_preview_in_half_blocks(data_dir: Path, tmp_path: Pat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-def test_a_terminal_with_colours_shows_what_the_network_saw(trained: Path, process: RunProcess) -> None:
+def test_a_terminal_with_colours_shows_what_the_network_saw(trained: Path, terminal: RunTerminal, cli: RunCli) -> None:
     name, colours = "quatre-\u6578.png", {"COLORTERM": "truecolor", "PYTHONIOENCODING": "utf-8"}
     screen = on_terminal(["predict", name], trained, colours)
     shown = plain(screen).splitlines()
     place = next(index for index, line in enumerate(shown) if line.endswith(name))
     assert set(shown[place + 1].strip()) == {"▀"}
     assert "48;2;255;255;255" in screen  # ink
-    with ThreadPoolExecutor() as pool:  # starting takes a core most of the time
-        plainer = [{"NO_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}]
-        screens = [pool.submit(on_terminal, ["predict", name], trained, colours | other) for other in plainer]
-        screens.append(pool.submit(on_terminal, ["predict", name, "--json"], trained, colours))
-        assert "▀" not in process("predict", name, **colours, FORCE_COLOR="1").stdout
-        assert not any("▀" in screen.result() for screen in screens)
+    assert "▀" in terminal(["predict", name], colours)
+    for plainer in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "▀" not in terminal(["predict", name], colours | plainer)
+    assert "▀" not in terminal(["predict", name, "--json"], colours)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLORTERM", "truecolor")
+        patch.setenv("FORCE_COLOR", "1")
+        assert "▀" not in cli("predict", name).stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-def test_a_terminal_shows_how_far_a_folder_is_read_where_answers_go_elsewhere(trained: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_how_far_a_folder_is_read_where_answers_go_elsewhere(
+    trained: Path, tmp_path: Path, terminal: RunTerminal
+) -> None:
     digit = next(trained.glob("*.png"))
     (tmp_path / "many").mkdir()
     for number in range(3):
@@ -206,11 +219,12 @@ def test_a_terminal_shows_how_far_a_folder_is_read_where_answers_go_elsewhere(tr
         assert "3/3" in plain(on_terminal(arguments, trained, {}, answers))
     assert (tmp_path / "answers.txt").read_text().count("\n") == 3
     with (tmp_path / "answers.txt").open("wb") as answers:
-        assert "3/3" not in on_terminal([*arguments, "--no-progress"], trained, {}, answers)
-    assert "3/3" not in on_terminal(arguments, trained, {})  # where the answers themselves tell
+        assert "3/3" in plain(terminal(arguments, {}, answers))
+        assert "3/3" not in plain(terminal([*arguments, "--no-progress"], {}, answers))
+    assert "3/3" not in plain(terminal(arguments, {}))  # where the answers themselves tell
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as piped, os.fdopen(writer, "wb") as answers:
-        assert "3/3" not in on_terminal(arguments, trained, {}, answers)  # where another program may show them
+        assert "3/3" not in plain(terminal(arguments, {}, answers))  # where another program may show them
         answers.close()
         assert len(piped.read().splitlines()) == 3
 
@@ -230,14 +244,44 @@ def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str],
         stderr=follower,
     ):
         os.close(follower)
-        written = b""
-        while True:
-            try:
-                written += os.read(leader, 1 << 16)
-            except OSError:  # how Linux says that the other end is closed
-                break
+        return read_screen(leader)
+
+
+def read_screen(leader: int) -> str:
+    """Read all that is written on a terminal, until the other end is closed."""
+    written = b""
+    while True:
+        try:
+            written += os.read(leader, 1 << 16)
+        except OSError:  # how Linux says that the other end is closed
+            break
     os.close(leader)
     return written.decode()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunTerminal:
+    """Run commands in this process, as `on_terminal` does in others: most of what another takes is its start."""
+
+    def run(arguments: list[str], environment: dict[str, str], stdout: BinaryIO | None = None) -> str:
+        import pty
+
+        leader, follower = pty.openpty()
+        with ThreadPoolExecutor() as pool, monkeypatch.context() as patch:
+            screen = pool.submit(read_screen, leader)
+            with os.fdopen(follower, "w", encoding="utf-8") as written, os.fdopen(os.dup(follower)) as typed:
+                answers = os.fdopen(os.dup(stdout.fileno()), "w", encoding="utf-8") if stdout else written
+                for name, stream in (("stdin", typed), ("stdout", answers), ("stderr", written)):
+                    patch.setattr(sys, name, stream)
+                for variable, value in environment.items():
+                    patch.setenv(variable, value)
+                patch.chdir(tmp_path)
+                with pytest.raises(SystemExit, match=r"^0$"):
+                    get_command(app)(arguments, prog_name="mnistcli")
+                answers.close()
+            return screen.result()
+
+    return run
 
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
@@ -300,15 +344,17 @@ def test_an_ascii_terminal_is_no_bug(trained: Path) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "80"}
     done = shell(trained, "mnistcli predict *.png", **ascii_only)
     assert done.stdout.startswith("quatre-\\u6578.png\t")
-    screen = on_terminal(["predict", "quatre-\u6578.png"], trained, {"PYTHONIOENCODING": "ascii"})
+    colours = {"COLORTERM": "truecolor", "PYTHONIOENCODING": "ascii"}
+    screen = on_terminal(["predict", "quatre-\u6578.png"], trained, colours)
     assert "quatre-\\u6578.png" in screen
+    assert "\\u2580" not in screen  # nor what the network saw, in half blocks
     assert "##" in screen
 
 
-def test_file_names_cannot_write_on_the_screen(process: RunProcess, trained: Path) -> None:
+def test_file_names_cannot_write_on_the_screen(cli: RunCli, trained: Path) -> None:
     strange = "\x1b[31mtab\there\nand there 3.04\u202fPM.png"
     (trained / "quatre-\u6578.png").rename(trained / strange)
-    done = process("predict", strange, "\x1b[2J")
+    done = cli("predict", strange, "\x1b[2J")
     assert done.stdout.startswith(r"\x1b[31mtab\there\nand there 3.04" + "\u202fPM.png\t")
     assert (done.stdout.count("\t"), done.stdout.count("\n")) == (2, 1)
     assert "\x1b" not in done.stderr
