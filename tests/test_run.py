@@ -91,25 +91,26 @@ def asked_often(count: int) -> Callable[[], bool]:
     return lambda: next(asked) >= count
 
 
-@pytest.mark.parametrize("stop_after", [1, 5, 9, 10, 13, 20])
 @pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine", "linear"])
 def test_a_run_stopped_at_any_step_continues_bit_for_bit(
-    make_config: MakeConfig, tmp_path: Path, schedule: str, stop_after: int
+    make_config: MakeConfig, tmp_path: Path, schedule: str
 ) -> None:
-    whole, split = tmp_path / "whole.pt", tmp_path / "split.pt"
     keys = {"epochs": 3, "schedule": schedule, "momentum": 0.5, "val_size": 50}  # 9 steps and one event an epoch
-    mnistcli.train(make_config(output=whole, **keys))
-
-    events = list(train_events(make_config(output=split, **keys), should_stop=asked_often(stop_after)))
-    assert isinstance(events[-1], Stopped)
-    assert load(split).partial["step"] == events[-1].step == stop_after % 10
-    mnistcli.train(resume=split)
-    assert_same_run(load(whole), load(split))
+    whole = load(mnistcli.train(make_config(output=tmp_path / "whole.pt", **keys)).checkpoint)
+    for stop_after in (1, 5, 9, 10, 13, 20):
+        split = tmp_path / f"{stop_after}.pt"
+        *_, last = train_events(make_config(output=split, **keys), should_stop=asked_often(stop_after))
+        assert isinstance(last, Stopped)
+        assert load(split).partial["step"] == last.step == stop_after % 10
+        mnistcli.train(resume=split)
+        assert_same_run(whole, load(split))
 
 
 @pytest.mark.parametrize("recipe", ["fast", "best"])  # `robust` differs from `best` in numbers only
 def test_shipped_recipes_continue_bit_for_bit(make_config: MakeConfig, tmp_path: Path, recipe: str) -> None:
-    keys = read_config(recipe) | {"epochs": 3, "batch_size": 100, "val_size": 100}  # 5 steps and one event an epoch
+    write_split(raw_folder(tmp_path), "train", 120, seed=1)
+    few = {"data_dir": tmp_path, "epochs": 3, "batch_size": 20, "val_size": 20}  # 5 steps and one event an epoch
+    keys = read_config(recipe) | few
     whole = load(mnistcli.train(make_config(**keys, output=tmp_path / "whole.pt")).checkpoint)
     for stop_after in (1, 5, 8, 12):
         split = tmp_path / f"{stop_after}.pt"
