@@ -7,33 +7,36 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from conftest import write_split
+from conftest import RunCli, write_split
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.data import hold_out, load_split
 from mnistcli.idx import raw_folder
 from mnistcli.ranks import Ranks
 from mnistcli.scoring import infer, score
 
+Completed = subprocess.CompletedProcess[str]
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mnistcli"]
-ALONE = [sys.executable, "-m", "mnistcli"]
 
 
-def train(program: list[str], folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `train` as one program or two ranks, a thread each."""
+def train(folder: Path, *arguments: object, program: str = "") -> Completed:
+    """Run `train`, or a program that ends in it, as two ranks, a thread each."""
+    torchrun = [*TORCHRUN[:-2], program] if program else TORCHRUN
     return subprocess.run(
-        [*program, "train", "--threads", "1", *map(str, arguments)],
+        [*torchrun, "train", "--threads", "1", *map(str, arguments)],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
 
 
@@ -41,6 +44,14 @@ def farthest(one: Checkpoint, other: Checkpoint) -> float:
     """Give the largest difference between two checkpoints' weights."""
     pairs = zip(one.weights.values(), other.weights.values(), strict=True)
     return max(float((mine - theirs).abs().max()) for mine, theirs in pairs)
+
+
+@pytest.fixture
+def _threads_as_before() -> Iterator[None]:
+    """Let a run in this process that takes one thread leave the other tests theirs."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +62,14 @@ def fifty_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("_threads_as_before")
 def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
-    fifty_batches: Path, tmp_path: Path
+    cli: RunCli, fifty_batches: Path, tmp_path: Path
 ) -> None:
     options = ["--data-dir", fifty_batches, "--val-size", 101, "--json"]
-    with ThreadPoolExecutor() as pool:  # starting takes a core most of the time
-        alone_or_not = (ALONE, "one.pt"), (TORCHRUN, "two.pt")
-        one, two = pool.map(lambda run: train(run[0], tmp_path, *options, "--output", run[1]), alone_or_not)
-    assert (one.returncode, two.returncode) == (0, 0), two.stderr
+    one = cli("train", "--threads", 1, *options, "--output", "one.pt")
+    two = train(tmp_path, *options, "--output", "two.pt")
+    assert (one.exit_code, two.returncode) == (0, 0), two.stderr
     alone, together = (load(tmp_path / name) for name in ("one.pt", "two.pt"))
     assert farthest(alone, together) < 1e-5
     # The first rank alone answers, and its counts are of all images.
@@ -68,10 +79,10 @@ def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
         assert epochs[0][0][key] == pytest.approx(epochs[1][0][key], abs=1e-5)
 
     shutil.copy(tmp_path / "one.pt", tmp_path / "one-then-two.pt")
-    with ThreadPoolExecutor() as pool:
-        resumed = (TORCHRUN, "one-then-two.pt"), (ALONE, "two.pt"), (ALONE, "one.pt")
-        done = list(pool.map(lambda run: train(run[0], tmp_path, "--resume", run[1], "--epochs", 2), resumed))
-    assert [run.returncode for run in done] == [0] * 3, done[0].stderr
+    done = train(tmp_path, "--resume", "one-then-two.pt", "--epochs", 2)
+    assert done.returncode == 0, done.stderr
+    for name in ("two.pt", "one.pt"):
+        assert cli("train", "--threads", 1, "--resume", name, "--epochs", 2).exit_code == 0
     whole = load(tmp_path / "one.pt")
     for name in ("one-then-two.pt", "two.pt"):
         other = load(tmp_path / name)
@@ -82,7 +93,7 @@ def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
 def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
     recipe = ["--model", "strided", "--rotation-degrees", 10, "--optimizer", "adamw"]
     options = ["--data-dir", data_dir, "--epochs", 3, "--lr", 0.01, "--batch-size", 50, "--val-size", 51]
-    done = train(TORCHRUN, tmp_path, *options, *recipe)
+    done = train(tmp_path, *options, *recipe)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "ckpt.pt\n"
     assert done.stderr.count("epoch 3/3") == 1
@@ -115,7 +126,8 @@ def test_a_rank_that_dies_ends_the_run_and_leaves_the_last_checkpoint(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-def test_a_stop_is_agreed_upon_and_saved(data_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_threads_as_before")
+def test_a_stop_is_agreed_upon_and_saved(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
     command = [*TORCHRUN, "train", "--data-dir", str(data_dir), "--epochs", "100000", "--threads", "1"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -127,8 +139,7 @@ def test_a_stop_is_agreed_upon_and_saved(data_dir: Path, tmp_path: Path) -> None
     assert process.returncode != 0
     assert errors.count("continue with: mnistcli train --resume ckpt.pt") == 1
     stopped = load(tmp_path / "ckpt.pt")
-    done = train(ALONE, tmp_path, "--resume", "ckpt.pt", "--epochs", stopped.epoch + 1)
-    assert done.returncode == 0
+    assert cli("train", "--threads", 1, "--resume", "ckpt.pt", "--epochs", stopped.epoch + 1).exit_code == 0
     assert load(tmp_path / "ckpt.pt").epoch == stopped.epoch + 1
 
 
@@ -154,26 +165,39 @@ def test_ranks_end_in_peace(tmp_path: Path) -> None:
     assert [pair.wait(timeout=60) for pair in pairs] == [0] * 3
 
 
-def test_ranks_that_would_train_different_runs_are_refused(data_dir: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def refused(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Completed]]:
+    """Start runs that cannot be, side by side, and give the folder of each and how it ended."""
+    start = "from mnistcli.__main__ import main\nmain()\n"
     differ = "import os\nos.environ['MNISTCLI_SEED'] = os.environ['RANK']\n"
-    (tmp_path / "differ.py").write_text(f"{differ}from mnistcli.__main__ import main\nmain()\n")
-    program = [*TORCHRUN[:-2], "differ.py"]
-    done = train(program, tmp_path, "--data-dir", data_dir)
+    late = "import os, time\ntime.sleep(2 * (os.environ['RANK'] == '0'))\n"  # torchrun ends all once one has ended
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("differ", "late", "nowhere")}
+    for name, first in (("differ", differ), ("late", late)):
+        (folders[name] / f"{name}.py").write_text(first + start)
+    with ThreadPoolExecutor() as pool:
+        runs = {
+            "differ": pool.submit(train, folders["differ"], "--data-dir", data_dir, program="differ.py"),
+            "late": pool.submit(train, folders["late"], "--lr", "fast", program="late.py"),
+            "nowhere": pool.submit(train, folders["nowhere"], "--data-dir", "nowhere", "--no-download"),
+        }
+        return {name: (folders[name], run.result()) for name, run in runs.items()}
+
+
+def test_ranks_that_would_train_different_runs_are_refused(refused: dict[str, tuple[Path, Completed]]) -> None:
+    folder, done = refused["differ"]
     assert done.returncode != 0
     assert "error: the processes of this run differ in data, configuration, precision or" in done.stderr
-    assert not (tmp_path / "ckpt.pt").exists()
+    assert not (folder / "ckpt.pt").exists()
 
 
-def test_what_is_wrong_in_all_ranks_is_told_once(tmp_path: Path) -> None:
-    late = "import os, time\ntime.sleep(2 * (os.environ['RANK'] == '0'))\n"  # torchrun ends all once one has ended
-    (tmp_path / "late.py").write_text(f"{late}from mnistcli.__main__ import main\nmain()\n")
-    done = train([*TORCHRUN[:-2], "late.py"], tmp_path, "--lr", "fast")
+def test_what_is_wrong_in_all_ranks_is_told_once(refused: dict[str, tuple[Path, Completed]]) -> None:
+    _, done = refused["late"]
     assert done.returncode != 0
     assert done.stderr.count("error: --lr = fast") == 1
 
 
-def test_what_is_wrong_in_the_first_rank_is_a_line_in_each(tmp_path: Path) -> None:
-    done = train(TORCHRUN, tmp_path, "--data-dir", "nowhere", "--no-download")
+def test_what_is_wrong_in_the_first_rank_is_a_line_in_each(refused: dict[str, tuple[Path, Completed]]) -> None:
+    _, done = refused["nowhere"]
     assert done.returncode != 0
     assert [line for line in done.stderr.splitlines() if line.startswith("error: nowhere/MNIST/raw lacks ")]
     assert "mnistcli/ranks.py" not in done.stderr  # no traceback of ours
