@@ -12,7 +12,7 @@ from mirror import Mirror
 from PIL import Image
 
 import mnistcli
-from conftest import RunCli, RunProcess
+from conftest import RunCli, RunProcess, run_cli
 from mnistcli.bundled import BUNDLED_PATH, find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.data import load_split
@@ -27,10 +27,33 @@ pytestmark = pytest.mark.real_mnist
 
 @pytest.fixture(scope="module")
 def good_checkpoint(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train three epochs at a learning rate of 0.1."""
-    output = tmp_path_factory.mktemp("run") / "ckpt.pt"
-    mnistcli.train(mnistcli.TrainConfig(epochs=3, lr=0.1, data_dir=real_data_dir, output=output))
+    """Train by the fast recipe."""
+    output = tmp_path_factory.mktemp("fast") / "ckpt.pt"
+    result = run_cli("train", "--config", "fast", "--data-dir", real_data_dir, "--output", output)
+    assert (result.exit_code, result.stdout) == (0, f"{output}\n")
     return output
+
+
+def make_real_source_near(patch: pytest.MonkeyPatch, real_data_dir: Path) -> None:
+    """Let a folder of this machine be the only public source."""
+
+    def near(places: list[str]) -> Iterator[Source]:
+        return islice(find_sources([*places, str(raw_folder(real_data_dir))]), len(places) + 1)
+
+    patch.setattr("mnistcli.sources.find_sources", near)
+
+
+@pytest.fixture(scope="module")
+def default_run(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train by the default recipe in an empty folder, and give that folder."""
+    folder = tmp_path_factory.mktemp("default")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_real_source_near(patch, real_data_dir)
+        result = run_cli("train")
+    assert (result.exit_code, result.stdout) == (0, "ckpt.pt\n")
+    assert result.stderr.startswith("data/MNIST/raw lacks train-images-idx3-ubyte, ")
+    return folder
 
 
 def test_the_digests_are_the_official_files(real_data_dir: Path) -> None:
@@ -89,15 +112,15 @@ def test_torchvision_reads_what_download_placed(real_data_dir: Path) -> None:
     assert (theirs.targets == ours.labels).all()
 
 
-@pytest.mark.parametrize("command", ["train", "show-samples"])
-def test_missing_files_are_downloaded_by_themselves(
-    cli: RunCli, real_data_dir: Path, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    def near(places: list[str]) -> Iterator[Source]:
-        return islice(find_sources([*places, str(raw_folder(real_data_dir))]), len(places) + 1)
+def test_training_downloads_missing_files_by_itself(default_run: Path) -> None:
+    assert unsound_files(raw_folder(default_run / "data")) == []
 
-    monkeypatch.setattr("mnistcli.sources.find_sources", near)
-    result = cli(command)
+
+def test_showing_samples_downloads_missing_files_by_itself(
+    cli: RunCli, real_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_real_source_near(monkeypatch, real_data_dir)
+    result = cli("show-samples")
     assert result.exit_code == 0
     assert result.stderr.startswith("data/MNIST/raw lacks train-images-idx3-ubyte, ")
     assert unsound_files(raw_folder(Path("data"))) == []
@@ -118,24 +141,20 @@ def test_each_package_rebuilds_the_official_bytes(tmp_path: Path, kind: str) -> 
     assert unsound_files(tmp_path) == []
 
 
-def test_the_default_recipe_gives_the_tutorials_accuracy(real_data_dir: Path, tmp_path: Path) -> None:
-    output = tmp_path / "ckpt.pt"
-    mnistcli.train(mnistcli.TrainConfig(data_dir=real_data_dir, output=output))
-    assert 0.88 <= mnistcli.evaluate(output, data_dir=real_data_dir).accuracy <= 0.94
+def test_the_default_recipe_gives_the_tutorials_accuracy(real_data_dir: Path, default_run: Path) -> None:
+    assert 0.88 <= mnistcli.evaluate(default_run / "ckpt.pt", data_dir=real_data_dir).accuracy <= 0.94
 
 
-def test_the_fast_recipe_reaches_99_percent(process: RunProcess, real_data_dir: Path) -> None:
-    data = ["--data-dir", real_data_dir]
-    assert process("train", "--config", "fast", *data).returncode == 0
-    assert process("eval", "ckpt.pt", "--fail-under", "0.99", *data).returncode == 0
+def test_the_fast_recipe_reaches_99_percent(cli: RunCli, real_data_dir: Path, good_checkpoint: Path) -> None:
+    assert cli("eval", good_checkpoint, "--fail-under", "0.99", "--data-dir", real_data_dir).exit_code == 0
 
 
-def test_two_ranks_score_like_one_process(real_data_dir: Path, tmp_path: Path) -> None:
+def test_two_ranks_score_like_one_process(real_data_dir: Path, default_run: Path, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*torchrun, "-m", "mnistcli", "train", "--data-dir", str(real_data_dir), "--output", "two.pt"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    one = mnistcli.train(mnistcli.TrainConfig(data_dir=real_data_dir, output=tmp_path / "one.pt")).checkpoint
-    alone, together = (mnistcli.evaluate(path, data_dir=real_data_dir) for path in (one, tmp_path / "two.pt"))
+    paths = default_run / "ckpt.pt", tmp_path / "two.pt"
+    alone, together = (mnistcli.evaluate(path, data_dir=real_data_dir) for path in paths)
     assert abs(alone.accuracy - together.accuracy) < 0.002
 
 
