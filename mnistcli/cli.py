@@ -23,7 +23,7 @@ from mnistcli.config import (
     resolve,
     shipped_configs,
 )
-from mnistcli.edge import EdgeCommand, EdgeGroup, launched_ranks
+from mnistcli.edge import EdgeApp, launched_ranks
 from mnistcli.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from mnistcli.report import Report
 
 
-app = typer.Typer(
+app = EdgeApp(
     name="mnistcli",
-    cls=EdgeGroup,
     help="Download MNIST, look at it, train a network on it, evaluate it and read pictures of digits.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -111,7 +110,7 @@ def main(
     """Take the options that stand before a command."""
 
 
-@app.command(cls=EdgeCommand)
+@app.command()
 def download(
     data_dir: DataDir = Path("data"),
     places: Annotated[
@@ -167,7 +166,7 @@ def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download:
     _fetch(report, folder, missing, [])
 
 
-@app.command(cls=EdgeCommand)
+@app.command()
 def show_samples(
     data_dir: DataDir = Path("data"),
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which images.")] = "train",
@@ -203,7 +202,7 @@ def show_samples(
         report.say(f"there is no display to show a window on; the picture is in {output}")
 
 
-@app.command(cls=EdgeCommand)
+@app.command()
 def train(
     ctx: typer.Context,
     config: Annotated[
@@ -310,7 +309,7 @@ def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
     Report(as_json=as_json, muted=rank > 0).configuration(config, origins)
 
 
-@app.command(name="eval", cls=EdgeCommand)
+@app.command("eval")
 def evaluate(
     checkpoint: Annotated[
         Path | None,
@@ -350,7 +349,7 @@ def evaluate(
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
 
 
-@app.command(cls=EdgeCommand)
+@app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", readable=False, help=PICTURES)],
     checkpoint: Annotated[

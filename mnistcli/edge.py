@@ -4,9 +4,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -15,12 +15,31 @@ from mnistcli.config import plain
 from mnistcli.errors import ConfigError, ExitCode, MnistCliError
 from mnistcli.files import answering
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 # That the first process of a machine has to tell what is wrong in all of them. Once it has ended, torchrun ends the
 # others, so that these wait less; if they ended first, torchrun would end the first one before it has told.
 FIRST_TELLS_SECONDS = 30.0
 
 
-class EdgeGroup(TyperGroup):
+class _EdgeHelp:
+    """How the program and each of its commands are shown in help: a part of both classes below."""
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:
+        """Give all options, typer's own too."""
+        return _without_values(super().get_params(ctx))  # type: ignore[misc]  # typer's class, which comes after this
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        """Show the help, which typer writes by itself."""
+        with _edge(ctx), answering(sys.stdout):
+            super().format_help(ctx, formatter)  # type: ignore[misc]
+
+
+class EdgeCommand(_EdgeHelp, TyperCommand):  # type: ignore[misc]  # typer's methods name a context of its own
+    """A command of the group below, under whose care its failures are."""
+
+
+class EdgeGroup(_EdgeHelp, TyperGroup):  # type: ignore[misc]
     """Translate the expected failures of all commands, in one place.
 
     A bug is no expected failure and keeps its traceback; with --debug expected ones show theirs too.
@@ -42,27 +61,16 @@ class EdgeGroup(TyperGroup):
         with _edge(ctx):
             return super().invoke(ctx)
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
-        """Give all options, typer's own too."""
-        return _without_values(super().get_params(ctx))
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Show the help, which typer writes by itself."""
-        with _edge(ctx), answering(sys.stdout):
-            super().format_help(ctx, formatter)
+class EdgeApp(typer.Typer):
+    """An app of that group and of such commands."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=EdgeGroup, **settings)
 
-class EdgeCommand(TyperCommand):
-    """A command of that group; all but its help is under the group's care."""
-
-    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
-        """Give all options, typer's own too."""
-        return _without_values(super().get_params(ctx))
-
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Show the help, which typer writes by itself."""
-        with answering(sys.stdout):
-            super().format_help(ctx, formatter)
+    def command(self, *names: Any, **settings: Any) -> Callable[[_Function], _Function]:
+        """Declare a command, as typer does."""
+        return super().command(*names, cls=EdgeCommand, **settings)
 
 
 def _without_values(params: list[Any]) -> list[Any]:

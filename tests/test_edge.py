@@ -1,8 +1,14 @@
 """Where expected failures end: in a line, under --json in an object, and in an exit code; bugs keep their traceback."""
 
-import pytest
+from typing import Annotated
 
-from conftest import RunCli, assert_fails, documents
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from conftest import RunCli, assert_fails, documents, plain
+from mnistcli.edge import EdgeApp
+from mnistcli.errors import DataError, ExitCode
 
 
 @pytest.mark.parametrize(
@@ -65,3 +71,21 @@ def test_a_signed_address_is_no_empty_argument(cli: RunCli) -> None:
 )
 def test_an_empty_argument_is_wrong_usage(cli: RunCli, command: list[str]) -> None:
     assert_fails(cli(*command), 2, "an argument is empty")
+
+
+def test_a_command_is_under_this_care_without_saying_so() -> None:
+    app = EdgeApp(name="program")
+
+    @app.command()
+    def work(flag: Annotated[bool, typer.Option("--flag")] = False) -> None:
+        raise DataError("there is nothing to work on")
+
+    @app.command("rest")
+    def pause() -> None:
+        pass
+
+    result = CliRunner().invoke(app, ["work"], catch_exceptions=False)
+    assert (result.exit_code, result.stderr) == (ExitCode.DATA, "error: there is nothing to work on\n")
+    shown = plain(CliRunner().invoke(app, ["work", "--help"]).stdout)
+    assert "--flag" in shown
+    assert "<bool>" not in shown
