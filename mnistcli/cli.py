@@ -173,7 +173,7 @@ def show_samples(
     count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many.")] = 25,
     digits: Annotated[
         list[int] | None,
-        typer.Option("--digit", min=0, max=9, help="Only this digit; may be given more than once."),
+        typer.Option("--digit", metavar="DIGIT", min=0, max=9, help="Only this digit; may be given more than once."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides which ones.")] = 0,
     output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("samples.png"),
@@ -313,7 +313,7 @@ def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
 def evaluate(
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(metavar="[CKPT]", readable=False, help=f"The checkpoint to evaluate. {WHICH_CHECKPOINT}"),
+        typer.Argument(metavar="CKPT", readable=False, help=f"The checkpoint to evaluate. {WHICH_CHECKPOINT}"),
     ] = None,
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="On which images.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
@@ -351,7 +351,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", readable=False, help=PICTURES)],
+    images: Annotated[list[Path], typer.Argument(metavar="PICTURE", readable=False, help=PICTURES)],
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The network to ask. {WHICH_CHECKPOINT}"),

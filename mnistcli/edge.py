@@ -26,8 +26,13 @@ class _EdgeHelp:
     """How the program and each of its commands are shown in help: a part of both classes below."""
 
     def get_params(self, ctx: typer.Context) -> list[Any]:
-        """Give all options, typer's own too."""
-        return _without_values(super().get_params(ctx))  # type: ignore[misc]  # typer's class, which comes after this
+        """Give all arguments and options, typer's own too."""
+        return _as_shown(super().get_params(ctx))  # type: ignore[misc]  # typer's class, which comes after this
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:
+        """Name what must be given without braces, as other programs do."""
+        pieces = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [piece.replace("{", "").replace("}", "") for piece in pieces]
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:
         """Show the help, which typer writes by itself."""
@@ -73,10 +78,12 @@ class EdgeApp(typer.Typer):
         return super().command(*names, cls=EdgeCommand, **settings)
 
 
-def _without_values(params: list[Any]) -> list[Any]:
-    """Let no flag be shown as if it took a value, as typer would."""
+def _as_shown(params: list[Any]) -> list[Any]:
+    """Let no flag be shown as if it took a value, and no argument with its type in Python, as typer would."""
     for param in params:
-        if getattr(param, "is_flag", False):
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda ctx: None
+        elif param.is_flag:
             param.metavar = ""
     return params
 

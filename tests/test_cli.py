@@ -65,6 +65,16 @@ def test_help(cli: RunCli, command: list[str], flag: str) -> None:
     assert "<bool>" not in plain(result.stdout)  # a flag takes no value, not even typer's own
 
 
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [("predict", "[OPTIONS] PICTURE..."), ("eval", "[OPTIONS] [CKPT]"), ("show-samples", "[OPTIONS]")],
+)
+def test_help_names_arguments_as_other_programs_do(cli: RunCli, command: str, usage: str) -> None:
+    shown = plain(cli(command, "--help").stdout)
+    assert re.search(f"Usage: mnistcli {command} {re.escape(usage)} *\n", shown)
+    assert not re.search(r"<list\[|\[\[|<path> +The checkpoint", shown)
+
+
 def test_version_names_torchs_too(cli: RunCli) -> None:
     assert re.fullmatch(r"mnistcli \d+\.\d+\.\d+ \(torch \d+\.\d+.*\)\n", cli("--version").stdout)
 

@@ -17,7 +17,7 @@ from mnistcli.errors import DataError, ExitCode
         (["train", "--epocs", "3"], ["--epocs", "--epochs", "mnistcli train --help"]),
         (["trian"], ["trian", "Did you mean 'train'"]),
         (["--foo"], ["--foo", "mnistcli --help"]),
-        (["predict"], ["IMAGE"]),
+        (["predict"], ["PICTURE"]),
         (["train", "--epochs", "0"], ["--epochs = 0: must be greater than or equal to 1"]),
         (["train", "--config", "lenett"], ["no config 'lenett'", "lenet"]),
         (["eval", "x.pt", "--fail-under", "98"], ["--fail-under"]),
