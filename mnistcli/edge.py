@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
 import typer
@@ -20,6 +20,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 # That the first process of a machine has to tell what is wrong in all of them. Once it has ended, torchrun ends the
 # others, so that these wait less; if they ended first, torchrun would end the first one before it has told.
 FIRST_TELLS_SECONDS = 30.0
+
+SHOW_COMPLETION = "--show-completion"  # typer's own, which answers while options are parsed
 
 
 class _EdgeHelp:
@@ -56,7 +58,7 @@ class EdgeGroup(_EdgeHelp, TyperGroup):  # type: ignore[misc]
         ctx.meta.update(as_json="--json" in words, debug="--debug" in words)
         if not args:  # shows the help, by an exception
             return super().parse_args(ctx, args)
-        with _edge(ctx):
+        with _edge(ctx), answering(sys.stdout) if SHOW_COMPLETION in words else nullcontext():
             if any(word == "" or (word.startswith("--") and word.find("=") == len(word) - 1) for word in words):
                 raise ConfigError("an argument is empty; is a variable in it not set?")
             return super().parse_args(ctx, args)

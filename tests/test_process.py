@@ -325,7 +325,8 @@ def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: 
     unneeded = shells(trained, *(f"{evaluate} {stream}" for stream in ("2>&-", "<&-")))
     assert [(done.returncode, done.stderr) for done in unneeded] == [(0, "")] * 2
     helps = "mnistcli", "mnistcli --help", "mnistcli train --help"
-    commands = f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png", *helps
+    completion = "export _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1; mnistcli --show-completion bash"
+    commands = f"{evaluate} --json", "mnistcli --version", "mnistcli predict -q *.png", completion, *helps
     closed = shells(trained, *(f"{command} >&-" for command in commands))
     line = "error: cannot write the answer: standard output is closed\n"
     assert [(done.returncode, done.stderr) for done in closed] == [(1, line)] * len(commands)
