@@ -25,6 +25,7 @@ from mnistcli.config import (
 )
 from mnistcli.edge import EdgeApp, launched_ranks
 from mnistcli.errors import DataError, ExitCode
+from mnistcli.files import check_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,6 +267,8 @@ def train(
     if print_config:
         _print_config(asked, resume, as_json)
         return
+    if launched_ranks()[0] == 0:  # of all processes it alone answers
+        check_open(sys.stdout)
 
     from mnistcli.interrupt import StopRequest
     from mnistcli.model import pick_device
@@ -284,12 +287,8 @@ def train(
         with StopRequest() as stop, TrainingView(report.err, bars=report.bars) as view:
             for event in opened_run_events(resolved, checkpoint, stop, ranks):
                 view.show(event)
-                try:
-                    report.epoch(event)
-                except BrokenPipeError:  # the epoch is saved
-                    report.unread(resolved.output)
-                    raise
-    report.trained(event)
+                report.epoch(event, resolved.output)
+    report.trained(event, resolved.output)
     if stop.signal and isinstance(event, Stopped):
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
 

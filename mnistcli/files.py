@@ -67,19 +67,32 @@ def cannot_write(output: Path, error: OSError) -> MnistCliError:
     return MnistCliError(f"cannot write {output}: {reason}; choose another place")
 
 
+def check_open(stream: TextIO | None) -> TextIO:
+    """Make sure that there is a standard output.
+
+    Args:
+        stream: it; None where whoever started the program has closed it.
+
+    Raises:
+        MnistCliError: it is closed.
+    """
+    if stream is None:
+        raise MnistCliError("cannot write the answer: standard output is closed")
+    return stream
+
+
 @contextmanager
 def answering(stream: TextIO | None) -> Iterator[None]:
     """Translate what goes wrong where the block writes to standard output.
 
     Args:
-        stream: standard output; None where whoever started the program has closed it.
+        stream: standard output, as `check_open` takes it.
 
     Raises:
         MnistCliError: it is closed, or the disk is full.
         BrokenPipeError: nobody reads it any more.
     """
-    if stream is None:
-        raise MnistCliError("cannot write the answer: standard output is closed")
+    stream = check_open(stream)
     try:
         yield
     except BrokenPipeError:

@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from mnistcli.config import TrainConfig
+from mnistcli.errors import MnistCliError
 from mnistcli.files import answering
 from mnistcli.screen import counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
@@ -186,21 +187,30 @@ class Report:
             self.preview(samples)
         self.answer(str(output))
 
-    def epoch(self, event: "TrainEvent") -> None:
-        """Answer with each epoch, where answers are JSON."""
+    def epoch(self, event: "TrainEvent", checkpoint: Path) -> None:
+        """Answer with each epoch, where answers are JSON, and tell how to go on where that fails: it is saved."""
         if not self.as_json:
             return
         from mnistcli.loop import EpochDone
 
-        if isinstance(event, EpochDone):
+        if not isinstance(event, EpochDone):
+            return
+        try:
             self.document(event="epoch", **asdict(event))
+        except BrokenPipeError:
+            self.insist(f"stopped: nobody reads the answers any more; continue with: {_resumption(checkpoint)}")
+            raise
+        except MnistCliError as error:
+            raise MnistCliError(f"{error}; continue with: {_resumption(checkpoint)}") from None
 
-    def unread(self, checkpoint: Path) -> None:
-        """Tell that training ends because nobody reads its answers any more."""
-        self.insist(f"stopped: nobody reads the answers any more; continue with: {_resumption(checkpoint)}")
+    def trained(self, last: "TrainEvent", checkpoint: Path) -> None:
+        """Answer with the checkpoint, once the last event has come, and tell where it is if that fails."""
+        try:
+            self._trained(last)
+        except MnistCliError as error:
+            raise MnistCliError(f"{error}; what was trained is saved as {checkpoint}") from None
 
-    def trained(self, last: "TrainEvent") -> None:
-        """Answer with the checkpoint, once the last event has come."""
+    def _trained(self, last: "TrainEvent") -> None:
         from mnistcli.run import Finished, Stopped
 
         match last:

@@ -341,6 +341,22 @@ def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: 
 
 
 @posix
+def test_training_that_cannot_answer_does_not_begin_or_is_kept(data_dir: Path, tmp_path: Path) -> None:
+    train = f"mnistcli train --quiet --epochs 2 --data-dir {data_dir} --output"
+    closed = shell(tmp_path, f"{train} closed.pt >&-")
+    assert (closed.returncode, closed.stderr) == (1, "error: cannot write the answer: standard output is closed\n")
+    assert not (tmp_path / "closed.pt").exists()
+    if Path("/dev/full").is_char_device():
+        full = shells(tmp_path, f"{train} text.pt > /dev/full", f"{train} objects.pt --json > /dev/full")
+        line = "error: cannot write the answer to standard output: No space left on device; "
+        assert [(done.returncode, done.stderr) for done in full] == [
+            (1, f"{line}what was trained is saved as text.pt\n"),
+            (1, f"{line}continue with: mnistcli train --resume objects.pt\n"),
+        ]
+        assert [load(tmp_path / name).epoch for name in ("text.pt", "objects.pt")] == [2, 1]
+
+
+@posix
 def test_an_ascii_terminal_is_no_bug(trained: Path) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "80"}
     done = shell(trained, "mnistcli predict *.png", **ascii_only)
