@@ -44,11 +44,19 @@ def test_debug_shows_the_traceback(cli: RunCli) -> None:
     assert "Traceback" not in cli("eval", "none.pt").stderr
 
 
-def test_a_bug_keeps_its_traceback(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnistcli.finding.read_picture", lambda *_: 1 / 0)
-    monkeypatch.setattr("mnistcli.network.load", lambda *_: 1 / 0)
+@pytest.mark.parametrize(
+    ("command", "broken"),
+    [
+        (["eval", "ckpt.pt"], "mnistcli.network.load"),
+        (["predict", "7.png", "--checkpoint", "bundled"], "mnistcli.finding.read_picture"),  # in a thread of its own
+    ],
+)
+def test_a_bug_keeps_its_traceback(
+    cli: RunCli, monkeypatch: pytest.MonkeyPatch, command: list[str], broken: str
+) -> None:
+    monkeypatch.setattr(broken, lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        cli("eval", "ckpt.pt")
+        cli(*command)
 
 
 def test_ctrl_c_ends_any_command_with_130(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:

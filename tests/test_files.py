@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from conftest import no_room_for_files
 from mnistcli.errors import ConfigError, MnistCliError
-from mnistcli.files import atomic_write, check_writable, discard_output
+from mnistcli.files import answering, atomic_write, check_writable, discard_output
 
 
 def write(path: Path, content: bytes) -> None:
@@ -111,6 +112,38 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, place: str) -> 
     with pytest.raises(MnistCliError, match="Not a directory; choose another place") as caught:
         check_writable(tmp_path / place)
     assert str(tmp_path / place) in str(caught.value)
+
+
+def answer(stream: TextIO | None, text: str) -> None:
+    with answering(stream):
+        assert stream is not None
+        stream.write(text)
+        stream.flush()
+
+
+def test_an_answer_is_written_or_the_reason_told(tmp_path: Path) -> None:
+    with pytest.raises(MnistCliError, match="standard output is closed"):
+        answer(None, "7")
+    with (tmp_path / "answers").open("w") as stream:
+        answer(stream, "7")
+    assert (tmp_path / "answers").read_text() == "7"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_an_answer_without_room_is_told_once(tmp_path: Path) -> None:
+    with no_room_for_files(), (tmp_path / "answers").open("w") as stream:
+        with pytest.raises(MnistCliError, match="cannot write the answer to standard output: File too large"):
+            answer(stream, "7" * 2000)
+        answer(stream, "7")  # as is what is left of it when the interpreter ends: neither fails any more
+
+
+def test_an_answer_that_nobody_reads_is_no_fault_of_the_output() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        with pytest.raises(BrokenPipeError):
+            answer(stream, "7")
+        discard_output(stream.fileno())  # what is left in the buffer, at the end
 
 
 def test_an_output_that_is_discarded_takes_all_without_an_error() -> None:
