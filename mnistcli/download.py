@@ -148,17 +148,17 @@ def _place_held(folder: Path, wanted: list[RawFile], opener: Opener) -> Iterator
     Raises:
         SourceError: it does not hold all of them, or failed.
     """
-    reason = ""
+    lacking: dict[str, list[str]] = {}  # by the reason
     for file in list(wanted):
         try:
             yield from _place(folder / file.name, file, opener)
         except AbsentError as error:
-            reason = str(error)
+            lacking.setdefault(str(error), []).append(file.name)
         else:
             wanted.remove(file)
             yield Placed(file.name)
-    if wanted:
-        raise SourceError(f"{reason}: {', '.join(file.name for file in wanted)}")
+    if lacking:
+        raise SourceError("; ".join(f"{reason}: {', '.join(names)}" for reason, names in lacking.items()))
 
 
 def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:

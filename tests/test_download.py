@@ -90,6 +90,17 @@ def test_a_place_that_lacks_files_gives_those_it_has(
     assert_complete(tmp_path / "raw", files)
 
 
+def test_files_that_a_place_lacks_for_several_reasons_have_each_its_own(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    mirror.files[f"/{NAMES[0]}"] = contents[NAMES[0]]
+    mirror.troubles = ["403", "403", "404", "404", "", "404", "404"]  # of each first the .gz, then the raw file
+    with pytest.raises(DataError) as caught:
+        list(fetch(tmp_path, files, at(mirror.url)))
+    _, line, _ = str(caught.value).splitlines()
+    assert line.endswith(f": HTTP status 403 Forbidden: {NAMES[0]}; HTTP status 404 Not Found: {NAMES[1]}, {NAMES[3]}")
+
+
 def test_wrong_content_is_never_placed(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
     mirror.troubles = ["wrong"]
     with pytest.raises(DataError, match=f"{files[1].name} has the wrong SHA-256 digest"):
