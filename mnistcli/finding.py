@@ -27,7 +27,7 @@ from mnistcli.config import check_choice, check_range
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Invert
-from mnistcli.inputs import STANDARD_INPUT
+from mnistcli.inputs import STANDARD_INPUT, is_pattern
 from mnistcli.interrupt import held_back
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.touching import Run
@@ -96,6 +96,8 @@ def _open(content: Path | bytes) -> Picture:
         return read_picture(io.BytesIO(content), "standard input")
     if os.path.isdir(content):  # noqa: PTH112  # a path that cannot even be asked about is no folder
         raise ImageError(f"no pictures in {content}")
+    if is_pattern(content):
+        raise ImageError(f"no file matches the pattern {content}")
     return read_picture(content)
 
 

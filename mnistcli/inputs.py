@@ -11,6 +11,11 @@ STANDARD_INPUT = "-"
 UNDRAWN = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow knows, but cannot read by itself
 
 
+def is_pattern(name: str | Path) -> bool:
+    """Tell whether a name stands for the files that match it, rather than for a file of that very name."""
+    return glob.has_magic(str(name)) and not os.path.exists(name)  # noqa: PTH110  # as below
+
+
 def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
     """Give the picture files that are named, in order.
 
@@ -30,7 +35,7 @@ def _matching(name: str | Path) -> Iterator[Path]:
     # Not asked of the path itself, which raises errors where a name is too long or a folder closed.
     if os.path.isdir(path):  # noqa: PTH112
         yield from _pictures_in(path)
-    elif glob.has_magic(str(name)) and not os.path.exists(path):  # noqa: PTH110
+    elif is_pattern(name):
         for match in map(Path, sorted(glob.glob(str(name), recursive=True))):  # noqa: PTH207  # may be absolute
             yield from _pictures_in(match) if match.is_dir() else [match]
 

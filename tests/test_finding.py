@@ -43,6 +43,17 @@ def drawings(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("*.gif", "no file matches the pattern"), ("none.gif", "no picture at"), ("", "no pictures in")],
+)
+def test_what_stands_for_nothing_is_told_for_what_it_is(drawings: list[Path], name: str, reason: str) -> None:
+    path = drawings[0].parent / name
+    error = Search(find_all, "auto", keep_pictures=False).see(path)
+    assert isinstance(error, ImageError)
+    assert str(error) == f"{reason} {path}"
+
+
 def test_processes_find_what_threads_do_in_the_same_order(drawings: list[Path]) -> None:
     before = cv2.getNumThreads(), torch.get_num_threads()
     threads, processes = (list(mnistcli.predict(drawings, checkpoint="bundled", processes=count)) for count in (0, 2))
