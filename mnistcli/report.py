@@ -24,7 +24,7 @@ from rich.text import Text
 
 from mnistcli.config import TrainConfig
 from mnistcli.errors import MnistCliError
-from mnistcli.files import answering
+from mnistcli.files import answering, discard_output
 from mnistcli.screen import counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
 if TYPE_CHECKING:
@@ -63,9 +63,22 @@ def _is_pipe(stream: IO[str]) -> bool:
         return False
 
 
-def _console(stream: TextIO) -> Console:
+class _Aside(Console):
+    """A console for what is not the answer: what finds no room there is dropped, so that the answer still comes."""
+
+    def print(self, *objects: Any, **manner: Any) -> None:
+        """Print as rich does."""
+        try:
+            super().print(*objects, **manner)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            discard_output(self.file.fileno())
+
+
+def _console(stream: TextIO, kind: type[Console] = Console) -> Console:
     # Text is shown as it is: a path may look like markup or an emoji code, and must not be wrapped when piped.
-    return Console(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return kind(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 class Report:
@@ -83,7 +96,7 @@ class Report:
     ) -> None:
         self.as_json, self.muted = as_json, muted
         out, err = _usable(None if muted else sys.stdout), _usable(None if muted else sys.stderr)
-        self.out, self.err = _console(out), _console(err)
+        self.out, self.err = _console(out), _console(err, _Aside)
         self.err.quiet = quiet
         self.to_person = is_terminal(out)
         # Objects that come between the bars on the same screen would tear both.

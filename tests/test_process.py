@@ -341,6 +341,20 @@ def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: 
 
 
 @posix
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs an output that is always full")
+def test_an_answer_comes_where_standard_error_is_full(trained: Path, data_dir: Path) -> None:
+    read, failed, run = shells(
+        trained,
+        "mnistcli predict *.png 2> /dev/full",
+        "mnistcli predict *.png none.png 2> /dev/full",
+        f"mnistcli train --data-dir {data_dir} --output new.pt 2> /dev/full",
+    )
+    assert read.stdout.startswith("quatre")
+    assert (read.returncode, failed.returncode, failed.stdout) == (0, 5, read.stdout)
+    assert (run.returncode, run.stdout) == (0, "new.pt\n")
+
+
+@posix
 def test_training_that_cannot_answer_does_not_begin_or_is_kept(data_dir: Path, tmp_path: Path) -> None:
     train = f"mnistcli train --quiet --epochs 2 --data-dir {data_dir} --output"
     closed = shell(tmp_path, f"{train} closed.pt >&-")
