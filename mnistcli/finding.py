@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
 WITHOUT_PROCESSES = "try 0 of them: --processes 0"
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8  # what the network is asked about together
+PATIENCE_SECONDS = 1.0  # after which it is asked about what there is, so that answers to slow pictures come sooner
 MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs threads find the digits as soon
 GROUPS_AHEAD = 4  # that processes begin with before torch is there; from then on one is enough, as it is of threads
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
@@ -116,12 +119,12 @@ class Finders:
         self._opencv_threads = cv2.getNumThreads()
         weakref.finalize(self, _stop, self._pool, self._until_over)  # where nobody enters the block
 
-    def begin(self, contents: Sequence[Path | bytes]) -> Callable[[], list[Seen | ImageError]]:
-        """Begin to search some pictures; what is given back waits for the results, which are in order."""
+    def begin(self, contents: Sequence[Path | bytes]) -> Iterator[list[Seen | ImageError]]:
+        """Begin to search some pictures; what is given back waits for the results, as `_collect` does."""
         tasks = [contents[first : first + self._at_once] for first in range(0, len(contents), self._at_once)]
         with _named_failures(), held_back(), _deaf_to_interrupts():
             results = [self._pool.submit(self.search.see_all, task) for task in tasks]
-        return lambda: _collect(results)
+        return _collect(results)
 
     def __enter__(self) -> Self:
         cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
@@ -172,7 +175,7 @@ class Finding:
         size = KEPT_AT_ONCE if search.keep_pictures else PICTURES_AT_ONCE
         self._groups: Iterator[list[Path]] = iter(lambda: list(islice(paths, size)), [])
         self._finders = Finders(search, processes)
-        self._begun: deque[tuple[list[Path], Callable[[], list[Seen | ImageError]]]] = deque()
+        self._begun: deque[tuple[list[Path], Iterator[list[Seen | ImageError]]]] = deque()
         if processes:
             self._begin(1 if search.keep_pictures else GROUPS_AHEAD, may_wait=False)
 
@@ -190,7 +193,9 @@ class Finding:
             while self._begun:
                 group, results = self._begun.popleft()
                 self._begin(1)
-                yield group, results()
+                paths = iter(group)
+                for found in results:
+                    yield list(islice(paths, len(found))), found
 
     def stop(self) -> None:
         """Begin with no more pictures."""
@@ -204,9 +209,22 @@ def _content(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read() if sys.stdin else b""
 
 
-def _collect(results: Sequence[Future[list[Seen | ImageError]]]) -> list[Seen | ImageError]:
-    with _named_failures():
-        return [seen for result in results for seen in result.result()]
+def _collect(tasks: Sequence[Future[list[Seen | ImageError]]]) -> Iterator[list[Seen | ImageError]]:
+    """Give all results in order, together if they come within a second; else what has come by then, and so on."""
+    found: list[Seen | ImageError] = []
+    until = time.monotonic() + PATIENCE_SECONDS
+    for task in tasks:
+        if found and not _is_done(task, until):
+            yield found
+            found, until = [], time.monotonic() + PATIENCE_SECONDS
+        with _named_failures():
+            found += task.result()
+    yield found
+
+
+def _is_done(task: Future[list[Seen | ImageError]], until: float) -> bool:
+    """Wait for a task, but not for long."""
+    return task.done() or bool(wait_for([task], max(0.0, until - time.monotonic())).done)
 
 
 @contextmanager

@@ -48,8 +48,12 @@ class Network:
         """
         if not images:
             return []
+        # A lone image is computed in another way than several, which rounds differently: it gets company, so that the
+        # answers do not depend on how many images come at a time.
+        is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
+        together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
         with _computing_in(threads or torch.get_num_threads()):
-            logits = self.logits(torch.from_numpy(np.stack(images))[:, None], GLYPHS_AT_ONCE, tta=tta)
+            logits = self.logits(together, GLYPHS_AT_ONCE, tta=tta)[: len(images)]
         logits = logits.double()  # on the CPU, for MPS has no such numbers
         return [tuple(row) for row in self.calibration.probabilities(logits).tolist()]
 

@@ -118,7 +118,7 @@ def predict(
     keep_pictures: bool = False,
     processes: int | None = 0,
 ) -> Iterator[Prediction]:
-    """Read pictures of one digit each, in order, some hundreds at a time.
+    """Read pictures of one digit each, in order, some hundreds at a time, or as many as are found within a second.
 
     Args:
         images: picture files, of any format that Pillow reads; folders, patterns, and `-` for standard input are what

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from mnistcli.errors import CheckpointError, ImageError, MnistCliError
 from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+released = threading.Event()
 
 
 @pytest.fixture
@@ -164,6 +166,21 @@ def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], proce
     assert [len(seen) for _, seen in groups] == [len(group) for group, _ in groups]
 
 
+def wait_at_the_fourth(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
+    if picture.name.endswith("03.png"):
+        assert released.wait(30)
+    return [], False
+
+
+def test_what_is_found_does_not_wait_long_for_the_rest(drawings: list[Path]) -> None:
+    released.clear()
+    groups = iter(Finding(iter(drawings), Search(wait_at_the_fourth, "auto", keep_pictures=False), 0))
+    early, _ = next(groups)
+    released.set()
+    assert early == drawings[:3][: len(early)]
+    assert [*early, *(path for paths, _ in groups for path in paths)] == drawings
+
+
 def test_what_reads_pictures_is_there_before_torch() -> None:
     code = "import sys, mnistcli.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -173,14 +190,14 @@ def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
     with Finders(Search(end_early, "auto", False), 1) as finders:
         results = finders.begin(drawings)
         with pytest.raises(MnistCliError, match=r"ended early.*--processes 0"):
-            results()
+            next(results)
         with pytest.raises(MnistCliError, match="ended early"):
             finders.begin(drawings)
 
 
 def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> None:
     with Finders(Search(find_all, "auto", keep_pictures=True), 1) as finders:
-        seen, error = finders.begin([drawings[0], drawings[5]])()
+        ((seen, error),) = finders.begin([drawings[0], drawings[5]])
     assert isinstance(seen, Seen)
     assert seen.picture is not None
     assert seen.rows[0][0].whole.image.shape == (28, 28)

@@ -11,6 +11,7 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
+from mnistcli.network import GLYPHS_AT_ONCE, open_network
 from mnistcli.scoring import Calibration, infer
 
 
@@ -29,3 +30,14 @@ def test_probabilities_are_the_networks_as_it_was_calibrated(
     logits = infer(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta).double()
     expected = calibration.probabilities(logits)[0]
     torch.testing.assert_close(torch.tensor(answer.probabilities).double(), expected)
+
+
+@pytest.mark.parametrize("count", [1, 3, GLYPHS_AT_ONCE + 1])
+def test_an_image_is_read_alike_alone_and_among_others(count: int) -> None:
+    network = open_network("bundled", "last", "cpu")
+    images = list(draw_digits(np.arange(GLYPHS_AT_ONCE + 2, dtype=np.uint8) % 10, seed=3))
+    together = network.probabilities(images)
+    apart = [
+        answer for first in range(0, len(images), count) for answer in network.probabilities(images[first:][:count])
+    ]
+    assert apart == together
