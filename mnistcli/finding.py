@@ -1,11 +1,13 @@
 """Finding the digits in many pictures at once, in threads or in processes of their own; none of them needs torch."""
 
+import atexit
 import io
 import math
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import weakref
 from collections import deque
@@ -19,7 +21,6 @@ from itertools import chain, islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -43,6 +44,7 @@ MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs t
 GROUPS_AHEAD = 4  # that processes begin with before torch is there; from then on one is enough, as it is of threads
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
 
+_unfinished: "weakref.WeakSet[Finders]" = weakref.WeakSet()
 _over: Connection | None = None  # in a process, what closes when nobody wants to know any more
 
 
@@ -118,6 +120,7 @@ class Finders:
         )
         self._opencv_threads = cv2.getNumThreads()
         weakref.finalize(self, _stop, self._pool, self._until_over)  # where nobody enters the block
+        _unfinished.add(self)
 
     def begin(self, contents: Sequence[Path | bytes]) -> Iterator[list[Seen | ImageError]]:
         """Begin to search some pictures; what is given back waits for the results, as `_collect` does."""
@@ -147,6 +150,16 @@ def _stop(pool: Executor, until_over: Connection) -> None:
     until_over.close()  # which the processes see at the other end
     # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
     pool.shutdown(wait=isinstance(pool, ProcessPoolExecutor), cancel_futures=True)
+
+
+def _stop_unfinished() -> None:
+    for finders in list(_unfinished):
+        finders.stop()
+
+
+# At its end the interpreter waits for all that threads and processes were asked to do, and only then runs what atexit
+# has; what is registered here comes first.
+getattr(threading, "_register_atexit", atexit.register)(_stop_unfinished)
 
 
 class Finding:
@@ -253,7 +266,7 @@ def _begin_process(over: Connection) -> None:
     _over = over
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _is_over() -> bool:

@@ -106,6 +106,24 @@ def test_processes_end_where_nobody_asks_what_they_found(drawings: list[Path], h
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_program_that_ends_does_not_wait_for_what_nobody_asks_for(
+    drawings: list[Path], tmp_path: Path, processes: int
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time\nfrom pathlib import Path\nfrom mnistcli import finding\n"
+        "def take_long(picture, invert):\n    time.sleep(0.5)\n    return [], False\n"
+        "if __name__ == '__main__':\n    finding.PICTURES_A_TASK = 1\n"
+        "    search = finding.Search(take_long, 'auto', False)\n"
+        "    found = iter(finding.Finding(iter([Path(sys.argv[1])] * 2000), search, int(sys.argv[2])))\n"
+        "    next(found)\n"
+    )
+    command = [sys.executable, str(script), str(drawings[0]), str(processes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]) -> None:
     searched = Finding(iter(drawings * 4), Search(take_long, "auto", keep_pictures=False), 1)
     while not multiprocessing.active_children():
