@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mnistcli.crowd import Crowd
 from mnistcli.loop import EpochDone, StepDone
 from mnistcli.run import BackedUp, Started, TrainEvent
 from mnistcli.screen import counted, printable
@@ -17,6 +18,10 @@ from mnistcli.screen import counted, printable
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
 OTHER_COLUMNS_WIDTH = 64  # what is beside the bar, and two more for the ^C that a terminal echoes
+CROWD_SECONDS = 3.0  # between looks at how long threads wait for a core, until that is told
+# Two threads that wait for each other compute only while both have a core: where each lacks one a quarter of the time,
+# that is half of it, and one thread alone gets as much done.
+CROWDED_SHARE = 0.3
 SMOOTHING = 0.3  # weight of the newest loss shown, at ten a second
 
 
@@ -33,6 +38,8 @@ class TrainingView:
         self.progress = _progress(console) if bars else None
         self.pace = _Pace()
         self.looked = time.monotonic()
+        self.threads = 1
+        self.crowd: Crowd | None = None  # where several threads may wait, and nobody was told yet
 
     def __enter__(self) -> Self:
         if self.progress:
@@ -64,6 +71,7 @@ class TrainingView:
 
     def _start(self, event: Started) -> None:
         self.pace = _Pace(event.images)
+        self.threads, self.crowd = event.threads, Crowd() if event.threads > 1 else None
         if event.is_finished:
             self.console.print(f"nothing to do: {counted(event.epoch, 'epoch')} finished already")
             return
@@ -82,6 +90,8 @@ class TrainingView:
     def _step(self, event: StepDone) -> None:
         # Looking at the sums makes an accelerator wait, and drawing costs milliseconds: both only now and then.
         now = time.monotonic()
+        if self.crowd and now - self.crowd.looked > CROWD_SECONDS:
+            self._look_at(self.crowd)
         is_last = event.step == event.steps
         if now - self.looked < (REDRAW_SECONDS if self.progress else HEARTBEAT_SECONDS) and not is_last:
             return
@@ -96,6 +106,16 @@ class TrainingView:
         elif not is_last:
             figures = self.pace.figures(event, now)
             self.console.print(f"epoch {event.epoch}  step {event.step:,}/{event.steps:,}  {figures}")
+
+    def _look_at(self, crowd: Crowd) -> None:
+        """Tell once where threads that compute together lose their time."""
+        share = crowd.share_waited()
+        if share > CROWDED_SHARE:
+            self.crowd = None
+            self.console.print(
+                f"warning: {self.threads} threads waited {share:.0%} of their time for busy cores; "
+                "--threads 1 may be many times faster"
+            )
 
 
 class _Pace:

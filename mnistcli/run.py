@@ -39,6 +39,7 @@ class Started(NamedTuple):
     is_finished: bool = False  # there is nothing left to do
     is_bf16: bool = False  # else in float32
     advice: str | None = None  # where something makes training slow without need
+    threads: int = 1  # that compute together, where the CPU does
 
 
 class BackedUp(NamedTuple):
@@ -155,6 +156,7 @@ def opened_run_events(
         is_finished=is_finished(config, state.epoch, state.best_epoch),
         is_bf16=pick_precision(config.precision, train.images.device) == torch.bfloat16,
         advice=None if checkpoint else _advice_on_precision(config, train.images.device),
+        threads=torch.get_num_threads() if train.images.device.type == "cpu" else 1,
     )
     try:
         for event in fit(state, train, val, run.normalization, config, ranks):

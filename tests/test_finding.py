@@ -22,6 +22,9 @@ from conftest import draw_digits
 from mnistcli import finding
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
 from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
+from mnistcli.images import Picture
+from mnistcli.ink import Invert
+from mnistcli.touching import Run
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 released = threading.Event()

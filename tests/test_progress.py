@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from mnistcli import progress
+from mnistcli.crowd import Crowd
 from mnistcli.loop import EpochDone, StepDone
 from mnistcli.progress import TrainingView, epoch_line
 from mnistcli.run import Started
@@ -45,6 +46,25 @@ def test_what_makes_training_slow_is_told_before_it(monkeypatch: pytest.MonkeyPa
 
 def test_between_heartbeats_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(shown(30.0, monkeypatch)) == 2
+
+
+def told_of_cores(share: float, threads: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(progress, "CROWD_SECONDS", 0.0)
+    monkeypatch.setattr(Crowd, "share_waited", lambda _: share)
+    written = io.StringIO()
+    with TrainingView(Console(file=written, width=200), bars=False) as view:
+        view.show(Started(4000, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0, threads=threads))
+        for number in range(1, 4):
+            view.show(step(1, number))
+    return written.getvalue().splitlines()[1:]
+
+
+def test_threads_that_wait_for_cores_are_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told_of_cores(0.8, 2, monkeypatch) == [
+        "warning: 2 threads waited 80% of their time for busy cores; --threads 1 may be many times faster"
+    ]
+    assert told_of_cores(0.8, 1, monkeypatch) == []  # there is nothing to do about it
+    assert told_of_cores(0.2, 2, monkeypatch) == []
 
 
 def test_an_epochs_line_fits_80_columns() -> None:
