@@ -44,7 +44,8 @@ class Network:
         Args:
             images: (28, 28) each.
             tta: whether to look at each seven times, as `infer` describes.
-            threads: in how many to compute; as many as torch usually does if None.
+            threads: in how many to compute; if None, in as many as torch usually does, but a few images in one: they
+                come where pictures are slow, and threads that look for digits keep the cores busy.
         """
         if not images:
             return []
@@ -52,7 +53,7 @@ class Network:
         # answers do not depend on how many images come at a time.
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
         together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
-        with _computing_in(threads or torch.get_num_threads()):
+        with _computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
             logits = self.logits(together, GLYPHS_AT_ONCE, tta=tta)[: len(images)]
         logits = logits.double()  # on the CPU, for MPS has no such numbers
         return [tuple(row) for row in self.calibration.probabilities(logits).tolist()]

@@ -11,7 +11,7 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
-from mnistcli.network import GLYPHS_AT_ONCE, open_network
+from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
 from mnistcli.scoring import Calibration, infer
 
 
@@ -41,3 +41,21 @@ def test_an_image_is_read_alike_alone_and_among_others(count: int) -> None:
         answer for first in range(0, len(images), count) for answer in network.probabilities(images[first:][:count])
     ]
     assert apart == together
+
+
+def test_few_images_are_read_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, used = open_network("bundled", "last", "cpu"), []
+
+    def note(self: Network, images: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        used.append(torch.get_num_threads())
+        return torch.zeros(len(images), 10)
+
+    monkeypatch.setattr(Network, "logits", note)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for count in (GLYPHS_AT_ONCE, GLYPHS_AT_ONCE + 1):
+            network.probabilities([np.zeros((28, 28), np.uint8)] * count)
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1, 2]
