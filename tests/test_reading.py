@@ -40,7 +40,8 @@ def test_an_image_is_read_alike_alone_and_among_others(count: int) -> None:
     apart = [
         answer for first in range(0, len(images), count) for answer in network.probabilities(images[first:][:count])
     ]
-    assert apart == together
+    # Not to the bit: which kernels compute how many images is the processor's and torch's affair.
+    torch.testing.assert_close(torch.tensor(apart), torch.tensor(together), rtol=0, atol=1e-6)
 
 
 def test_few_images_are_read_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
