@@ -14,7 +14,7 @@ Found = tuple[list[list["Run"]], bool]
 
 
 def take_long(picture: "Picture", invert: "Invert") -> Found:
-    time.sleep(0.5)
+    time.sleep(1)
     return [], False
 
 

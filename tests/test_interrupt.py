@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.parametrize("is_loading", [True, False])
 def test_ctrl_c_is_not_lost_in_a_module_that_is_loading(tmp_path: Path, is_loading: bool) -> None:
-    waiting = "print('waiting', flush=True)\ntry:\n    time.sleep(20)\nexcept BaseException:\n    print('caught')\n"
+    waiting = "try:\n    print('waiting', flush=True)\n    time.sleep(20)\nexcept BaseException:\n    print('caught')\n"
     (tmp_path / "stubborn.py").write_text("import time\n" + (waiting if is_loading else ""))
     begin = "from mnistcli.interrupt import end_while_importing as begin; begin(); import time, stubborn\n"
     command = [sys.executable, "-c", begin + ("" if is_loading else waiting)]
