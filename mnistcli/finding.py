@@ -119,6 +119,7 @@ class Finders:
             else ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
         )
         self._opencv_threads = cv2.getNumThreads()
+        self._asking = threading.current_thread()
         weakref.finalize(self, _stop, self._pool, self._until_over)  # where nobody enters the block
         _unfinished.add(self)
 
@@ -130,6 +131,7 @@ class Finders:
         return _collect(results)
 
     def __enter__(self) -> Self:
+        self._asking = threading.current_thread()
         cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
         return self
 
@@ -145,6 +147,10 @@ class Finders:
         """Begin with no more pictures, and wait for those that processes are at, one each."""
         _stop(self._pool, self._until_over)
 
+    def is_asked_no_more(self) -> bool:
+        """Tell whether the thread that went through the results cannot go on, where the main thread has ended."""
+        return self._asking is threading.main_thread() or self._asking.daemon or not self._asking.is_alive()
+
 
 def _stop(pool: Executor, until_over: Connection) -> None:
     until_over.close()  # which the processes see at the other end
@@ -154,7 +160,8 @@ def _stop(pool: Executor, until_over: Connection) -> None:
 
 def _stop_unfinished() -> None:
     for finders in list(_unfinished):
-        finders.stop()
+        if finders.is_asked_no_more():
+            finders.stop()
 
 
 # At its end the interpreter waits for all that threads and processes were asked to do, and only then runs what atexit

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from finders import end_early, leave_trace, take_long
 from PIL import Image
 
 import mnistcli
 from conftest import draw_digits
+from finders import end_early, leave_trace, take_long
 from mnistcli import finding
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
 from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
@@ -125,6 +125,26 @@ def test_a_program_that_ends_does_not_wait_for_what_nobody_asks_for(
     command = [sys.executable, str(script), str(drawings[0]), str(processes)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_thread_goes_on_asking_where_the_main_one_has_ended(
+    drawings: list[Path], tmp_path: Path, processes: int
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, threading, time\nfrom pathlib import Path\nfrom mnistcli import finding\n"
+        "def take_long(picture, invert):\n    time.sleep(0.02)\n    return [], False\n"
+        "def count(found):\n    print(sum(len(paths) for paths, _ in found))\n"
+        "if __name__ == '__main__':\n"
+        "    search = finding.Search(take_long, 'auto', False)\n"
+        "    found = finding.Finding(iter([Path(sys.argv[1])] * 100), search, int(sys.argv[2]))\n"
+        "    threading.Thread(target=count, args=[found]).start()\n"
+        "    time.sleep(0.5)\n"
+    )
+    command = [sys.executable, str(script), str(drawings[0]), str(processes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "100\n", "")
 
 
 def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]) -> None:
