@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ FONT = "DejaVu Sans"  # comes with matplotlib
 # Of the palette that Okabe and Ito made for the colour-blind; dashes and a question mark tell an unsure answer too.
 SURE, UNSURE = "#0072B2", "#D55E00"
 OTHERS, TRACK, FAINT = "#AAAAAA", "#EEEEEE", "#666666"
+ROUNDING = 1e-6  # what probabilities that are to sum to 1 may lack of it
 
 
 _Place = tuple[float, float, float, float]  # left, top, width, height in pixels of the picture
@@ -67,6 +68,16 @@ class Answer:
     def ranked(self) -> list[int]:
         """Give the ten digits in falling order."""
         return sorted(range(len(self.probabilities)), key=lambda digit: -self.probabilities[digit])
+
+    def shares(self, digits: Iterable[int]) -> list[tuple[str, float]]:
+        """Give some digits with their probabilities."""
+        return [(str(digit), self.probabilities[digit]) for digit in digits]
+
+    @property
+    def all_shares(self) -> list[tuple[str, float]]:
+        """Give those of all digits, and after them that of no digit, where the network knows of it."""
+        rest = 1 - sum(self.probabilities)
+        return self.shares(range(10)) + ([("?", rest)] if rest > ROUNDING else [])
 
 
 class ReadingPictures:
@@ -246,7 +257,7 @@ def _draw_one(figure: "Figure", answer: Answer, middle: float) -> None:
     _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
     left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
     width, height = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, 2 * (middle - TOP_PX)
-    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, range(10), ONE_SHARE_PX, decimals=1)
+    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, answer.all_shares, ONE_SHARE_PX, decimals=1)
 
 
 def _draw_grid(figure: "Figure", answers: Sequence[Answer], rows: int, columns: int) -> None:
@@ -258,7 +269,7 @@ def _draw_grid(figure: "Figure", answers: Sequence[Answer], rows: int, columns: 
         _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), answer.glyph.image)
         start = left + MANY_PX + DIGIT_PX
         bars = _axes(figure, start, top, left + wide - 12 - MANY_SHARE_PX - start, MANY_PX)
-        _draw_bars(bars, answer, answer.ranked[:TOP_BARS], MANY_SHARE_PX, decimals=0)
+        _draw_bars(bars, answer, answer.shares(answer.ranked[:TOP_BARS]), MANY_SHARE_PX, decimals=0)
     if len(answers) > MOST_SHOWN:
         rest = f"and {len(answers) - MOST_SHOWN} more"
         _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)
@@ -270,19 +281,21 @@ def _draw_image(axes: "Axes", image: "Grey") -> None:
     _frame(axes)
 
 
-def _draw_bars(axes: "Axes", answer: Answer, digits: Sequence[int], share_px: int, *, decimals: int) -> None:
-    """Show the probabilities of some digits, one below another, the most probable one emphasised."""
-    places = range(len(digits))
-    best = answer.ranked[0]
-    shares = [answer.probabilities[digit] for digit in digits]
-    axes.barh(places, [1.0] * len(digits), height=0.7, color=TRACK)
-    axes.barh(places, shares, height=0.7, color=[answer.colour if digit == best else OTHERS for digit in digits])
+def _draw_bars(
+    axes: "Axes", answer: Answer, shares: Sequence[tuple[str, float]], share_px: int, *, decimals: int
+) -> None:
+    """Show some probabilities, one below another, that of the most probable digit emphasised."""
+    places = range(len(shares))
+    best = str(answer.ranked[0])
+    colours = [answer.colour if name == best else OTHERS for name, _ in shares]
+    axes.barh(places, [1.0] * len(shares), height=0.7, color=TRACK)
+    axes.barh(places, [share for _, share in shares], height=0.7, color=colours)
     axes.set_xlim(0, 1)
-    axes.set_ylim(len(digits) - 0.5, -0.5)
+    axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.axis("off")
-    for place, digit, share in zip(places, digits, shares, strict=True):
-        weight, colour = ("bold", "black") if digit == best else ("normal", FAINT)
-        for end, shift_px, text in ((0, -6, str(digit)), (1, share_px, f"{share:.{decimals}%}")):
+    for place, (name, share) in zip(places, shares, strict=True):
+        weight, colour = ("bold", "black") if name == best else ("normal", FAINT)
+        for end, shift_px, text in ((0, -6, name), (1, share_px, f"{share:.{decimals}%}")):
             axes.annotate(
                 text,
                 (end, place),
