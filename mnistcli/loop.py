@@ -251,7 +251,7 @@ class _Fit:
         return score(logits, labels, ranks)
 
     def infer_outliers(self, val: Samples) -> Tensor | None:
-        """Give the logits, (M, 10), of a rank's share of shapes that are made of held-out images, always the same."""
+        """Give the logits, (M, 10), of a rank's share of shapes made of held-out images, the same each time."""
         count, ranks = int(len(val) * self.config.outliers), self.ranks
         if count == 0:
             return None

@@ -43,7 +43,7 @@ def draw_samples(figure: "Figure", samples: "Samples") -> None:
     columns = math.ceil(math.sqrt(len(samples)))
     cells = F.pad(samples.images, (0, 0, LABEL_PX, 0), value=PAPER)  # (N, 1, 38, 28)
     grid = make_grid(cells, nrow=columns, padding=GAP_PX, pad_value=PAPER)  # (3, H, W)
-    if len(samples) == 1:  # the one case that make_grid leaves without a rim
+    if len(samples) == 1:  # the one case that make_grid leaves without a border
         grid = F.pad(grid, (GAP_PX,) * 4, value=PAPER)
     height, width = grid.shape[1:]
     figure.set_dpi(DPI)

@@ -19,8 +19,8 @@ REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
 OTHER_COLUMNS_WIDTH = 64  # what is beside the bar, and two more for the ^C that a terminal echoes
 CROWD_SECONDS = 3.0  # between looks at how long threads wait for a core, until that is told
-# Two threads that wait for each other compute only while both have a core: where each lacks one a quarter of the time,
-# that is half of it, and one thread alone gets as much done.
+# Two threads that wait for each other compute only while both have a core: where each lacks one 0.3 of the time, that
+# is half of it, and one thread alone gets as much done.
 CROWDED_SHARE = 0.3
 SMOOTHING = 0.3  # weight of the newest loss shown, at ten a second
 

@@ -93,7 +93,7 @@ def infer(
 
     Args:
         model: the network; its mode is left at evaluation.
-        images: (N, 1, 28, 28) uint8, on the network's device.
+        images: (N, 1, 28, 28) uint8, or float in the same range, on the network's device.
         normalization: what the network was trained with.
         batch_size: images at a time; it limits memory and does not change the answers.
         tta: whether to look at each image seven times, as it is, shifted by a pixel to each side and turned by 8
@@ -116,7 +116,7 @@ def _mean_of_views(model: nn.Module, images: Tensor, normalization: Normalizatio
 
 
 def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Tensor:
-    """Give (B, 1, 28, 28) float32 images, moved and turned clockwise about their centre; paper comes in at the rim."""
+    """Give (B, 1, 28, 28) float32 images, moved and turned clockwise about their centre; paper comes in at borders."""
     half, angle = SIDE / 2, math.radians(degrees)
     cos, sin = math.cos(angle), math.sin(angle)
     affine = torch.tensor([[cos, sin, -right_px / half], [-sin, cos, -down_px / half]], device=images.device)
@@ -151,7 +151,13 @@ def calibrate(logits: Tensor, labels: Tensor, of_outliers: Tensor | None = None,
 
 
 def _losses_by_reject_logit(logits: Tensor, labels: Tensor, temperature: Tensor) -> Tensor:
-    """Give the summed cross-entropy for each of REJECT_LOGITS, (K,), of (N + M, 10) logits, (N,) of them of digits."""
+    """Give the summed cross-entropy for each of REJECT_LOGITS, (K,).
+
+    Args:
+        logits: (N + M, 10) float64, divided by the temperature, the first N of digits.
+        labels: (N,) int64, of those.
+        temperature: what the logit of no digit still has to be divided by.
+    """
     of_digits = logits[: len(labels)].gather(1, labels[:, None]).sum()
     rejecting = REJECT_LOGITS / temperature
     normalizers = torch.logaddexp(logits.logsumexp(1)[:, None], rejecting).sum(0)  # (K,)

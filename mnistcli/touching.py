@@ -24,7 +24,7 @@ WHOLE: Piece = (0, 1)  # where there is no cut
 
 # Shares of the height of the row that the digits are in.
 MOST_INK = 0.5  # a cut goes through no more ink
-LEAST_APART = 0.08  # cuts are farther apart in the middle of the row
+LEAST_APART = 0.08  # from one cut to the next, measured in the middle of the row
 WIDEST = 1.3  # a piece that may be a digit is no wider
 
 LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower

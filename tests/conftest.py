@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mirror import Mirror
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner, Result
 
+from mirror import Mirror
 from mnistcli import download
 from mnistcli.cli import app
 from mnistcli.config import TrainConfig

@@ -5,9 +5,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from mirror import Mirror, zipped
 
 from conftest import assert_complete, at, no_room_for_files
+from mirror import Mirror, zipped
 from mnistcli.download import (
     MNIST_FILES,
     Placed,

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from mirror import Mirror
 from PIL import Image
 
 import mnistcli
 from conftest import RunCli, RunProcess, run_cli
+from mirror import Mirror
 from mnistcli.bundled import BUNDLED_PATH, find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.data import load_split

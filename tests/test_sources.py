@@ -6,9 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from mirror import Mirror, zipped
 
 from conftest import assert_complete, at
+from mirror import Mirror, zipped
 from mnistcli import sources
 from mnistcli.download import Event, RawFile, SourceFailed, fetch
 from mnistcli.errors import DataError

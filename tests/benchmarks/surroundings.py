@@ -45,7 +45,7 @@ def on_a_screen(photo: Photo, random: Random) -> Photo:
 
 
 def framed(photo: Photo, random: Random) -> Photo:
-    """Draw a dark line around it, near its rim."""
+    """Draw a dark line around it, near its border."""
     drawn, longest = photo.copy(), max(photo.shape)
     gap, bottom, right = int(0.03 * longest), photo.shape[0] - 1, photo.shape[1] - 1
     cv2.rectangle(drawn, (gap, gap), (right - gap, bottom - gap), (40, 40, 50), max(1, longest // 100))
