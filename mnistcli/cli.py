@@ -361,7 +361,7 @@ def predict(
         typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the picture."),
     ] = "auto",
     min_confidence: Annotated[
-        float, typer.Option("--min-confidence", min=0, max=1, help="Name no digit that is less probable, 0 to 1.")
+        float, typer.Option("--min-confidence", min=0, max=1, help="Answer ? where no digit is as probable, 0 to 1.")
     ] = MIN_CONFIDENCE,
     multi: Annotated[bool, typer.Option("--multi", help="Read all digits of each picture, row by row.")] = False,
     picture: Annotated[
