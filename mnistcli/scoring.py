@@ -32,13 +32,16 @@ class Calibration(NamedTuple):
         """Give those of the digits, (N, 10), for (N, 10) logits; what they lack of 1 is that of no digit."""
         if self.reject_logit is None:
             return (logits / self.temperature).softmax(1)
-        # Any number added to all ten is the same to a softmax, so that only how far one stands out means something.
-        logits = logits - logits.mean(1, keepdim=True)
-        answers = F.pad(logits, (0, 1), value=self.reject_logit)  # (N, 11)
+        answers = F.pad(_centred(logits), (0, 1), value=self.reject_logit)  # (N, 11)
         return (answers / self.temperature).softmax(1)[:, :CLASSES]
 
 
 UNCALIBRATED = Calibration()
+
+
+def _centred(logits: Tensor) -> Tensor:
+    """Take the mean off each row: any number added to all ten logits is the same to a softmax of digits."""
+    return logits - logits.mean(1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,7 @@ def calibrate(logits: Tensor, labels: Tensor, of_outliers: Tensor | None = None,
     if of_outliers is None:
         losses = [F.cross_entropy(logits / temperature, labels, reduction="sum") for temperature in TEMPERATURES]
         return Calibration(float(TEMPERATURES[int(ranks.sum(torch.stack(losses)).argmin())]))
-    everything = torch.cat([logits, of_outliers.cpu().double()])
-    everything = everything - everything.mean(1, keepdim=True)
+    everything = _centred(torch.cat([logits, of_outliers.cpu().double()]))
     losses = [_losses_by_reject_logit(everything / temperature, labels, temperature) for temperature in TEMPERATURES]
     row, column = divmod(int(ranks.sum(torch.stack(losses)).argmin()), len(REJECT_LOGITS))
     return Calibration(float(TEMPERATURES[row]), float(REJECT_LOGITS[column]))
