@@ -109,42 +109,52 @@ def test_processes_end_where_nobody_asks_what_they_found(drawings: list[Path], h
         time.sleep(0.05)
 
 
+def run_script(folder: Path, picture: Path, processes: int, seconds: float, rest: str) -> tuple[int, str, str]:
+    """Run a program that takes long over each picture; give its exit code and what it wrote.
+
+    Args:
+        folder: where the program is written to.
+        picture: what it searches.
+        processes: how many for.
+        seconds: that a picture takes.
+        rest: what it does with `search`, `picture` and `processes`.
+    """
+    script = folder / "script.py"
+    script.write_text(
+        "import sys, threading, time\nfrom pathlib import Path\nfrom mnistcli import finding\n"
+        f"def take_long(picture, invert):\n    time.sleep({seconds})\n    return [], False\n"
+        "def count(found):\n    print(sum(len(paths) for paths, _ in found))\n"
+        "if __name__ == '__main__':\n"
+        "    search = finding.Search(take_long, 'auto', False)\n"
+        "    picture, processes = Path(sys.argv[1]), int(sys.argv[2])\n" + rest
+    )
+    command = [sys.executable, str(script), str(picture), str(processes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return done.returncode, done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_program_that_ends_does_not_wait_for_what_nobody_asks_for(
     drawings: list[Path], tmp_path: Path, processes: int
 ) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, time\nfrom pathlib import Path\nfrom mnistcli import finding\n"
-        "def take_long(picture, invert):\n    time.sleep(0.5)\n    return [], False\n"
-        "if __name__ == '__main__':\n    finding.PICTURES_A_TASK = 1\n"
-        "    search = finding.Search(take_long, 'auto', False)\n"
-        "    found = iter(finding.Finding(iter([Path(sys.argv[1])] * 2000), search, int(sys.argv[2])))\n"
+    rest = (
+        "    finding.PICTURES_A_TASK = 1\n"
+        "    found = iter(finding.Finding(iter([picture] * 2000), search, processes))\n"
         "    next(found)\n"
     )
-    command = [sys.executable, str(script), str(drawings[0]), str(processes)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert run_script(tmp_path, drawings[0], processes, 0.5, rest) == (0, "", "")
 
 
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_thread_goes_on_asking_where_the_main_one_has_ended(
     drawings: list[Path], tmp_path: Path, processes: int
 ) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, threading, time\nfrom pathlib import Path\nfrom mnistcli import finding\n"
-        "def take_long(picture, invert):\n    time.sleep(0.02)\n    return [], False\n"
-        "def count(found):\n    print(sum(len(paths) for paths, _ in found))\n"
-        "if __name__ == '__main__':\n"
-        "    search = finding.Search(take_long, 'auto', False)\n"
-        "    found = finding.Finding(iter([Path(sys.argv[1])] * 100), search, int(sys.argv[2]))\n"
+    rest = (
+        "    found = finding.Finding(iter([picture] * 100), search, processes)\n"
         "    threading.Thread(target=count, args=[found]).start()\n"
         "    time.sleep(0.5)\n"
     )
-    command = [sys.executable, str(script), str(drawings[0]), str(processes)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "100\n", "")
+    assert run_script(tmp_path, drawings[0], processes, 0.02, rest) == (0, "100\n", "")
 
 
 def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]) -> None:
