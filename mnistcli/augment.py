@@ -12,6 +12,8 @@ from mnistcli.config import TrainConfig
 
 SIDE = 28  # pixels
 BEND_POINTS = 6  # a side; between them elastic displacements run smoothly
+SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
+SHARPEST, SOFTEST, HARDEST = -0.7, 1.3, 2.5  # how far towards a blurred image, and how many times as steep an edge
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,32 @@ def _dilate(images: Tensor) -> Tensor:
     padded = F.pad(images, (1, 1, 1, 1))
     rows = torch.maximum(torch.maximum(padded[..., :-2], padded[..., 1:-1]), padded[..., 2:])
     return torch.maximum(torch.maximum(rows[..., :-2, :], rows[..., 1:-1, :]), rows[..., 2:, :])
+
+
+def harden(images: Tensor, gain: Tensor) -> Tensor:
+    """Make strokes' edges steeper, (N, 1, 28, 28) images by (N,) factors: what is fainter than an edge fades."""
+    return ((images - SOFT_LEVEL) * gain.view(-1, 1, 1, 1) + SOFT_LEVEL).clamp(0, 255)
+
+
+def retexture(images: Tensor, dice: Tensor) -> Tensor:
+    """Blur or sharpen images, each by its own draw, and harden them: how ink runs out then tells nothing of a shape.
+
+    Args:
+        images: (N, 1, 28, 28) float32, 0..255.
+        dice: (N, 2) float32, uniform in 0..1.
+    """
+    if len(images) == 0:
+        return images
+    towards = SHARPEST + (SOFTEST - SHARPEST) * dice[:, 0]
+    retextured = torch.lerp(images, _blur(images), towards.view(-1, 1, 1, 1))
+    return harden(retextured, gain=1 + (HARDEST - 1) * dice[:, 1] ** 2)
+
+
+def _blur(images: Tensor) -> Tensor:
+    """Give each pixel the binomially weighted mean of its 3 x 3 neighbourhood."""
+    padded = F.pad(images, (1, 1, 1, 1))
+    rows = (padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]) / 4
+    return (rows[..., :-2, :] + 2 * rows[..., 1:-1, :] + rows[..., 2:, :]) / 4
 
 
 def draw_distortions(config: TrainConfig, count: int, generator: torch.Generator) -> Distortions | None:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnistcli.augment import SIDE
+from mnistcli.augment import SIDE, harden
 
 # What is no digit: how often each comes beside the others, and the points that the pen goes through, x and y from the
 # middle, 8 or so at the letter's edge. At a point that is given twice the pen turns a corner; at | it is lifted. Those
@@ -101,7 +101,6 @@ PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its mid
 LEAST_ROUND = 0.5  # of digits, as dice for how round: a 2 with a sharp corner at its top would be a z
 PEN_WIDTHS = (0.6, 1.1)  # times that of the one that it is
 WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
-SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
 PIECES = 4  # straight ones, between two points
 MOVE, PUSH = 3.0, (1.0, 3.0)  # how far points are moved, each alone and with those around it, in the table's units
 WAVES = 4  # that points are pushed by
@@ -259,10 +258,5 @@ def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
     # Farther from the way than a pen reaches, what it has is the ink of another place, beyond a corner.
     aside = torch.where(aside.abs() > PEN_REACH_PX, SIDE, aside)
     places = torch.stack([aside, down], 2).view(-1, SIDE, SIDE, 2) / (SIDE / 2)
-    return _harden(F.grid_sample(pens, places, align_corners=False), hardness)
-
-
-def _harden(inked: Tensor, hardness: Tensor) -> Tensor:
-    """Make ink that bending has blurred as full as the data set's, or harder: an image's softness must tell nothing."""
-    gain = 1.1 + 1.0 * hardness.view(-1, 1, 1, 1)
-    return ((inked - SOFT_LEVEL) * gain + SOFT_LEVEL).clamp(0, 255)
+    # Bending has blurred the ink. It is made as full as the data set's, or harder: softness must tell nothing.
+    return harden(F.grid_sample(pens, places, align_corners=False), gain=1.1 + hardness)

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnistcli.augment import SIDE
+from mnistcli.augment import SIDE, Distortions
 from mnistcli.characters import CHARACTER_DICE, between, pick_digits, pick_others, write
 from mnistcli.data import Samples
 
-STYLE_DICE, WRITTEN_DICE, OUTLIER_DICE = 12, 1 + CHARACTER_DICE, 4 + CHARACTER_DICE  # numbers in a row
+STYLE_DICE, WRITTEN_DICE, OUTLIER_DICE, PAIR_DICE = 12, 1 + CHARACTER_DICE, 4 + CHARACTER_DICE, 7  # numbers in a row
+LETTERS = 0.76  # of outliers, how many are written letters and signs
 ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this length, and no wider
 PEN_WIDTHS = (0.8, 1.25)  # times that of the one that is laid
 
@@ -98,8 +99,16 @@ class Strokes:
         changed[chosen] = write(pick_digits(labels[chosen], rows), self.ones, rows)
         return changed
 
-    def make_outliers(self, dice: Tensor) -> Tensor:
-        """Make images of no digit, one for each row of (N, OUTLIER_DICE) dice: (N, 1, 28, 28) float32, 0..255."""
+    def make_outliers(self, dice: Tensor, letters: float = LETTERS) -> Tensor:
+        """Make images of no digit.
+
+        Args:
+            dice: (N, OUTLIER_DICE).
+            letters: how many of them are written letters and signs, 0..1; the others are made of digits.
+
+        Returns:
+            (N, 1, 28, 28) float32, 0..255.
+        """
         kind = dice[:, 0].view(-1, 1, 1, 1)
         chosen = (dice[:, 1] * len(self.digits)).long()
         digit, label = self.digits.images[chosen].float(), self.digits.labels[chosen]
@@ -111,9 +120,33 @@ class Strokes:
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
         written = write(pick_others(dice[:, 4:]), self.ones, dice[:, 4:])
         outliers = two
-        for highest, outlier in ((0.96, halves), (0.92, blob), (0.86, turned), (0.76, written)):
-            outliers = torch.where(kind < highest, outlier, outliers)
+        for share, outlier in ((5 / 6, halves), (2 / 3, blob), (5 / 12, turned), (0, written)):
+            outliers = torch.where(kind < letters + (1 - letters) * share, outlier, outliers)
         return outliers
+
+    def make_pairs(self, dice: Tensor) -> Tensor:
+        """Put two digits beside each other, as small as they have to be, as if they touched.
+
+        Args:
+            dice: (N, PAIR_DICE), which ones, how small they are, how near, and how high each stands.
+
+        Returns:
+            (N, 1, 28, 28) float32, 0..255.
+        """
+        size, apart = between(0.5, 0.85, dice[:, 2]), between(3.5, 6.5, dice[:, 3])
+        sides = [
+            self._place(dice[:, 0], size, -apart, between(-2, 2, dice[:, 4])),
+            self._place(dice[:, 1], size * between(0.85, 1.15, dice[:, 5]), apart, between(-2, 2, dice[:, 6])),
+        ]
+        return torch.maximum(*sides)
+
+    def _place(self, which: Tensor, size: Tensor, right_px: Tensor, down_px: Tensor) -> Tensor:
+        """Give (N, 1, 28, 28) digits, (N,) times as large, moved from the middle."""
+        digits = self.digits.images[(which * len(self.digits)).long()].float()
+        nothing = torch.zeros_like(size)
+        rows = [torch.stack([1 / size, nothing, -right_px / size / (SIDE / 2)], 1)]
+        rows.append(torch.stack([nothing, 1 / size, -down_px / size / (SIDE / 2)], 1))
+        return Distortions(torch.stack(rows, 1), bends=None, thickness=None)(digits)
 
 
 def _turn(digit: Tensor, dice: Tensor) -> Tensor:

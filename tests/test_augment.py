@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnistcli.augment import BEND_POINTS, Distortions, draw_distortions
+from mnistcli.augment import BEND_POINTS, Distortions, draw_distortions, retexture
 from mnistcli.config import TrainConfig
 
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
@@ -117,3 +117,16 @@ def test_the_generator_decides(keys: dict[str, Any]) -> None:
     images = make_images(100)
     assert torch.equal(draw(**keys)(images), draw(**keys)(images))
     assert not torch.equal(draw(**keys)(images), draw(seed=1, **keys)(images))
+
+
+def test_a_new_texture_blurs_or_sharpens_and_hardens() -> None:
+    images = make_images(4) * 0.7
+    soft, as_it_was, sharp, hard = retexture(images, torch.tensor([[1.0, 0], [0.35, 0], [0, 0], [0.35, 1]]))[:, 0]
+    torch.testing.assert_close(as_it_was, images[0, 0])
+    assert soft[13, 8] > 0 == as_it_was[13, 8]  # beside the bar's end
+    assert soft[13, 9] < as_it_was[13, 9] < sharp[13, 9]
+    assert hard.max() == 255 > as_it_was.max()
+    assert (hard[as_it_was == 0] == 0).all()
+    for image in (soft, sharp):
+        assert image.min() >= 0
+        assert image.max() <= 255

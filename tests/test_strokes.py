@@ -5,7 +5,7 @@ import torch
 
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
-from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
+from mnistcli.strokes import OUTLIER_DICE, PAIR_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 
 def make_stem() -> torch.Tensor:
@@ -74,6 +74,25 @@ def test_outliers_are_inked_and_all_different() -> None:
     assert (inked > 8).all()
     assert (inked < 600).all()
     assert len({outlier.numpy().tobytes() for outlier in outliers}) > 150
+
+
+def test_outliers_are_letters_alone_where_they_are_all_to_be() -> None:
+    rows = dice(100, OUTLIER_DICE)
+    strokes, half = make_strokes(), rows.clone()
+    half[:, 0] *= 0.76  # of all kinds, the first
+    torch.testing.assert_close(strokes.make_outliers(rows, letters=1.0), strokes.make_outliers(half))
+
+
+def test_pairs_are_a_smaller_digit_on_either_side() -> None:
+    pairs = make_strokes().make_pairs(dice(50, PAIR_DICE))[:, 0]
+    stem = make_stem()[0, 0].float()
+    for side in (pairs[:, :, :14], pairs[:, :, 14:]):
+        assert (side > 60).any(2).any(1).all()
+        height = (side > 60).any(2).sum(1)
+        assert height.max() < (stem > 60).any(1).sum()
+        assert height.min() >= 8
+        assert height.max() - height.min() > 3
+    assert (pairs[:, :, 13:15].amax((1, 2)) < 60).float().mean() > 0.5
 
 
 def test_an_image_stands_in_where_there_is_no_one() -> None:
