@@ -23,7 +23,8 @@ from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.files import atomic_write, cannot_write
 from mnistcli.loop import Best, EpochDone, TrainState
-from mnistcli.model import build_model
+from mnistcli.model import build_model, last_layer
+from mnistcli.rejection import Rejector
 from mnistcli.scoring import Calibration
 
 FORMAT = "mnistcli checkpoint"
@@ -42,12 +43,22 @@ class _Model(TypedDict):
 
 
 @with_config(_STRICT)
-class _Best(TypedDict):
+class _Rejector(TypedDict):
+    weights: list[_Finite]
+    bias: _Finite
+
+
+@with_config(_STRICT)
+class _Calibration(TypedDict):
+    temperature: NotRequired[_Positive]
+    rejector: NotRequired[_Rejector | None]
+
+
+@with_config(_STRICT)
+class _Best(_Calibration):
     epoch: _Count
     val_accuracy: _Finite
     weights: dict[str, Tensor]
-    temperature: NotRequired[_Positive]
-    reject_logit: NotRequired[_Finite | None]
 
 
 @with_config(_STRICT)
@@ -73,9 +84,9 @@ class Checkpoint(BaseModel):
         weights: the network's state dict after the last step taken.
         average: that of the averaged network, which answers in its place; None where none is kept.
         temperature: what logits are divided by for probabilities that are as often right; 1 without validation.
-        reject_logit: how far a digit's logit has to stand out of their mean to be as probable as no digit; None
-            where that was not learned.
-        best: `epoch`, `val_accuracy`, `weights`, `temperature` and `reject_logit` of the best epoch; None without
+        rejector: `weights` and `bias` of the logistic regression that tells by the network's features what is no
+            digit; None where that was not learned.
+        best: `epoch`, `val_accuracy`, `weights`, `temperature` and `rejector` of the best epoch; None without
             validation.
         optimizer: the optimizer's state: a name, and a tensor for each parameter of the network; None where the
             checkpoint is for use alone.
@@ -98,7 +109,7 @@ class Checkpoint(BaseModel):
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
     temperature: _Positive = 1.0
-    reject_logit: _Finite | None = None
+    rejector: _Rejector | None = None
     best: _Best | None
     optimizer: dict[str, list[Tensor]] | None
     generators: dict[str, Tensor]
@@ -126,7 +137,7 @@ class Checkpoint(BaseModel):
             model={"name": config.model, "arguments": {}},
             weights=dict(state.model.state_dict()),
             average=dict(state.average.state_dict()) if state.average is not None else None,
-            **state.calibration._asdict(),
+            **_pack_calibration(state.calibration),
             best=_pack_best(state.best) if state.best else None,
             optimizer=state.optimizer.state,
             generators={"shuffle": state.shuffle},
@@ -177,15 +188,15 @@ class Checkpoint(BaseModel):
     def calibration(self, weights: Weights = "last") -> Calibration:
         """Give that of those weights."""
         if weights == "best" and self.best:
-            return Calibration(self.best.get("temperature", 1.0), self.best.get("reject_logit"))
-        return Calibration(self.temperature, self.reject_logit)
+            return _unpack_calibration(self.best.get("temperature", 1.0), self.best.get("rejector"))
+        return _unpack_calibration(self.temperature, self.rejector)
 
     def build_model(self, weights: Weights = "last") -> nn.Module:
         """Rebuild the network, on the CPU, with its last weights, averaged where an average is kept, or the best's.
 
         Raises:
-            CheckpointError: the network is unknown, the weights do not fit it or are not finite, or no best epoch
-                was kept.
+            CheckpointError: the network is unknown, the weights or the rejector do not fit it, weights are not finite,
+                or no best epoch was kept.
         """
         if weights == "best" and self.best is None:
             raise self._unusable("it has no best epoch; train with --val-size to keep one")
@@ -194,6 +205,9 @@ class Checkpoint(BaseModel):
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
         except _MISFITS as error:
             raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
+        rejector = self.calibration(weights).rejector
+        if rejector and len(rejector.weights) != last_layer(model).in_features:
+            raise self._unusable("its rejector does not fit its network")
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise self._unusable("its weights are not finite numbers")
         return model
@@ -249,14 +263,22 @@ class Checkpoint(BaseModel):
 
 
 def _pack_best(best: Best) -> _Best:
-    temperature, reject_logit = best.calibration
     return {
         "epoch": best.epoch,
         "val_accuracy": best.val_accuracy,
         "weights": best.weights,
-        "temperature": temperature,
-        "reject_logit": reject_logit,
+        **_pack_calibration(best.calibration),
     }
+
+
+def _pack_calibration(calibration: Calibration) -> _Calibration:
+    temperature, rejector = calibration
+    packed = rejector and _Rejector(weights=list(rejector.weights), bias=rejector.bias)
+    return {"temperature": temperature, "rejector": packed}
+
+
+def _unpack_calibration(temperature: float, rejector: _Rejector | None) -> Calibration:
+    return Calibration(temperature, Rejector(tuple(rejector["weights"]), rejector["bias"]) if rejector else None)
 
 
 def _copy_into(state: dict[str, list[Tensor]], saved: dict[str, list[Tensor]]) -> None:

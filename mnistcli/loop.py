@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -20,7 +20,8 @@ from mnistcli.errors import DivergedError
 from mnistcli.model import pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
-from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, calibrate, infer, score
+from mnistcli.rejection import Rejector, fit_rejector, make_examples
+from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, ask, find_temperature, infer, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
@@ -240,6 +241,8 @@ class _Fit:
         state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
         # New tensors, not zeroed ones: events that were yielded keep their sums.
         state.loss_sum, state.correct = torch.zeros_like(state.loss_sum), torch.zeros_like(state.correct)
+        if self.val and self.config.outliers and is_finished(self.config, state.epoch, state.best_epoch):
+            self.fit_rejectors(self.val)  # which takes as long as a fifth of an epoch
         return done
 
     def validate(self, val: Samples) -> Evaluation:
@@ -247,17 +250,24 @@ class _Fit:
         ranks = self.ranks
         images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
         logits = infer(self.state.evaluated, images, self.normalization)
-        self.state.calibration = calibrate(logits, labels, self.infer_outliers(val), ranks)
+        self.state.calibration = Calibration(find_temperature(logits, labels, ranks))
         return score(logits, labels, ranks)
 
-    def infer_outliers(self, val: Samples) -> Tensor | None:
-        """Give the logits, (M, 10), of a rank's share of shapes made of held-out images, the same each time."""
-        count, ranks = int(len(val) * self.config.outliers), self.ranks
-        if count == 0:
-            return None
-        dice = torch.rand(count, OUTLIER_DICE, generator=torch.Generator())[ranks.rank :: ranks.size]
-        shapes = Strokes.of(val).make_outliers(dice.to(val.images.device))
-        return infer(self.state.evaluated, shapes, self.normalization)
+    def fit_rejectors(self, val: Samples) -> None:
+        """Fit what tells digits from what is none to the last weights, and to the best ones."""
+        state = self.state
+        state.calibration = state.calibration._replace(rejector=self.fit_rejector(state.evaluated, val))
+        assert state.best is not None  # every validation may find one, and the first does
+        model = copy.deepcopy(state.evaluated)
+        model.load_state_dict(state.best.weights)
+        calibration = state.best.calibration._replace(rejector=self.fit_rejector(model, val))
+        state.best = replace(state.best, calibration=calibration)
+
+    def fit_rejector(self, model: nn.Module, val: Samples) -> Rejector:
+        examples = make_examples(val, self.config, self.ranks)
+        features = [[ask(model, images, self.normalization).features for images in pair] for pair in examples]
+        of_digits, of_others = map(torch.cat, zip(*features, strict=True))
+        return fit_rejector(of_digits, of_others, self.ranks)
 
 
 class _Batches(NamedTuple):

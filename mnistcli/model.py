@@ -114,6 +114,12 @@ def build_model(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise CheckpointError(f"network {name!r} does not take the arguments {arguments}: {error}") from None
 
 
+def last_layer(model: nn.Module) -> nn.Linear:
+    """Give the layer that makes a network's features its logits."""
+    *_, last = (layer for layer in model.modules() if isinstance(layer, nn.Linear))
+    return last
+
+
 def pick_device(name: Device) -> torch.device:
     """Give the device of that name; `auto` is the fastest one there is.
 

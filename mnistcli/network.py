@@ -15,7 +15,7 @@ from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
 from mnistcli.model import pick_device
-from mnistcli.scoring import Calibration, infer
+from mnistcli.scoring import Answers, Calibration, ask
 
 if TYPE_CHECKING:
     from mnistcli.glyphs import Grey
@@ -34,7 +34,12 @@ class Network:
 
     def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
         """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
-        return infer(self.model, images.to(self.device), self.normalization, batch_size, tta=tta).cpu()
+        return self.ask(images, batch_size, tta=tta).logits
+
+    def ask(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Answers:
+        """Give the answers, on the CPU, to (N, 1, 28, 28) uint8 images."""
+        answers = ask(self.model, images.to(self.device), self.normalization, batch_size, tta=tta)
+        return Answers(*(part.cpu() for part in answers))
 
     def probabilities(
         self, images: Sequence["Grey"], *, tta: bool = False, threads: int | None = None
@@ -54,9 +59,8 @@ class Network:
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
         together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
         with _computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
-            logits = self.logits(together, GLYPHS_AT_ONCE, tta=tta)[: len(images)]
-        logits = logits.double()  # on the CPU, for MPS has no such numbers
-        return [tuple(row) for row in self.calibration.probabilities(logits).tolist()]
+            answers = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
+        return [tuple(row) for row in self.calibration.probabilities(answers).tolist()[: len(images)]]
 
 
 def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from mnistcli.augment import SIDE, Distortions
 from mnistcli.config import EVAL_BATCH_SIZE
 from mnistcli.data import Normalization
+from mnistcli.model import last_layer
 from mnistcli.ranks import ALONE, Ranks
+from mnistcli.rejection import Rejector
 
 CLASSES = 10
 
@@ -19,29 +21,28 @@ CLASSES = 10
 TTA_VIEWS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8))
 
 TEMPERATURES = torch.logspace(-2, 2, 81, base=2, dtype=torch.float64)  # each 3.5 % above the one before
-REJECT_LOGITS = torch.logspace(-2, 4, 49, base=2, dtype=torch.float64)  # each 9 % above the one before
+
+
+class Answers(NamedTuple):
+    """What a network says of N images."""
+
+    logits: Tensor  # (N, 10) float32
+    features: Tensor  # (N, F) float32, what its last layer made them of
 
 
 class Calibration(NamedTuple):
-    """What turns a network's logits into probabilities that are as often right."""
+    """What turns a network's answers into probabilities that are as often right."""
 
     temperature: float = 1.0  # that logits are divided by
-    reject_logit: float | None = None  # of "no digit", an eleventh answer, above the mean of the ten; None without it
+    rejector: Rejector | None = None  # tells what is no digit; None where nothing was learned of such
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Give those of the digits, (N, 10), for (N, 10) logits; what they lack of 1 is that of no digit."""
-        if self.reject_logit is None:
-            return (logits / self.temperature).softmax(1)
-        answers = F.pad(_centred(logits), (0, 1), value=self.reject_logit)  # (N, 11)
-        return (answers / self.temperature).softmax(1)[:, :CLASSES]
+    def probabilities(self, answers: Answers) -> Tensor:
+        """Give those of the digits, (N, 10) float64, 0..1; what they lack of 1 is that of no digit."""
+        shares = (answers.logits.double() / self.temperature).softmax(1)
+        return shares if self.rejector is None else shares * self.rejector.digit_shares(answers.features)[:, None]
 
 
 UNCALIBRATED = Calibration()
-
-
-def _centred(logits: Tensor) -> Tensor:
-    """Take the mean off each row: any number added to all ten logits is the same to a softmax of digits."""
-    return logits - logits.mean(1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,6 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-@torch.inference_mode()
 def infer(
     model: nn.Module,
     images: Tensor,
@@ -92,6 +92,19 @@ def infer(
     *,
     tta: bool = False,
 ) -> Tensor:
+    """Give the logits, (N, 10) float32, that `ask` gives."""
+    return ask(model, images, normalization, batch_size, tta=tta).logits
+
+
+@torch.inference_mode()
+def ask(
+    model: nn.Module,
+    images: Tensor,
+    normalization: Normalization,
+    batch_size: int = EVAL_BATCH_SIZE,
+    *,
+    tta: bool = False,
+) -> Answers:
     """Run the network over images, in evaluation mode and without gradients.
 
     Args:
@@ -100,22 +113,32 @@ def infer(
         normalization: what the network was trained with.
         batch_size: images at a time; it limits memory and does not change the answers.
         tta: whether to look at each image seven times, as it is, shifted by a pixel to each side and turned by 8
-            degrees either way (test-time augmentation), and to give the logarithm of the mean probabilities.
+            degrees either way (test-time augmentation), and to give the logarithm of the mean probabilities, and the
+            mean features.
 
     Returns:
-        (N, 10) float32 logits, on the same device.
+        The answers, on the same device.
     """
     model.eval()
+    ask_batch = _ask_of_views if tta else _ask
     batches = images.split(batch_size)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    if not tta:
-        return torch.cat([model(normalization(batch)) for batch in batches])
-    return torch.cat([_mean_of_views(model, batch, normalization) for batch in batches])
+    answers = [ask_batch(model, batch, normalization) for batch in batches]
+    return Answers(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
 
 
-def _mean_of_views(model: nn.Module, images: Tensor, normalization: Normalization) -> Tensor:
+def _ask(model: nn.Module, images: Tensor, normalization: Normalization) -> Answers:
+    features: list[Tensor] = []
+    with last_layer(model).register_forward_pre_hook(lambda _, inputs: features.append(inputs[0])):
+        logits = model(normalization(images))
+    return Answers(logits, *features)
+
+
+def _ask_of_views(model: nn.Module, images: Tensor, normalization: Normalization) -> Answers:
     views = [images] + [_see(images, *view) for view in TTA_VIEWS]
-    shares = torch.stack([model(normalization(view)).log_softmax(1) for view in views])  # (7, B, 10)
-    return shares.logsumexp(0) - math.log(len(views))
+    answers = [_ask(model, view, normalization) for view in views]
+    shares = torch.stack([each.logits.log_softmax(1) for each in answers])  # (7, B, 10)
+    features = torch.stack([each.features for each in answers])
+    return Answers(shares.logsumexp(0) - math.log(len(views)), features.mean(0))
 
 
 def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Tensor:
@@ -126,44 +149,23 @@ def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Ten
     return Distortions(affine.expand(len(images), 2, 3), bends=None, thickness=None)(images)
 
 
-def calibrate(logits: Tensor, labels: Tensor, of_outliers: Tensor | None = None, ranks: Ranks = ALONE) -> Calibration:
-    """Find what makes probabilities of logits the shares that are right, by images that were not trained on.
+def find_temperature(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> float:
+    """Find what to divide logits by for the least cross-entropy, by images that were not trained on.
 
-    It is the temperature (Guo et al., "On calibration of modern neural networks", 2017), and where there are outliers
-    the logit of no digit, with which the true answers have the least cross-entropy. Which digit is the most probable
-    does not change with them.
+    After Guo et al., "On calibration of modern neural networks", 2017. Which digit is the most probable does not change
+    with it.
 
     Args:
-        logits: (N, 10) float32, of digits.
+        logits: (N, 10) float32.
         labels: (N,) int64.
-        of_outliers: (M, 10) float32, of shapes that are no digits; None where the network has not learned of any.
-        ranks: who have such logits; the calibration is that of all together.
+        ranks: who have such logits; the temperature is that of all together.
 
     Returns:
-        A temperature of 0.25 to 4, and a logit of 0.25 to 16.
+        0.25 to 4.
     """
     logits, labels = logits.cpu().double(), labels.cpu()
-    if of_outliers is None:
-        losses = [F.cross_entropy(logits / temperature, labels, reduction="sum") for temperature in TEMPERATURES]
-        return Calibration(float(TEMPERATURES[int(ranks.sum(torch.stack(losses)).argmin())]))
-    everything = _centred(torch.cat([logits, of_outliers.cpu().double()]))
-    losses = [_losses_by_reject_logit(everything / temperature, labels, temperature) for temperature in TEMPERATURES]
-    row, column = divmod(int(ranks.sum(torch.stack(losses)).argmin()), len(REJECT_LOGITS))
-    return Calibration(float(TEMPERATURES[row]), float(REJECT_LOGITS[column]))
-
-
-def _losses_by_reject_logit(logits: Tensor, labels: Tensor, temperature: Tensor) -> Tensor:
-    """Give the summed cross-entropy for each of REJECT_LOGITS, (K,).
-
-    Args:
-        logits: (N + M, 10) float64, divided by the temperature, the first N of digits.
-        labels: (N,) int64, of those.
-        temperature: what the logit of no digit still has to be divided by.
-    """
-    of_digits = logits[: len(labels)].gather(1, labels[:, None]).sum()
-    rejecting = REJECT_LOGITS / temperature
-    normalizers = torch.logaddexp(logits.logsumexp(1)[:, None], rejecting).sum(0)  # (K,)
-    return normalizers - of_digits - (len(logits) - len(labels)) * rejecting
+    losses = [F.cross_entropy(logits / temperature, labels, reduction="sum") for temperature in TEMPERATURES]
+    return float(TEMPERATURES[int(ranks.sum(torch.stack(losses)).argmin())])
 
 
 def score(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> Evaluation:

@@ -122,6 +122,7 @@ def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
         ({"normalization": {"mean": float("nan"), "std": 1.0}}, "wrong parts: normalization"),
         ({"best": {"val_accuracy": 0.5, "weights": {}}}, "wrong parts: best"),
         ({"best": {"epoch": 1, "val_accuracy": 0.5, "weights": {}, "temperature": 0.0}}, "wrong parts: best"),
+        ({"rejector": {"weights": [0.0, float("inf")], "bias": 0.0}}, "wrong parts: rejector"),
         ({"partial": {"step": "one"}}, "wrong parts: partial"),
     ],
 )
@@ -135,6 +136,12 @@ def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its weights do not fit") as caught:
         loaded.build_model()
     assert "\n" not in str(caught.value)
+
+
+def test_a_rejector_that_does_not_fit_is_refused(saved: Path) -> None:
+    loaded = load(edited(saved, rejector={"weights": [0.0] * 83, "bias": 0.0}))  # LeNet has 84 features
+    with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its rejector does not fit"):
+        loaded.build_model()
 
 
 @pytest.mark.parametrize(("model", "tensor"), [("lenet", "fc3.bias"), ("strided", "layers.1.running_var")])

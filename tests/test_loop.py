@@ -13,7 +13,8 @@ from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.loop import EpochDone, StepDone, TrainState, fit, start
 from mnistcli.model import LeNet
-from mnistcli.scoring import calibrate, infer
+from mnistcli.rejection import fit_rejector, make_examples
+from mnistcli.scoring import ask, find_temperature, infer
 from mnistcli.strokes import OUTLIER_DICE, Strokes
 
 NORMALIZATION = Normalization()
@@ -175,12 +176,22 @@ def test_outliers_are_learned_to_be_unsure_of() -> None:
 
 
 @pytest.mark.parametrize("outliers", [0.0, 0.25])
-def test_the_calibration_is_that_of_the_held_out_images_and_of_shapes_made_of_them(outliers: float) -> None:
+def test_the_calibration_is_that_of_the_held_out_images_and_at_the_end_of_shapes_made_of_them(outliers: float) -> None:
     config = TrainConfig(epochs=2, batch_size=16, lr=0.05, outliers=outliers)
     train, val = make_samples(64), make_samples(64, seed=1)
     state = make_state(config, len(train))
     run(state, train, config, val)
-    shapes = Strokes.of(val).make_outliers(torch.rand(16, OUTLIER_DICE, generator=torch.Generator()))
-    of_shapes = infer(state.model, shapes, NORMALIZATION) if outliers else None
-    assert state.calibration == calibrate(infer(state.model, val.images, NORMALIZATION), val.labels, of_shapes)
+    assert state.calibration.temperature == find_temperature(infer(state.model, val.images, NORMALIZATION), val.labels)
     assert state.calibration.temperature != 1
+    assert state.best is not None
+    best = make_state(config, len(train)).model
+    best.load_state_dict(state.best.weights)
+    for model, calibration in ((state.model, state.calibration), (best, state.best.calibration)):
+        if not outliers:
+            assert calibration.rejector is None
+            continue
+        asked = [[ask(model, images, NORMALIZATION).features for images in pair] for pair in make_examples(val, config)]
+        of_digits, of_others = map(torch.cat, zip(*asked, strict=True))
+        assert calibration.rejector == fit_rejector(of_digits, of_others)
+        assert calibration.rejector.digit_shares(of_digits).mean() > 0.7
+        assert calibration.rejector.digit_shares(of_others).mean() < 0.4

@@ -19,7 +19,8 @@ from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.data import hold_out, load_split
 from mnistcli.idx import raw_folder
 from mnistcli.ranks import Ranks
-from mnistcli.scoring import infer, score
+from mnistcli.rejection import fit_rejector, make_examples
+from mnistcli.scoring import ask, infer, score
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -91,7 +92,7 @@ def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
 
 
 def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
-    recipe = ["--model", "strided", "--rotation-degrees", 10, "--optimizer", "adamw"]
+    recipe = ["--model", "strided", "--rotation-degrees", 10, "--optimizer", "adamw", "--outliers", 0.2]
     options = ["--data-dir", data_dir, "--epochs", 3, "--lr", 0.01, "--batch-size", 50, "--val-size", 51]
     done = train(tmp_path, *options, *recipe)
     assert done.returncode == 0, done.stderr
@@ -100,8 +101,16 @@ def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
     val = hold_out(load_split(data_dir, "train"), 51, seed=0)[1]
     assert val is not None
     checkpoint = load(tmp_path / "ckpt.pt")
-    logits = infer(checkpoint.build_model(), val.images, checkpoint.pixel_normalization())
+    model, normalization = checkpoint.build_model(), checkpoint.pixel_normalization()
+    logits = infer(model, val.images, normalization)
     assert checkpoint.history[-1]["val_loss"] == pytest.approx(score(logits, val.labels).loss, rel=1e-4)
+    examples = make_examples(val, checkpoint.train_config())
+    features = [[ask(model, images, normalization).features for images in pair] for pair in examples]
+    of_digits, of_others = map(torch.cat, zip(*features, strict=True))
+    whole, together = fit_rejector(of_digits, of_others), checkpoint.calibration().rejector
+    assert together is not None
+    for known in (of_digits, of_others):
+        torch.testing.assert_close(together.digit_shares(known), whole.digit_shares(known), atol=1e-3, rtol=0)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="looks for the ranks with pgrep")

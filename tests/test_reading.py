@@ -1,6 +1,7 @@
 """What is said of a picture is what the network says, calibrated."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +13,24 @@ from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
 from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
-from mnistcli.scoring import Calibration, infer
+from mnistcli.scoring import Answers, ask
 
 
 @pytest.mark.parametrize("tta", [False, True])
-@pytest.mark.parametrize("calibration", [Calibration(1.0), Calibration(4.0), Calibration(0.5, 3.0)])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("rejector", [None, {"weights": [0.1] * 128, "bias": -1.0}])
 def test_probabilities_are_the_networks_as_it_was_calibrated(
-    tmp_path: Path, calibration: Calibration, tta: bool
+    tmp_path: Path, temperature: float, rejector: dict[str, Any] | None, tta: bool
 ) -> None:
-    checkpoint = load(BUNDLED_PATH).model_copy(update=calibration._asdict())
+    checkpoint = load(BUNDLED_PATH).model_copy(update={"temperature": temperature, "rejector": rejector})
     save(checkpoint, tmp_path / "ckpt.pt")
     picture = tmp_path / "6.png"
     Image.fromarray(255 - draw_digits(np.array([6], np.uint8), seed=6)[0]).resize((140, 140)).save(picture)
     (answer,) = mnistcli.predict([picture], checkpoint=tmp_path / "ckpt.pt", tta=tta)
     assert answer.glyph is not None
     seen = torch.from_numpy(answer.glyph.image)[None, None]
-    logits = infer(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta).double()
-    expected = calibration.probabilities(logits)[0]
+    answers = ask(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta)
+    expected = checkpoint.calibration().probabilities(answers)[0]
     torch.testing.assert_close(torch.tensor(answer.probabilities).double(), expected)
 
 
@@ -47,11 +49,11 @@ def test_an_image_is_read_alike_alone_and_among_others(count: int) -> None:
 def test_few_images_are_read_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     network, used = open_network("bundled", "last", "cpu"), []
 
-    def note(self: Network, images: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+    def note(self: Network, images: torch.Tensor, *_: object, **__: object) -> Answers:
         used.append(torch.get_num_threads())
-        return torch.zeros(len(images), 10)
+        return Answers(torch.zeros(len(images), 10), torch.zeros(len(images), 128))
 
-    monkeypatch.setattr(Network, "logits", note)
+    monkeypatch.setattr(Network, "ask", note)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -1,5 +1,7 @@
 """Inference and scoring."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,8 @@ from torchvision.transforms.functional import affine
 
 from mnistcli.data import Normalization
 from mnistcli.model import MODELS, LeNet, build_model
-from mnistcli.scoring import Calibration, calibrate, infer, score
+from mnistcli.rejection import Rejector
+from mnistcli.scoring import Answers, Calibration, ask, find_temperature, infer, score
 
 NORMALIZATION = Normalization()
 
@@ -47,8 +50,11 @@ def test_views_are_the_image_shifted_to_each_side_and_turned_both_ways() -> None
         affine(images.float(), angle, [right, down], scale=1, shear=[0.0], interpolation=bilinear)
         for right, down, angle in [(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8)]
     ]
-    mean = torch.stack([infer(net, view, NORMALIZATION).softmax(1) for view in views]).mean(0)
-    torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=5, tta=True).exp(), mean)
+    of_views = [ask(net, view, NORMALIZATION) for view in views]
+    answers = ask(net, images, NORMALIZATION, batch_size=5, tta=True)
+    shares = torch.stack([each.logits.softmax(1) for each in of_views])
+    torch.testing.assert_close(answers.logits.exp(), shares.mean(0))
+    torch.testing.assert_close(answers.features, torch.stack([each.features for each in of_views]).mean(0))
 
 
 @pytest.mark.parametrize("overstated", [0.5, 1.0, 3.0])
@@ -56,32 +62,24 @@ def test_calibration_undoes_how_much_confidence_is_overstated(overstated: float)
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn(20_000, 10, generator=generator) * 2
     labels = honest.softmax(1).multinomial(1, generator=generator)[:, 0]
-    temperature, reject_logit = calibrate(honest * overstated, labels)
-    assert temperature == pytest.approx(overstated, rel=0.06)
-    assert reject_logit is None
+    assert find_temperature(honest * overstated, labels) == pytest.approx(overstated, rel=0.06)
 
 
-@pytest.mark.parametrize("true", [Calibration(0.5, 1.0), Calibration(2.0, 4.0)])
-def test_calibration_finds_how_far_a_digit_has_to_stand_out(true: Calibration) -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(40_000, 10, generator=generator) * 2 * true.temperature
-    digits = true.probabilities(logits)
-    answers = torch.cat([digits, 1 - digits.sum(1, keepdim=True)], 1).multinomial(1, generator=generator)[:, 0]
-    is_digit = answers < 10
-    shifted = logits + torch.randn(40_000, 1, generator=generator)  # which means nothing to a softmax
-    found = calibrate(shifted[is_digit], answers[is_digit], shifted[~is_digit])
-    assert found.temperature == pytest.approx(true.temperature, rel=0.06)
-    assert found.reject_logit == pytest.approx(true.reject_logit, rel=0.1)
+@pytest.mark.parametrize("name", MODELS)
+def test_features_are_what_the_last_layer_makes_logits_of(name: str) -> None:
+    torch.manual_seed(0)
+    net = build_model(name, {}).requires_grad_(False)
+    answers = ask(net, make_images(3), NORMALIZATION, batch_size=2)
+    *_, last = net.modules()
+    torch.testing.assert_close(answers.logits, last(answers.features))
 
 
-def test_probabilities_leave_to_no_digit_what_does_not_stand_out() -> None:
-    logits = torch.zeros(2, 10)
-    logits[1, 7] = 10  # by 9 above the mean
-    flat, seven = Calibration(1.0, 9.0).probabilities(logits + 5)
-    assert flat.sum() < 0.01
-    assert seven.argmax() == 7
-    assert seven[7] == pytest.approx(0.5, abs=0.01)
-    torch.testing.assert_close(Calibration(2.0).probabilities(logits), (logits / 2).softmax(1))
+def test_probabilities_leave_to_no_digit_what_the_rejector_takes() -> None:
+    logits, features = torch.randn(2, 10, generator=torch.Generator().manual_seed(0)), torch.eye(2)
+    calibration = Calibration(2.0, Rejector(weights=(-30.0, 1.0), bias=0.5))
+    shares = (logits.double() / 2).softmax(1)
+    shares[1] /= 1 + math.exp(1.5)
+    torch.testing.assert_close(calibration.probabilities(Answers(logits, features)), shares)
 
 
 def test_scores_agree_with_counting_by_hand() -> None:

@@ -1,0 +1,89 @@
+"""What tells digits from what is none, and what it is fitted to."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from conftest import draw_digits, make_samples
+from mnistcli.config import TrainConfig
+from mnistcli.data import Samples
+from mnistcli.ranks import Ranks
+from mnistcli.rejection import BATCH, SHAPES, fit_rejector, make_examples
+
+CPU = torch.device("cpu")
+ROBUST = TrainConfig(styles=0.5, written=0.5, shift_px=2, elastic_px=0.6, thickness=0.6, outliers=0.25)
+
+
+def make_features(count: int) -> tuple[Tensor, Tensor]:
+    """Give features of as many digits and letters together, whose logit is 2, -1 and 0 times them and 0.5."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(count, 3, generator=generator)
+    shares = torch.sigmoid(features @ torch.tensor([2.0, -1.0, 0.0]) + 0.5)
+    is_letter = torch.rand(count, generator=generator) < shares
+    return features[~is_letter], features[is_letter]
+
+
+def test_the_regression_finds_what_the_labels_were_drawn_by() -> None:
+    rejector = fit_rejector(*make_features(40_000))
+    assert rejector.weights == pytest.approx((2, -1, 0), abs=0.08)
+    assert rejector.bias == pytest.approx(0.5, abs=0.05)
+    torch.testing.assert_close(
+        rejector.digit_shares(torch.tensor([[1.0, 0, 0], [0, 1, 0]])),
+        torch.tensor([0.076, 0.622]).double(),
+        atol=0.02,
+        rtol=0,
+    )
+
+
+def test_the_unit_of_a_feature_does_not_matter() -> None:
+    digits, letters = make_features(1000)
+    unit = torch.tensor([1000.0, 1, 0.001])
+    shares = fit_rejector(digits, letters).digit_shares(letters)
+    torch.testing.assert_close(
+        fit_rejector(digits * unit, letters * unit).digit_shares(letters * unit), shares, atol=1e-3, rtol=0
+    )
+
+
+def test_few_examples_and_features_that_are_always_the_same_are_told_apart() -> None:
+    digits = torch.tensor([[1.0, 0, 7], [2, 0, 7]])
+    letters = torch.tensor([[-1.0, 0, 7]])
+    rejector = fit_rejector(digits, letters)
+    assert (rejector.digit_shares(digits) > 0.99).all()
+    assert (rejector.digit_shares(letters) < 0.01).all()
+
+
+def test_examples_are_digits_of_each_image_and_shapes_the_same_each_time() -> None:
+    held_out = make_samples(BATCH // 4 + 10)
+    batches = list(make_examples(held_out, ROBUST))
+    assert [len(images) for batch in batches for images in batch] == [BATCH, int(SHAPES * BATCH), 38, int(SHAPES * 38)]
+    for batch, again in zip(batches, make_examples(held_out, ROBUST), strict=True):
+        for images, same in zip(batch, again, strict=True):
+            assert images.min() >= 0
+            assert images.max() <= 255
+            assert torch.equal(images, same)
+    assert not torch.equal(batches[0][1][:26], batches[1][1])
+
+
+def test_digits_stay_what_they_are() -> None:
+    labels = np.arange(20, dtype=np.uint8) % 10
+    held_out = Samples(torch.from_numpy(draw_digits(labels, seed=0))[:, None], torch.from_numpy(labels).long())
+    ((digits, shapes),) = make_examples(held_out, TrainConfig(outliers=0.25))  # no distortion but the texture
+
+    def likeness(images: Tensor) -> float:
+        originals = held_out.images.repeat(4, 1, 1, 1)[: len(images)].float()
+        return float(F.cosine_similarity(images.flatten(1), originals.flatten(1)).mean())
+
+    assert likeness(digits) > 0.9 > 0.7 > likeness(shapes)
+
+
+def test_ranks_make_their_shares_of_the_same_examples() -> None:
+    held_out = make_samples(5)
+    ((digits, shapes),) = make_examples(held_out, ROBUST)
+    for rank in range(3):
+        ((mine, others),) = make_examples(held_out, ROBUST, Ranks(CPU, rank, 3))
+        torch.testing.assert_close(mine, digits[rank::3])
+        torch.testing.assert_close(others, shapes[rank::3])
+    ((none, _),) = make_examples(held_out, ROBUST, Ranks(CPU, 20, 21))
+    assert len(none) == 0
