@@ -24,6 +24,7 @@ RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in i
 RING_INSIDE = 0.35  # of a ring's height: what is longer inside is no dot in a 0, but what the ring is drawn around
 RING_GAP = 0.12  # of a ring's longer side: its ends, drawn by hand, are no farther apart
 SIMILAR_SIZE = 0.7  # of the larger of two rings: the smaller one is larger
+SIMILAR_SIDES = 0.8  # of the longer of two boxes' sides: a form's boxes are as alike, written in or not
 PART_INSIDE = 0.25  # of the height around it: what is smaller is a dot in a 0, and no part of a digit
 SLASH_SLANT = 0.3  # columns for each row, by which a slash is aslant at least
 
@@ -87,7 +88,13 @@ def _find_frames(components: Components, large: list[int], crossed: list[int]) -
     frames |= {label for label in crossed if label not in frames and _is_frame(components, label)}
     if not is_alone:
         frames |= {label for label in large if label not in frames and _is_open_frame(components, label)}
-    return frames
+    return frames | _find_empty_boxes(components, set(large) - around - frames, frames)
+
+
+def _find_empty_boxes(components: Components, empty: set[int], frames: set[int]) -> set[int]:
+    """Give which of what is around nothing are a form's boxes that were left empty: as large as those written in."""
+    alike = {label for label in empty if any(_have_similar_sides(components, label, frame) for frame in frames)}
+    return {label for label in alike if _is_frame(components, label)}
 
 
 def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
@@ -154,6 +161,11 @@ def _is_frame(components: Components, label: int, *, may_be_slashed: bool = True
 def _have_similar_size(components: Components, one: int, other: int) -> bool:
     smaller, larger = sorted((components.size[one], components.size[other]))
     return bool(smaller > SIMILAR_SIZE * larger)
+
+
+def _have_similar_sides(components: Components, one: int, other: int) -> bool:
+    smaller, larger = np.sort(components.boxes[[one, other], 2:4], axis=0)
+    return bool((smaller > SIMILAR_SIDES * larger).all())
 
 
 def trace(components: Components, label: int, *, may_be_slashed: bool = True) -> Outline | None:

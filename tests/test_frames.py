@@ -59,6 +59,14 @@ def test_boxes_around_digits_are_no_ink(cells: Sequence[int], thickness: int) ->
     assert are_the_same(boxed(page, cells, thickness), page)
 
 
+def test_a_box_that_was_left_empty_is_a_box_beside_ones_with_digits() -> None:
+    page = np.pad(number([4, 1, 7]), ((0, 0), (0, 3 * CELL_PX)), constant_values=PAPER)
+    assert are_the_same(boxed(page, (0, 2, 4)), page)
+    nought = page.copy()
+    cv2.rectangle(nought, (630, 80), (630 + 78, 80 + CELL_PX), INK, 8)  # as high as a box, but not as wide
+    assert len(row_of(boxed(nought, (0, 2)))) == 4
+
+
 def test_a_tables_lines_are_no_ink() -> None:
     rows = [number(digits) for digits in ([3, 5, 1], [2, 8, 6])]
     tables = [np.vstack([row[80:-79] for row in drawn]) for drawn in (rows, [boxed(row, range(3)) for row in rows])]
