@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import sqrt
 from typing import Any, NamedTuple
 
 import cv2
@@ -18,6 +19,10 @@ DARK_QUANTILE, DARK_SHARE = 0.9, 0.45  # of what stands out from the noise; and 
 FAINT_SHARE = 0.35  # of the threshold
 COLOUR_SCALE = 1.5**0.5  # that distances of colours are divided by, to compare with those of greys
 
+# Grain, where there is no contrast by which to tell ink from it.
+LEAST_GRAINY = 0.05  # of the pixels: fewer that differ are the soft edges and the compression of faint ink
+OUTLIER, CLIPPINGS = 3, 10  # standard deviations: what is farther off is no grain; how often that is found anew
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -27,15 +32,17 @@ class Layer:
     contrast: Plane  # from 0 on; black on white is 255 in grey, 360 in colour
     threshold: float
     noise: float
+    grain: float  # that of the noise which is known to be the paper's grain
 
     @classmethod
-    def of(cls, paper: Image, difference: Plane) -> "Layer | None":
+    def of(cls, paper: Image, difference: Plane, grain: float | None = None) -> "Layer | None":
         """Find where ink begins: a bit below half of the contrast that dark ink has, and well above the noise.
 
         Args:
             paper: as it was estimated, (H, W, C).
             difference: (H, W), by how much each pixel differs from it; what differs the other way, below 0, is no ink,
                 but tells of the noise.
+            grain: the standard deviation of the paper's grain, where it was measured before.
         """
         is_two_sided = bool(difference.min() < 0)
         contrast = np.maximum(difference, 0) if is_two_sided else difference
@@ -46,8 +53,11 @@ class Layer:
         noise = DEVIATION_OF_MEDIAN * _quantile(sizes, 0.5, 0, max(int(otsu), 1))
         if is_two_sided:
             noise = min(noise, MOST_NOISE * otsu / NOISES)
+        if grain is None:  # below the least contrast, Otsu's threshold parts grain from grain, or from faint ink
+            grain = _deviation_of_grain(sizes, int(otsu)) if otsu < MIN_CONTRAST else 0.0
+        noise = max(noise, grain)
         threshold = find_threshold(counts, noise)
-        return None if threshold is None else cls(paper, contrast, threshold, noise)
+        return None if threshold is None else cls(paper, contrast, threshold, noise, grain)
 
     @cached_property
     def mask(self) -> Mask:
@@ -94,6 +104,28 @@ def find_threshold(counts: NDArray[np.int64], noise: float) -> float | None:
     if counts[int(least) + 1 :].sum() < LEAST_PIXELS:
         return None
     return max(least, DARK_SHARE * _quantile(counts, DARK_QUANTILE, int(least) + 1, 255))
+
+
+def _deviation_of_grain(sizes: NDArray[np.int64], begin: int) -> float:
+    """Give the standard deviation of the paper's grain by sigma clipping, whether grain goes to both sides or to one.
+
+    Args:
+        sizes: the histogram, (256,), of how far pixels are from the paper. Those that do not differ are left out: of
+            grain that is clipped at white they are half or more.
+        begin: the level that the first estimate goes up to.
+
+    Returns:
+        The deviation, less of it where more than half is clipped; 0 where next to nothing up to `begin` differs.
+    """
+    total, highest = sizes.sum(), max(begin, 1)
+    if sizes[1 : highest + 1].sum() < LEAST_GRAINY * total:
+        return 0.0
+    squared = np.arange(256) ** 2
+    for _ in range(CLIPPINGS):
+        grain = slice(1, highest + 1)
+        deviation = sqrt(np.average(squared[grain], weights=sizes[grain]))
+        highest = int(OUTLIER * deviation)
+    return deviation * sqrt(min(2 * sizes[1:].sum() / total, 1))
 
 
 def _levels(contrast: Plane) -> NDArray[np.uint8]:

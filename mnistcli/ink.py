@@ -171,7 +171,7 @@ def _along_its_colour(image: Image, layer: Layer) -> Ink | None:
     along = cv2.transform(difference, (direction / length)[None]).reshape(image.shape[:2])
     # In most grey pictures, all that differs does so in one direction, and was measured already.
     is_same = image.shape[2] == 1 and float(along.min()) >= 0
-    measured = layer if is_same else Layer.of(layer.paper, along / colour_scale(image))
+    measured = layer if is_same else Layer.of(layer.paper, along / colour_scale(image), layer.grain)
     inked = measured and _without_rules(measured)
     if inked is None:
         return None
@@ -184,7 +184,7 @@ def _without_rules(layer: Layer) -> Layer | None:
     cleared = without_rules(layer.contrast, min(layer.faint, RULE_SHARE * layer.threshold))
     if cleared is layer.contrast:
         return layer
-    alone = Layer.of(layer.paper, cleared)  # without lines, the ink alone tells how dark it is
+    alone = Layer.of(layer.paper, cleared, layer.grain)  # without lines, the ink alone tells how dark it is
     if alone is None:
         return None
     # But what is left of the lines makes the paper as noisy as before, and ink is not much fainter than they were.

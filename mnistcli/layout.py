@@ -27,6 +27,9 @@ DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a do
 LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is broader may be a patch
 STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of full ink's strength they have
+# Specks of grain: a few JPEG blocks at most, a small share of the picture, and with ink not much above the threshold.
+GRAIN_PX, GRAIN_SHARE = 100, 0.001
+GRAIN_THRESHOLD = 0.6  # of full ink: in strokes it is lower, below half of what most of them have
 LARGE_PX = 64  # of a digit in a drawing that was shrunk: a smaller one loses strokes, and is drawn from the whole
 
 
@@ -105,12 +108,19 @@ def _is_all(inside: Crop, inked: _Inked) -> bool:
 
 
 def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -> _Inked | None:
-    """Find the ink of a picture; None where nothing stands out, or all of it is faint."""
+    """Find the ink of a picture; None where nothing stands out, or all of it is faint, or grain."""
     ink = find_ink(picture.pixels, invert, on_patches=on_patches)
     if ink is None:
         return None
     components = without_underlines(ink, find_components(ink))
-    return _Inked(picture, ink, components) if components.area.any() else None
+    return None if _is_grain(ink, components) else _Inked(picture, ink, components)
+
+
+def _is_grain(ink: Ink, components: Components) -> bool:
+    """Tell whether all ink is faint, or specks that hardly stand out, as the paper's grain has."""
+    largest = int(components.area.max())
+    most = min(GRAIN_PX, GRAIN_SHARE * components.labels.size)
+    return largest == 0 or (largest < most and ink.threshold > GRAIN_THRESHOLD)
 
 
 def _without_surroundings(inked: _Inked, invert: Invert) -> _Inked:

@@ -235,6 +235,31 @@ def test_a_blank_picture_shows_nothing(level: int) -> None:
     assert not find_glyph(blank)[1]
 
 
+@pytest.mark.parametrize("level", [200, 250, 255, 262])
+@pytest.mark.parametrize("grain", [3, 8])
+def test_grainy_paper_shows_nothing_whether_or_not_it_is_clipped_at_white(level: int, grain: int) -> None:
+    noise = np.random.default_rng(level).normal(0, grain, (400, 500))
+    for quality in (60, 95):
+        file = io.BytesIO()
+        Image.fromarray((level + noise).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=quality)
+        blank = read_picture(file, "blank paper")
+        assert find_glyphs(blank) == []
+        assert find_glyph(blank)[0] is None
+
+
+@pytest.mark.parametrize("grain", [0, 3, 6])
+def test_a_faint_digit_on_paper_that_is_clipped_at_white_is_read(grain: int) -> None:
+    faint = 255 - (255 - page(*line("352"))) * 0.16
+    noise = np.random.default_rng(grain).normal(0, grain, faint.shape)
+    assert read((faint + noise).clip(0, 255).astype(np.uint8)) == ["352"]
+
+
+def test_a_small_faint_digit_is_no_grain() -> None:
+    digit = 240 - np.asarray(Image.fromarray(big(3)).resize((15, 22))) * 0.06
+    small = np.pad(digit, ((5, 6), (8, 9)), constant_values=240).astype(np.uint8)
+    assert [len(row) for row in find_glyphs(as_picture(small))] == [1]
+
+
 def test_light_ink_is_found_only_where_it_is_asked_for() -> None:
     picture = as_picture(255 - page(*line("402")))
     assert [len(row) for row in find_glyphs(picture, "no")] == [3]
