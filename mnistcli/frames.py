@@ -25,6 +25,7 @@ RING_INSIDE = 0.35  # of a ring's height: what is longer inside is no dot in a 0
 RING_GAP = 0.12  # of a ring's longer side: its ends, drawn by hand, are no farther apart
 SIMILAR_SIZE = 0.7  # of the larger of two rings: the smaller one is larger
 SIMILAR_SIDES = 0.8  # of the longer of two boxes' sides: a form's boxes are as alike, written in or not
+SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is not
 PART_INSIDE = 0.25  # of the height around it: what is smaller is a dot in a 0, and no part of a digit
 SLASH_SLANT = 0.3  # columns for each row, by which a slash is aslant at least
 
@@ -92,9 +93,22 @@ def _find_frames(components: Components, large: list[int], crossed: list[int]) -
 
 
 def _find_empty_boxes(components: Components, empty: set[int], frames: set[int]) -> set[int]:
-    """Give which of what is around nothing are a form's boxes that were left empty: as large as those written in."""
-    alike = {label for label in empty if any(_have_similar_sides(components, label, frame) for frame in frames)}
-    return {label for label in alike if _is_frame(components, label)}
+    """Give which of what is around nothing are boxes that were left empty.
+
+    They are as large as those that are written in, or too square for a 0, however boxy that is.
+    """
+    return {
+        label
+        for label in empty
+        if any(_have_similar_sides(components, label, frame) for frame in frames) or _is_square(components, label)
+        if _is_frame(components, label)
+    }
+
+
+def _is_square(components: Components, label: int) -> bool:
+    """Tell whether a component has four sharp corners, and is hardly higher than wide."""
+    width, height = components.boxes[label, 2:4].tolist()
+    return width > SQUARE_WIDTH * height and outline(components.mask(label))[1] >= SURE_FIT
 
 
 def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:

@@ -86,6 +86,8 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
     if inside and _is_all(inside, inked) and (rows := _find_on(inside, invert)):
         return rows
     inked = _without_surroundings(inked, invert)
+    if inked is None:
+        return []
     return _without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))])
 
 
@@ -123,10 +125,11 @@ def _is_grain(ink: Ink, components: Components) -> bool:
     return largest == 0 or (largest < most and ink.threshold > GRAIN_THRESHOLD)
 
 
-def _without_surroundings(inked: _Inked, invert: Invert) -> _Inked:
-    """Leave out patches that digits are on, and frames that they are in."""
+def _without_surroundings(inked: _Inked, invert: Invert) -> _Inked | None:
+    """Leave out patches that digits are on, and frames that they are in; None where there is nothing else."""
     inked = _look_past_patches(inked, invert)
-    return inked._replace(components=without_frames(inked.ink, inked.components))
+    components = without_frames(inked.ink, inked.components)
+    return inked._replace(components=components) if components.area.any() else None
 
 
 def _look_past_patches(inked: _Inked, invert: Invert) -> _Inked:
@@ -221,6 +224,8 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
             are_several = found.are_several or _are_several(inked.components)
             return _Main(found.run.moved(inside.box), found.size_px, are_several)
     inked = _without_surroundings(inked, invert)
+    if inked is None:
+        return None
     spot = _main_spot(inked.components)
     run = inked.draw_run(spot, spot.height, TWO_WIDTH)
     return _Main(run, max(spot.width, spot.height), _are_several(inked.components))

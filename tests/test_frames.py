@@ -199,3 +199,12 @@ def test_a_boxy_nought_is_no_frame() -> None:
     glyph, _ = find_glyph(as_picture(page))
     assert glyph is not None
     assert glyph.box == pytest.approx((94, 64, 103, 173), abs=2)
+
+
+@pytest.mark.parametrize("height", [130, 160])
+@pytest.mark.parametrize("thickness", [3, 12])
+def test_a_square_around_nothing_is_no_nought(height: int, thickness: int) -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    cv2.rectangle(page, (80, 70), (220, 70 + height), INK, thickness)
+    assert find_glyph(as_picture(page))[0] is None
+    assert find_glyphs(as_picture(page)) == []
