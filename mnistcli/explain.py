@@ -40,7 +40,6 @@ FONT = "DejaVu Sans"  # comes with matplotlib
 # Of the palette that Okabe and Ito made for the colour-blind; dashes and a question mark tell an unsure answer too.
 SURE, UNSURE = "#0072B2", "#D55E00"
 OTHERS, TRACK, FAINT = "#AAAAAA", "#EEEEEE", "#666666"
-ROUNDING = 1e-6  # what probabilities that are to sum to 1 may lack of it
 
 
 _Place = tuple[float, float, float, float]  # left, top, width, height in pixels of the picture
@@ -53,6 +52,7 @@ class Answer:
     glyph: "Glyph"
     probabilities: Sequence[float]  # of the digits 0..9
     is_sure: bool  # that it is named; else its box is dashed and has a question mark
+    no_digit_probability: float = 0.0  # 0 where the network knows of no such thing
 
     @property
     def label(self) -> str:
@@ -76,8 +76,8 @@ class Answer:
     @property
     def all_shares(self) -> list[tuple[str, float]]:
         """Give those of all digits, and after them that of no digit, where the network knows of it."""
-        rest = 1 - sum(self.probabilities)
-        return self.shares(range(10)) + ([("?", rest)] if rest > ROUNDING else [])
+        rest = self.no_digit_probability
+        return self.shares(range(10)) + ([("?", rest)] if rest else [])
 
 
 class ReadingPictures:
@@ -117,7 +117,7 @@ class ReadingPictures:
             return
         figure = new_figure()
         answers = [
-            Answer(digit.glyph, digit.probabilities, is_sure=digit.status == "ok")
+            Answer(digit.glyph, digit.probabilities, digit.status == "ok", digit.no_digit_probability or 0.0)
             for digit in answer.digits
             if digit.glyph
         ]

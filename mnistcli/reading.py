@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
+ROUNDING = 1e-6  # what probabilities that are to sum to 1 may lack of it
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -60,6 +62,14 @@ class Prediction:
     def confidence(self) -> float | None:
         """Give the most probable digit's probability, 0..1, sure or not."""
         return max(self.probabilities, default=None)
+
+    @property
+    def no_digit_probability(self) -> float | None:
+        """Give the probability that this is no digit, 0..1: 0 where the network knows of no such thing."""
+        if not self.probabilities:
+            return None
+        rest = 1 - sum(self.probabilities)
+        return rest if rest > ROUNDING else 0.0
 
     def top(self, count: int) -> list[tuple[int, float]]:
         """Give the most probable digits with their probabilities, in falling order."""

@@ -373,6 +373,7 @@ def _digit_content(answer: "Prediction") -> dict[str, Any]:
         "digit": answer.digit,
         "confidence": answer.confidence,
         "probabilities": answer.probabilities,
+        "no_digit_probability": answer.no_digit_probability,
         "box": answer.glyph.box if answer.glyph else None,
     }
 

@@ -302,6 +302,8 @@ def test_the_bundled_weights_answer_where_nothing_was_trained(cli: RunCli) -> No
     assert result.stdout.split("\t")[1] == "7"
     (answer,) = documents(cli("predict", picture, "--json"))
     assert (answer["checkpoint"], answer["digit"]) == ("bundled", 7)
+    assert answer["no_digit_probability"] > 0
+    assert sum(answer["probabilities"]) + answer["no_digit_probability"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -390,6 +392,7 @@ def test_predict_reads_several_digits(cli: RunCli, ckpt: Path, tmp_path: Path) -
     lefts = [digit["box"][0] for digit in answer["digits"]]
     assert lefts == sorted(lefts)
     assert cli("predict", number, "--multi", "--min-confidence", 0).stdout.split("\t")[1] == answer["text"]
+    assert all(digit["no_digit_probability"] == 0 for digit in answer["digits"])  # it was trained without --outliers
     assert "which --multi reads" in cli("predict", number).stderr
     assert documents(cli("predict", number, "--json"))[0]["is_one_of_several"]
 
@@ -399,6 +402,7 @@ def test_predict_turns_blank_and_unsure_away(cli: RunCli, guessing: Path, digits
     pictures = tmp_path / "blank.png", digits[0]
     blank, unsure = documents(cli("predict", *pictures, "--json"))
     assert (blank["status"], blank["digit"], blank["confidence"]) == ("blank", None, None)
+    assert blank["no_digit_probability"] is None
     assert (unsure["status"], unsure["digit"]) == ("unsure", None)
     assert sum(unsure["probabilities"]) == pytest.approx(1)
     assert [answer["status"] for answer in documents(cli("predict", *pictures, "--json", "--min-confidence", 0))] == [

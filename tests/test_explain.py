@@ -135,10 +135,10 @@ def test_a_share_is_written_as_in_the_title(tmp_path: Path, count: int, share: s
     assert not any(" %" in text for text in written)
 
 
-@pytest.mark.parametrize(("scale", "names"), [(1, 10), (0.5, 11)])
-def test_what_is_left_to_no_digit_has_a_bar_of_its_own(tmp_path: Path, scale: float, names: int) -> None:
+@pytest.mark.parametrize(("rest", "names"), [(0.0, 10), (0.5, 11)])
+def test_what_is_left_to_no_digit_has_a_bar_of_its_own(tmp_path: Path, rest: float, names: int) -> None:
     figure = plots.new_figure()
-    answer = explain.Answer(glyph(), [share * scale for share in SEVEN], is_sure=True)
+    answer = explain.Answer(glyph(), [share * (1 - rest) for share in SEVEN], True, rest)
     explain.draw_reading(figure, picture_of(tmp_path), [answer], "")
     written = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert len(written) == 2 * names + 1  # a digit and its share each, and the label of its box

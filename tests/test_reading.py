@@ -13,6 +13,7 @@ from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
 from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
+from mnistcli.reading import Prediction
 from mnistcli.scoring import Answers, ask
 
 
@@ -32,6 +33,19 @@ def test_probabilities_are_the_networks_as_it_was_calibrated(
     answers = ask(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta)
     expected = checkpoint.calibration().probabilities(answers)[0]
     torch.testing.assert_close(torch.tensor(answer.probabilities).double(), expected)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "rest"),
+    [
+        ((), None),
+        ((0.1,) * 10, 0),
+        ((1.0,) + (1e-9,) * 9, 0),
+        ((0.25,) + (0.0,) * 9, 0.75),
+    ],
+)
+def test_what_digits_leave_is_that_of_no_digit(probabilities: tuple[float, ...], rest: float | None) -> None:
+    assert Prediction("", probabilities).no_digit_probability == rest
 
 
 @pytest.mark.parametrize("count", [1, 3, GLYPHS_AT_ONCE + 1])
