@@ -355,7 +355,7 @@ def predict(
         Path | None,
         typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The network to ask. {WHICH_CHECKPOINT}"),
     ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Candidates to show on a terminal.")] = 3,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Likeliest digits to show on a terminal.")] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],
         typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the picture."),

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +57,7 @@ class Answer:
     @property
     def label(self) -> str:
         """Give the digit, or a question mark."""
-        return str(self.ranked[0]) if self.is_sure else "?"
+        return str(max(range(10), key=self.probabilities.__getitem__)) if self.is_sure else "?"
 
     @property
     def colour(self) -> str:
@@ -65,19 +65,20 @@ class Answer:
         return SURE if self.is_sure else UNSURE
 
     @property
-    def ranked(self) -> list[int]:
-        """Give the ten digits in falling order."""
-        return sorted(range(len(self.probabilities)), key=lambda digit: -self.probabilities[digit])
-
-    def shares(self, digits: Iterable[int]) -> list[tuple[str, float]]:
-        """Give some digits with their probabilities."""
-        return [(str(digit), self.probabilities[digit]) for digit in digits]
+    def shares(self) -> list[tuple[str, float]]:
+        """Give the ten digits with their probabilities, and after them no digit, where the network knows of it."""
+        shares = [(str(digit), share) for digit, share in enumerate(self.probabilities)]
+        return [*shares, ("?", self.no_digit_probability)] if self.no_digit_probability else shares
 
     @property
-    def all_shares(self) -> list[tuple[str, float]]:
-        """Give those of all digits, and after them that of no digit, where the network knows of it."""
-        rest = self.no_digit_probability
-        return self.shares(range(10)) + ([("?", rest)] if rest else [])
+    def ranked(self) -> list[tuple[str, float]]:
+        """Give them in falling order."""
+        return sorted(self.shares, key=lambda named: -named[1])
+
+    @property
+    def best(self) -> str:
+        """Name the digit that it is taken for, or what is the most probable where that is none."""
+        return self.label if self.is_sure else self.ranked[0][0]
 
 
 class ReadingPictures:
@@ -142,13 +143,13 @@ class ReadingPictures:
 
 
 def reading_title(answer: "Prediction | MultiPrediction") -> str:
-    """Say in a line what was read, rows apart, and how sure its least sure digit is."""
+    """Say in a line what was read, rows apart, and how sure its least sure digit is, if all are named."""
     from mnistcli.reading import MultiPrediction
 
     if not answer.digits:
         return answer.status
     text = " / ".join(answer.lines) if isinstance(answer, MultiPrediction) else answer.text
-    return f"{text}   {answer.confidence:.1%}"
+    return f"{text}   {f'{answer.confidence:.1%}' if answer.status == 'ok' else answer.status}"
 
 
 def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence[Answer], title: str) -> None:
@@ -251,17 +252,17 @@ def _draw_label(axes: "Axes", box: _Place, answer: Answer, is_above: bool) -> No
 
 
 def _draw_one(figure: "Figure", answer: Answer, middle: float) -> None:
-    """Show what the network saw of a single digit, beside the probabilities of all ten, about a middle line."""
+    """Show what the network saw of a single digit, beside all probabilities, about a middle line."""
     top = middle - ONE_PX / 2
     _draw_image(_axes(figure, RIGHT_PX, top, ONE_PX, ONE_PX), answer.glyph.image)
     _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
     left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
     width, height = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, 2 * (middle - TOP_PX)
-    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, answer.all_shares, ONE_SHARE_PX, decimals=1)
+    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, answer.shares, ONE_SHARE_PX, decimals=1)
 
 
 def _draw_grid(figure: "Figure", answers: Sequence[Answer], rows: int, columns: int) -> None:
-    """Show what the network saw of several digits, in reading order, each beside its most probable digits."""
+    """Show what the network saw of several digits, in reading order, each beside what it most probably is."""
     wide = (WIDTH_PX - MARGIN_PX - RIGHT_PX) / columns
     for index, answer in enumerate(answers[:MOST_SHOWN]):
         row, column = divmod(index, columns)
@@ -269,7 +270,7 @@ def _draw_grid(figure: "Figure", answers: Sequence[Answer], rows: int, columns: 
         _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), answer.glyph.image)
         start = left + MANY_PX + DIGIT_PX
         bars = _axes(figure, start, top, left + wide - 12 - MANY_SHARE_PX - start, MANY_PX)
-        _draw_bars(bars, answer, answer.shares(answer.ranked[:TOP_BARS]), MANY_SHARE_PX, decimals=0)
+        _draw_bars(bars, answer, answer.ranked[:TOP_BARS], MANY_SHARE_PX, decimals=0)
     if len(answers) > MOST_SHOWN:
         rest = f"and {len(answers) - MOST_SHOWN} more"
         _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)
@@ -284,17 +285,16 @@ def _draw_image(axes: "Axes", image: "Grey") -> None:
 def _draw_bars(
     axes: "Axes", answer: Answer, shares: Sequence[tuple[str, float]], share_px: int, *, decimals: int
 ) -> None:
-    """Show some probabilities, one below another, that of the most probable digit emphasised."""
+    """Show some probabilities, one below another, that of what it is taken for emphasised."""
     places = range(len(shares))
-    best = str(answer.ranked[0])
-    colours = [answer.colour if name == best else OTHERS for name, _ in shares]
+    colours = [answer.colour if name == answer.best else OTHERS for name, _ in shares]
     axes.barh(places, [1.0] * len(shares), height=0.7, color=TRACK)
     axes.barh(places, [share for _, share in shares], height=0.7, color=colours)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.axis("off")
     for place, (name, share) in zip(places, shares, strict=True):
-        weight, colour = ("bold", "black") if name == best else ("normal", FAINT)
+        weight, colour = ("bold", "black") if name == answer.best else ("normal", FAINT)
         for end, shift_px, text in ((0, -6, name), (1, share_px, f"{share:.{decimals}%}")):
             axes.annotate(
                 text,

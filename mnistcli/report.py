@@ -25,7 +25,7 @@ from rich.text import Text
 from mnistcli.config import TrainConfig
 from mnistcli.errors import MnistCliError
 from mnistcli.files import answering, discard_output
-from mnistcli.screen import counted, glyph_lines, number_lines, percent, printable, sample_lines, table
+from mnistcli.screen import candidates, counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
 if TYPE_CHECKING:
     from mnistcli import download
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
-BLANK = "  ?  blank: nothing stands out"
+BLANK, UNSURE = "  ?  blank: nothing stands out", "  ?  unsure: this may be no digit"
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
@@ -324,7 +324,8 @@ class Report:
         elif answer.error:
             return
         elif not self.to_person:
-            self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{answer.confidence or 0:.4f}")
+            confidence = f"{answer.confidence:.4f}" if answer.status == "ok" else "-"  # a ? has none
+            self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{confidence}")
         elif answer.status == "blank":
             self.draw(printable(answer.path), BLANK)
         elif isinstance(answer, MultiPrediction):
@@ -344,16 +345,15 @@ class Report:
         """Show what the network saw, where half-blocks can show its greys, and what it may be."""
         has_greys = self._has_blocks and self._has_colour
         seen = glyph_lines(answer.glyph.image) if answer.glyph and has_greys else []
-        candidates = self._candidates(answer.top(top_k), is_sure=answer.status == "ok")
-        return [*(Text("  ") + line for line in seen), *candidates]
+        return [*(Text("  ") + line for line in seen), *self._candidate_lines(answer, top_k)]
 
-    def _candidates(self, ranked: list[tuple[int, float]], *, is_sure: bool) -> list[Text]:
+    def _candidate_lines(self, answer: "Prediction", top_k: int) -> list[Text]:
         block = "█" if self._has_blocks else "#"
-        bars = [(digit, block * round(share * BAR_WIDTH), share) for digit, share in ranked]
-        lines = [Text(f"  {digit}  {bar:<{BAR_WIDTH}}  {share:7.2%}") for digit, bar, share in bars]
-        if not is_sure:
-            return [Text("  ?  unsure: this may be no digit"), *lines]
-        lines[0].stylize("bold")
+        lines = [] if answer.status == "ok" else [Text(UNSURE)]
+        for name, share in candidates(answer, top_k):
+            bar = block * round(share * BAR_WIDTH)
+            line = Text(f"  {name}  {bar:<{BAR_WIDTH}}  {share:7.2%}", "bold" if name == str(answer.digit) else "")
+            lines.append(line)
         return lines
 
     def preview(self, samples: "Samples") -> None:

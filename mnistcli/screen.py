@@ -1,6 +1,7 @@
 """What a screen can show: text that leaves its cursor alone, counts, shares and tables, images in half-blocks."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from mnistcli.data import Samples
     from mnistcli.glyphs import Grey
-    from mnistcli.reading import MultiPrediction
+    from mnistcli.reading import MultiPrediction, Prediction
 
 CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: controls, surrogates, line and paragraph separators
 
@@ -42,10 +43,27 @@ def percent(share: float | None) -> str:
 
 
 def number_lines(answer: "MultiPrediction") -> list[Text]:
-    """Show each row, and how sure its least sure digit is."""
-    least = [min(digit.confidence or 0 for digit in row) for row in answer.rows]
-    words = ["each at least " if len(row) > 1 else "" for row in answer.rows]
-    return [Text(f"  {line}  {said}{share:.2%}") for line, said, share in zip(answer.lines, words, least, strict=True)]
+    """Show each row, and how sure the least sure of its named digits is."""
+    return [Text(f"  {line}  {_sureness(row)}") for line, row in zip(answer.lines, answer.rows, strict=True)]
+
+
+def _sureness(row: Sequence["Prediction"]) -> str:
+    named = [digit.confidence or 0 for digit in row if digit.digit is not None]
+    if not named:
+        return "unsure"
+    each, others = "each at least " if len(named) > 1 else "", ", ? unsure" if len(named) < len(row) else ""
+    return f"{each}{min(named):.2%}{others}"
+
+
+def candidates(answer: "Prediction", count: int) -> list[tuple[str, float]]:
+    """Give the most probable digits, so many, with their probabilities in falling order, and among them no digit.
+
+    That is a question mark, and left out where it is no more probable than the last of them.
+    """
+    ranked = [(str(digit), share) for digit, share in answer.top(count)]
+    rest = answer.no_digit_probability or 0.0
+    place = sum(share >= rest for _, share in ranked)
+    return [*ranked[:place], ("?", rest), *ranked[place:]] if place < len(ranked) else ranked
 
 
 def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:

@@ -411,7 +411,7 @@ def test_predict_turns_blank_and_unsure_away(cli: RunCli, guessing: Path, digits
     ]
     result = cli("predict", *pictures)
     assert result.exit_code == 0
-    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["?", "?"]
+    assert [line.split("\t")[1:] for line in result.stdout.splitlines()] == [["?", "-"], ["?", "-"]]
 
 
 def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path) -> None:

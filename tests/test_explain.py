@@ -126,6 +126,12 @@ def test_the_title_tells_rows_apart() -> None:
     assert explain.reading_title(MultiPrediction("")) == "blank"
 
 
+def test_a_title_with_a_question_mark_tells_no_confidence() -> None:
+    seven, unsure = Prediction("", SEVEN, glyph()), Prediction("", SEVEN, glyph(), min_confidence=0.95)
+    assert explain.reading_title(unsure) == "?   unsure"
+    assert explain.reading_title(MultiPrediction("", ((seven, unsure), (seven,)))) == "7? / 7   unsure"
+
+
 @pytest.mark.parametrize(("count", "share"), [(1, "91.0%"), (2, "91%")])
 def test_a_share_is_written_as_in_the_title(tmp_path: Path, count: int, share: str) -> None:
     figure = plots.new_figure()
@@ -143,6 +149,22 @@ def test_what_is_left_to_no_digit_has_a_bar_of_its_own(tmp_path: Path, rest: flo
     written = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert len(written) == 2 * names + 1  # a digit and its share each, and the label of its box
     assert ("?" in written, "50.0%" in written) == (names == 11, names == 11)
+
+
+@pytest.mark.parametrize(
+    ("rest", "is_sure", "emphasised"), [(0.0, True, "7"), (0.75, True, "7"), (0.0, False, "7"), (0.75, False, "?")]
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_a_digit_is_taken_for_is_emphasised_and_among_the_bars(
+    tmp_path: Path, count: int, rest: float, is_sure: bool, emphasised: str
+) -> None:
+    figure = plots.new_figure()
+    answer = explain.Answer(glyph(), [share * (1 - rest) for share in SEVEN], is_sure, rest)
+    explain.draw_reading(figure, picture_of(tmp_path), [answer] * count, "")
+    share = rest if emphasised == "?" else 0.91 * (1 - rest)
+    expected = [emphasised, f"{share:.1%}" if count == 1 else f"{share:.0%}"]
+    for axes in figure.axes[2::2]:  # after the picture, what the network saw and the bars of each
+        assert [text.get_text() for text in axes.texts if text.get_fontweight() == "bold"] == expected
 
 
 @pytest.mark.parametrize("text", ["long " * 200, "$x_{$", "\u6578\u5b57\n\t\x00", ""])

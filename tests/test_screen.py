@@ -3,7 +3,7 @@
 import numpy as np
 
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.screen import glyph_lines, number_lines
+from mnistcli.screen import candidates, glyph_lines, number_lines
 
 
 def levels(image: np.ndarray) -> list[list[int]]:
@@ -46,3 +46,26 @@ def test_each_row_tells_how_sure_its_least_sure_digit_is() -> None:
     sure, less_sure = (Prediction("", (share, 1 - share) + (0.0,) * 8) for share in (0.9, 0.75))
     lines = number_lines(MultiPrediction("", ((sure, less_sure), (sure,))))
     assert [line.plain for line in lines] == ["  00  each at least 75.00%", "  0  90.00%"]
+
+
+def test_a_question_mark_has_no_confidence() -> None:
+    sure, less_sure = (Prediction("", (share,) + (0.0,) * 9, min_confidence=0.5) for share in (0.9, 0.75))
+    unsure = Prediction("", (0.4, 0.3) + (0.0,) * 8, min_confidence=0.5)
+    rows = ((sure, unsure, less_sure), (sure, unsure), (unsure, unsure))
+    lines = number_lines(MultiPrediction("", rows))
+    assert [line.plain for line in lines] == [
+        "  0?0  each at least 75.00%, ? unsure",
+        "  0?  90.00%, ? unsure",
+        "  ??  unsure",
+    ]
+
+
+def test_no_digit_is_a_candidate_where_it_is_likelier_than_one() -> None:
+    answer = Prediction("", (0.5, 0.125) + (0.0,) * 8)
+    assert [candidates(answer, count) for count in (1, 2, 3)] == [
+        [("0", 0.5)],
+        [("0", 0.5), ("?", 0.375), ("1", 0.125)],
+        [("0", 0.5), ("?", 0.375), ("1", 0.125), ("2", 0.0)],
+    ]
+    assert candidates(Prediction("", (0.25,) + (0.0,) * 9), 1) == [("?", 0.75), ("0", 0.25)]
+    assert candidates(Prediction("", (1.0,) + (0.0,) * 9), 2) == [("0", 1.0), ("1", 0.0)]
