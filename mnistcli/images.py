@@ -1,6 +1,6 @@
 """People's pictures: read from any file, shrunk, and their ink drawn as the images that the network was trained on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +28,7 @@ Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upr
 class Picture:
     """A picture, upright and opaque."""
 
-    pixels: Pixels  # (H, W, 1) or (H, W, 3), at most 1,024 pixels a side
+    pixels: Pixels = field(repr=False)  # (H, W, 1) or (H, W, 3), at most 1,024 pixels a side
     size: tuple[int, int]  # width and height that it had, in pixels
     name: str  # for messages
 
@@ -42,7 +42,7 @@ class Picture:
 class Glyph:
     """A digit that was found in a picture."""
 
-    image: Grey  # (28, 28), 0 = paper, 255 = ink: what the network sees
+    image: Grey = field(repr=False)  # (28, 28), 0 = paper, 255 = ink: what the network sees
     box: Box
     is_blot: bool = False  # no digit: too wide for its length, and without dents, or as flat as a dash
 

@@ -33,6 +33,10 @@ class Prediction:
     is_one_of_several: bool = False  # the picture seems to hold other digits beside this one
     picture: Picture | None = None  # as it was read, where that was asked for
 
+    def __repr__(self) -> str:
+        """Give what it amounts to, in a line."""
+        return _in_a_line(self, digit=self.digit, confidence=self.confidence)
+
     @property
     def status(self) -> Status:
         """Tell whether there is an answer, and if not, why."""
@@ -86,6 +90,10 @@ class MultiPrediction:
     error: str | None = None
     picture: Picture | None = None
 
+    def __repr__(self) -> str:
+        """Give what it amounts to, in a line."""
+        return _in_a_line(self, text=self.text, confidence=self.confidence)
+
     @property
     def digits(self) -> tuple[Prediction, ...]:
         """Give all digits in reading order."""
@@ -114,6 +122,11 @@ class MultiPrediction:
     def confidence(self) -> float | None:
         """Give the confidence of the least sure digit, 0..1."""
         return min((digit.confidence or 0 for digit in self.digits), default=None)
+
+
+def _in_a_line(answer: Prediction | MultiPrediction, **said: str | float | None) -> str:
+    content = {"path": answer.path, "status": answer.status, **({"error": answer.error} if answer.error else said)}
+    return f"{type(answer).__name__}({', '.join(f'{name}={value!r}' for name, value in content.items())})"
 
 
 def predict(

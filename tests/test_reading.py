@@ -12,8 +12,9 @@ import mnistcli
 from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
+from mnistcli.images import Glyph, Picture
 from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
-from mnistcli.reading import Prediction
+from mnistcli.reading import MultiPrediction, Prediction
 from mnistcli.scoring import Answers, ask
 
 
@@ -46,6 +47,18 @@ def test_probabilities_are_the_networks_as_it_was_calibrated(
 )
 def test_what_digits_leave_is_that_of_no_digit(probabilities: tuple[float, ...], rest: float | None) -> None:
     assert Prediction("", probabilities).no_digit_probability == rest
+
+
+def test_an_answer_is_written_in_a_line() -> None:
+    glyph, picture = Glyph(np.ones((28, 28), np.uint8), (1, 2, 3, 4)), Picture(np.ones((9, 9, 1), np.uint8), (9, 9), "")
+    six = Prediction("a.png", (0.0,) * 6 + (0.75, 0.25, 0.0, 0.0), glyph, picture=picture)
+    assert repr(six) == "Prediction(path='a.png', status='ok', digit=6, confidence=0.75)"
+    number = MultiPrediction("a.png", ((six, six),), picture=picture)
+    assert repr(number) == "MultiPrediction(path='a.png', status='ok', text='66', confidence=0.75)"
+    for kind in Prediction, MultiPrediction:
+        failed = kind("a.png", error="no picture at a.png")
+        assert repr(failed) == f"{kind.__name__}(path='a.png', status='error', error='no picture at a.png')"
+    assert "array" not in f"{glyph} {picture}"
 
 
 @pytest.mark.parametrize("count", [1, 3, GLYPHS_AT_ONCE + 1])
