@@ -252,7 +252,10 @@ def _named_failures() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool:
-        raise MnistCliError(f"a process that looked for digits ended early; {WITHOUT_PROCESSES}") from None
+        raise MnistCliError(
+            f"a process that looked for digits ended early; {WITHOUT_PROCESSES}; "
+            'a script that asks for some must begin with `if __name__ == "__main__":`'
+        ) from None
 
 
 def _start_processes(count: int, over: Connection) -> ProcessPoolExecutor:

@@ -246,6 +246,15 @@ def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
             finders.begin(drawings)
 
 
+def test_a_script_that_its_processes_would_run_again_is_told_how_to_begin(drawings: list[Path], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import mnistcli, sys\nlist(mnistcli.predict(sys.argv[1:], checkpoint='bundled', processes=1))\n")
+    command = [sys.executable, str(script), str(drawings[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert 'must begin with `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
 def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> None:
     with Finders(Search(find_all, "auto", keep_pictures=True), 1) as finders:
         ((seen, error),) = finders.begin([drawings[0], drawings[5]])
