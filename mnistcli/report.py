@@ -246,12 +246,12 @@ class Report:
                 self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = _resumption(checkpoint)
-                if self.as_json:
-                    self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
-                self.insist(
+                self.insist(  # before the object, which may find no room or no reader
                     f"stopped after {counted(epoch, 'epoch')} and {counted(step, 'step')}; saved as {checkpoint}\n"
                     f"continue with: {resume}"
                 )
+                if self.as_json:
+                    self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
 
     def weights(self, checkpoint: str, weights: str) -> None:
         """Tell which weights answer; JSON objects carry the same."""

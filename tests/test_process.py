@@ -371,6 +371,30 @@ def test_training_that_cannot_answer_does_not_begin_or_is_kept(data_dir: Path, t
 
 
 @posix
+@pytest.mark.parametrize("output", ["full", "gone"])
+def test_a_stop_that_cannot_be_answered_tells_how_to_continue(data_dir: Path, tmp_path: Path, output: str) -> None:
+    if output == "full":
+        if not Path("/dev/full").is_char_device():
+            pytest.skip("needs an output that is always full")
+        writer = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, writer = os.pipe()
+        os.close(reader)
+    slow = ["--model", "allconv", "--batch-size", "1"]  # the first epoch would have an answer, too
+    command = [sys.executable, "-m", "mnistcli", "train", "--data-dir", str(data_dir), "--json", *slow]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True) as running:
+        os.close(writer)
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith("training on")
+        running.send_signal(signal.SIGINT)
+        said = running.stderr.read().splitlines()
+    assert said[0].startswith("stopped after 0 epochs")
+    assert said[1] == "continue with: mnistcli train --resume ckpt.pt"
+    assert len(said) == (3 if output == "full" else 2)
+    assert load(tmp_path / "ckpt.pt").epoch == 0
+
+
+@posix
 def test_an_ascii_terminal_is_no_bug(trained: Path) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "COLUMNS": "80"}
     done = shell(trained, "mnistcli predict *.png", **ascii_only)
