@@ -64,14 +64,20 @@ def _is_pipe(stream: IO[str]) -> bool:
 
 
 class _Aside(Console):
-    """A console for what is not the answer: what finds no room there is dropped, so that the answer still comes."""
+    """A console for what is not the answer: what finds no room or no reader is dropped, so that the answer comes."""
 
     def print(self, *objects: Any, **manner: Any) -> None:
         """Print as rich does."""
         try:
             super().print(*objects, **manner)
-        except OSError:  # but where nobody reads any more, there rich itself ends the program
+        except OSError:
             discard_output(self.file.fileno())
+
+    def on_broken_pipe(self) -> None:
+        """End the program, as rich does, only where the answer would go to the reader who is gone, too."""
+        if sys.stdout and os.path.sameopenfile(self.file.fileno(), sys.stdout.fileno()):
+            super().on_broken_pipe()
+        discard_output(self.file.fileno())
 
 
 def _console(stream: TextIO, kind: type[Console] = Console) -> Console:

@@ -355,6 +355,22 @@ def test_an_answer_comes_where_standard_error_is_full(trained: Path, data_dir: P
 
 
 @posix
+def test_an_answer_comes_where_nobody_reads_standard_error(trained: Path, data_dir: Path) -> None:
+    gone = "mkfifo $$; : < $$ & exec 3> $$; wait; "
+    read, failed, run, all_gone = shells(
+        trained,
+        f"{gone} mnistcli predict *.png 2>&3",
+        f"{gone} mnistcli predict *.png none.png 2>&3",
+        f"{gone} mnistcli train --data-dir {data_dir} --output new.pt 2>&3",
+        f"{gone} mnistcli train --data-dir {data_dir} --output other.pt >&3 2>&3",
+    )
+    assert read.stdout.startswith("quatre")
+    assert (read.returncode, failed.returncode, failed.stdout) == (0, 5, read.stdout)
+    assert (run.returncode, run.stdout) == (0, "new.pt\n")
+    assert (all_gone.returncode, (trained / "other.pt").exists()) == (1, False)
+
+
+@posix
 def test_training_that_cannot_answer_does_not_begin_or_is_kept(data_dir: Path, tmp_path: Path) -> None:
     train = f"mnistcli train --quiet --epochs 2 --data-dir {data_dir} --output"
     closed = shell(tmp_path, f"{train} closed.pt >&-")
