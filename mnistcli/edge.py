@@ -29,7 +29,7 @@ class _EdgeHelp:
 
     def get_params(self, ctx: typer.Context) -> list[Any]:
         """Give all arguments and options, typer's own too."""
-        return _as_shown(super().get_params(ctx))  # type: ignore[misc]  # typer's class, which comes after this
+        return _as_shown(super().get_params(ctx), ctx)  # type: ignore[misc]  # typer's class, which comes after this
 
     def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:
         """Name what must be given without braces, as other programs do."""
@@ -80,13 +80,19 @@ class EdgeApp(typer.Typer):
         return super().command(*names, cls=EdgeCommand, **settings)
 
 
-def _as_shown(params: list[Any]) -> list[Any]:
-    """Let no flag be shown as if it took a value, and no argument with its type in Python, as typer would."""
+def _as_shown(params: list[Any], ctx: typer.Context) -> list[Any]:
+    """Let no flag be shown as if it took a value, and no type as Python has it, as typer would.
+
+    What an option takes is in capitals where it is a kind of value, and otherwise a choice of words.
+    """
     for param in params:
         if param.param_type_name == "argument":
             param.display_type_rich = lambda ctx: None
         elif param.is_flag:
             param.metavar = ""
+        elif param.metavar is None:
+            kind = param.display_type(ctx).strip("<>").removesuffix(" range")
+            param.metavar = kind if "|" in kind else kind.upper()
     return params
 
 

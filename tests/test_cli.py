@@ -62,7 +62,8 @@ def test_help(cli: RunCli, command: list[str], flag: str) -> None:
     result = cli(*command, flag)
     assert result.exit_code == 0
     assert "Usage: mnistcli" in plain(result.stdout)
-    assert "<bool>" not in plain(result.stdout)  # a flag takes no value, not even typer's own
+    shown = plain(result.stdout).replace("MNISTCLI_<KEY>", "")
+    assert not re.search(r"<\w|BOOL", shown)  # a flag takes no value, not even typer's own
 
 
 @pytest.mark.parametrize(

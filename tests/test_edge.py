@@ -1,6 +1,7 @@
 """Where expected failures end: in a line, under --json in an object, and in an exit code; bugs keep their traceback."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import typer
@@ -85,7 +86,13 @@ def test_a_command_is_under_this_care_without_saying_so() -> None:
     app = EdgeApp(name="program")
 
     @app.command()
-    def work(flag: Annotated[bool, typer.Option("--flag")] = False) -> None:
+    def work(
+        flag: Annotated[bool, typer.Option("--flag")] = False,
+        count: Annotated[int, typer.Option("--count", min=1)] = 1,
+        place: Annotated[Path, typer.Option("--place")] = Path(),
+        how: Annotated[Literal["well", "badly"], typer.Option("--how")] = "well",
+        which: Annotated[str, typer.Option("--which", metavar="NAME")] = "",
+    ) -> None:
         raise DataError("there is nothing to work on")
 
     @app.command("rest")
@@ -95,5 +102,6 @@ def test_a_command_is_under_this_care_without_saying_so() -> None:
     result = CliRunner().invoke(app, ["work"], catch_exceptions=False)
     assert (result.exit_code, result.stderr) == (ExitCode.DATA, "error: there is nothing to work on\n")
     shown = plain(CliRunner().invoke(app, ["work", "--help"]).stdout)
-    assert "--flag" in shown
-    assert "<bool>" not in shown
+    for parts in ("--flag", "--count INT [x>=1]", "--place PATH", "--how well|badly", "--which NAME"):
+        assert parts in " ".join(shown.split())
+    assert "BOOL" not in shown
