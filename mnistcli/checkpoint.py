@@ -334,6 +334,9 @@ def load(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {version}, this mnistcli {mnistcli.__version__} reads {FORMAT_VERSION}: "
             "install the mnistcli that wrote it"
         )
+    for part in (content, content.get("best")):
+        if isinstance(part, dict):
+            part.pop("reject_logit", None)  # an earlier version's, which a rejector is better than
     try:
         return Checkpoint(**{**content, "path": path})
     except (ValidationError, TypeError) as error:  # TypeError: keys that are no names

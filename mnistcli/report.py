@@ -330,8 +330,7 @@ class Report:
         elif answer.error:
             return
         elif not self.to_person:
-            confidence = f"{answer.confidence:.4f}" if answer.status == "ok" else "-"  # a ? has none
-            self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{confidence}")
+            self.answer(f"{printable(answer.path)}\t{answer.text or '?'}\t{answer.confidence or 0:.4f}")
         elif answer.status == "blank":
             self.draw(printable(answer.path), BLANK)
         elif isinstance(answer, MultiPrediction):

@@ -17,6 +17,7 @@ from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
 from mnistcli.model import LeNet, build_model
+from mnistcli.scoring import UNCALIBRATED
 
 
 def make_checkpoint(run_id: str = "run") -> Checkpoint:
@@ -136,6 +137,13 @@ def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its weights do not fit") as caught:
         loaded.build_model()
     assert "\n" not in str(caught.value)
+
+
+def test_what_an_earlier_version_told_no_digit_by_is_left_out(saved: Path) -> None:
+    best = {"epoch": 1, "val_accuracy": 0.5, "weights": {}, "temperature": 1.0, "reject_logit": 2.0}
+    loaded = load(edited(saved, reject_logit=2.0, best=best))
+    for weights in ("last", "best"):
+        assert loaded.calibration(weights) == UNCALIBRATED
 
 
 def test_a_rejector_that_does_not_fit_is_refused(saved: Path) -> None:
