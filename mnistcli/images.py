@@ -44,7 +44,7 @@ class Glyph:
 
     image: Grey = field(repr=False)  # (28, 28), 0 = paper, 255 = ink: what the network sees
     box: Box
-    is_blot: bool = False  # no digit: too wide for its length, and without dents, or as flat as a dash
+    is_blot: bool = False  # no digit: too wide for its length, and without dents, as flat as a dash, or of a pattern
 
     @property
     def width(self) -> int:

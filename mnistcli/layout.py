@@ -23,6 +23,7 @@ from mnistcli.underlines import BAR_SHAPE, without_underlines
 CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too, what is wider may be two
 SIMILAR_HEIGHT = 0.7  # of the higher of two digits side by side: the lower one is higher
+PATTERN = 20  # spots as high as the digit, and more than a card's number has: bricks, or a page of writing
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
 LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is broader may be a patch
@@ -221,14 +222,16 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if inside and (inside.is_sure or inked.is_blot(_main_spot(inked.components))):
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
-            are_several = found.are_several or _are_several(inked.components)
+            are_several = found.are_several or _are_several(_spots(inked.components))
             return _Main(found.run.moved(inside.box), found.size_px, are_several)
     inked = _without_surroundings(inked, invert)
     if inked is None:
         return None
     spot = _main_spot(inked.components)
-    run = inked.draw_run(spot, spot.height, TWO_WIDTH)
-    return _Main(run, max(spot.width, spot.height), _are_several(inked.components))
+    run, spots = inked.draw_run(spot, spot.height, TWO_WIDTH), _spots(inked.components)
+    if sum(_are_alike(spot, other) for other in spots) > PATTERN:
+        run = Run.of(replace(run.whole, is_blot=True))
+    return _Main(run, max(spot.width, spot.height), _are_several(spots))
 
 
 def _main_spot(components: Components) -> Spot:
@@ -236,11 +239,14 @@ def _main_spot(components: Components) -> Spot:
     return reduce(Spot.join, (Spot.of(components, label) for label in pick_digit(components)))
 
 
-def _are_several(components: Components) -> bool:
+def _spots(components: Components) -> list[Spot]:
+    """Find what may be digits, if there are several."""
+    return find_spots(components) if np.count_nonzero(components.area) > 1 else []
+
+
+def _are_several(spots: list[Spot]) -> bool:
     """Tell whether two digits seem to be side by side."""
-    if np.count_nonzero(components.area) == 1:
-        return False
-    return any(_are_alike(*pair) for row in sort_into_rows(find_spots(components)) for pair in pairwise(row))
+    return any(_are_alike(*pair) for row in sort_into_rows(spots) for pair in pairwise(row))
 
 
 def _are_alike(one: Spot, other: Spot) -> bool:

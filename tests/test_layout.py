@@ -285,3 +285,13 @@ def test_what_is_far_longer_than_a_digit_is_not_cut() -> None:
 
 def test_two_digits_side_by_side_look_like_several() -> None:
     assert find_glyph(as_picture(page(*line("17"))))[1]
+
+
+@pytest.mark.parametrize(("columns", "is_pattern"), [(10, False), (13, True)])
+def test_one_of_a_pattern_is_no_digit(columns: int, is_pattern: bool) -> None:
+    bar = np.full((60, 8), 255, np.uint8)
+    bars = [(bar, 60 + 45 * column, 100 + 120 * row) for column in range(columns) for row in range(2)]
+    run, are_several = find_digit(as_picture(page(*bars, size=(500, 700))))
+    assert run is not None
+    assert are_several
+    assert run.whole.is_blot == is_pattern
