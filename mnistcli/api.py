@@ -69,7 +69,7 @@ def evaluate(
         batch_size: images at a time; it does not change the answers.
         device: where to compute.
         weights: those after the last step, or the best epoch's.
-        tta: whether to look at each image seven times, as `infer` describes.
+        tta: whether to look at each image seven times, as `ask` describes.
 
     Returns:
         The counts and the mean loss over all images of the split.

@@ -12,7 +12,25 @@ from mnistcli.errors import CheckpointError, ConfigError
 from mnistcli.kernels import Conv2d, conv_pool_relu, max_pool_relu
 
 
-class LeNet(nn.Module):
+class Classifier(nn.Module):
+    """What makes features of images, and logits of features."""
+
+    @property
+    def last(self) -> nn.Linear:
+        """Give the layer that makes logits of features."""
+        raise NotImplementedError
+
+    def features(self, x: Tensor) -> Tensor:
+        """Give (B, F) features for (B, 1, 28, 28) float32 images, normalised."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give (B, 10) logits for (B, 1, 28, 28) float32 images, normalised."""
+        logits: Tensor = self.last(self.features(x))
+        return logits
+
+
+class LeNet(Classifier):
     """The tutorial's LeNet: 44,426 parameters.
 
     Two convolutions and three linear layers as in LeNet-5 (LeCun et al., "Gradient-based learning applied to
@@ -27,18 +45,38 @@ class LeNet(nn.Module):
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, 10)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give (B, 10) float32 logits for (B, 1, 28, 28) float32 images, normalised."""
+    @property
+    def last(self) -> nn.Linear:
+        """Give the last of the linear layers."""
+        return self.fc3
+
+    def features(self, x: Tensor) -> Tensor:
+        """Give (B, 84) features for (B, 1, 28, 28) float32 images, normalised."""
         x = conv_pool_relu(x, self.conv1)  # (B, 6, 12, 12)
         x = max_pool_relu(self.conv2(x))  # (B, 16, 4, 4)
         x = x.flatten(1)  # (B, 256)
         x = F.relu(self.fc1(x))  # (B, 120)
-        x = F.relu(self.fc2(x))  # (B, 84)
-        logits: Tensor = self.fc3(x)  # (B, 10)
-        return logits
+        return F.relu(self.fc2(x))  # (B, 84)
 
 
-class Strided(nn.Module):
+class _Sequence(Classifier):
+    """Layers one after another, the last of which is linear."""
+
+    layers: nn.Sequential
+
+    @property
+    def last(self) -> nn.Linear:
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
+    def features(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = layer(x)
+        return x
+
+
+class Strided(_Sequence):
     """A 7x7 convolution that moves by 3 pixels, a 3x3 one and two linear layers: 79,930 parameters.
 
     The stride takes the place of pooling (Springenberg et al., "Striving for simplicity: the all convolutional net",
@@ -57,13 +95,8 @@ class Strided(nn.Module):
             nn.Linear(64, 10),  # (B, 10)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give (B, 10) logits for (B, 1, 28, 28) float32 images, normalised."""
-        logits: Tensor = self.layers(x)
-        return logits
 
-
-class AllConv(nn.Module):
+class AllConv(_Sequence):
     """Seven convolutions, strided in place of pooling, and the mean over places: 454,890 parameters.
 
     An all convolutional net (Springenberg et al., 2015) with batch normalisation.
@@ -85,11 +118,6 @@ class AllConv(nn.Module):
         )
         self.to(memory_format=torch.channels_last)  # faster with many channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give (B, 10) logits for (B, 1, 28, 28) float32 images, normalised."""
-        logits: Tensor = self.layers(x)
-        return logits
-
 
 def _conv(inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
     """Make a convolution with what follows it; its bias would vanish in the normalisation."""
@@ -97,10 +125,10 @@ def _conv(inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding:
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-MODELS: dict[ModelName, type[nn.Module]] = {"lenet": LeNet, "strided": Strided, "allconv": AllConv}
+MODELS: dict[ModelName, type[Classifier]] = {"lenet": LeNet, "strided": Strided, "allconv": AllConv}
 
 
-def build_model(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+def build_model(name: str, arguments: Mapping[str, Any]) -> Classifier:
     """Make the network that a checkpoint names, with fresh weights.
 
     Raises:
@@ -112,12 +140,6 @@ def build_model(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise CheckpointError(f"no network is called {name!r}; known: {', '.join(MODELS)}") from None
     except TypeError as error:
         raise CheckpointError(f"network {name!r} does not take the arguments {arguments}: {error}") from None
-
-
-def last_layer(model: nn.Module) -> nn.Linear:
-    """Give the layer that makes a network's features its logits."""
-    *_, last = (layer for layer in model.modules() if isinstance(layer, nn.Linear))
-    return last
 
 
 def pick_device(name: Device) -> torch.device:

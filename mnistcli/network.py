@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
-from mnistcli.model import pick_device
+from mnistcli.model import Classifier, pick_device
 from mnistcli.scoring import Answers, Calibration, ask
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ GLYPHS_AT_ONCE = 64  # what the network has in between then stays in the cache: 
 class Network:
     """A network from a checkpoint, with what it expects of its images."""
 
-    model: nn.Module
+    model: Classifier
     normalization: Normalization
     calibration: Calibration
     device: torch.device
@@ -48,7 +48,7 @@ class Network:
 
         Args:
             images: (28, 28) each.
-            tta: whether to look at each seven times, as `infer` describes.
+            tta: whether to look at each seven times, as `ask` describes.
             threads: in how many to compute; if None, in as many as torch usually does, but a few images in one: they
                 come where pictures are slow, and threads that look for digits keep the cores busy.
         """

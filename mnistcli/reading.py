@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
-ROUNDING = 1e-6  # what probabilities that are to sum to 1 may lack of it
+ROUNDING = 1e-12  # what probabilities that are to sum to 1 may lack of it
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def predict(
         checkpoint: the network to ask, as in `evaluate`.
         invert: whether the digits are darker than their paper; auto judges each by the picture.
         min_confidence: below this probability no digit is named, 0..1.
-        tta: whether to look at each digit seven times, as `infer` describes.
+        tta: whether to look at each digit seven times, as `ask` describes.
         device: where to compute.
         weights: those after the last step, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.

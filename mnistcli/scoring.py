@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mnistcli.augment import SIDE, Distortions
 from mnistcli.config import EVAL_BATCH_SIZE
 from mnistcli.data import Normalization
-from mnistcli.model import last_layer
+from mnistcli.model import Classifier
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.rejection import Rejector
 
@@ -31,14 +31,14 @@ class Answers(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """What turns a network's answers into probabilities that are as often right."""
+    """What turns a network's answers into probabilities that are as often right, on the CPU: MPS has no float64."""
 
     temperature: float = 1.0  # that logits are divided by
     rejector: Rejector | None = None  # tells what is no digit; None where nothing was learned of such
 
     def probabilities(self, answers: Answers) -> Tensor:
-        """Give those of the digits, (N, 10) float64, 0..1; what they lack of 1 is that of no digit."""
-        shares = (answers.logits.double() / self.temperature).softmax(1)
+        """Give those of the digits for N answers, (N, 10) float64, 0..1; what they lack of 1 is that of no digit."""
+        shares = (answers.logits.cpu().double() / self.temperature).softmax(1)
         return shares if self.rejector is None else shares * self.rejector.digit_shares(answers.features)[:, None]
 
 
@@ -85,20 +85,20 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def infer(
-    model: nn.Module,
+    model: Classifier,
     images: Tensor,
     normalization: Normalization,
     batch_size: int = EVAL_BATCH_SIZE,
     *,
     tta: bool = False,
 ) -> Tensor:
-    """Give the logits, (N, 10) float32, that `ask` gives."""
+    """Give the logits that `ask` gives, (N, 10) float32, on the images' device; all else is as there."""
     return ask(model, images, normalization, batch_size, tta=tta).logits
 
 
 @torch.inference_mode()
 def ask(
-    model: nn.Module,
+    model: Classifier,
     images: Tensor,
     normalization: Normalization,
     batch_size: int = EVAL_BATCH_SIZE,
@@ -126,14 +126,12 @@ def ask(
     return Answers(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
 
 
-def _ask(model: nn.Module, images: Tensor, normalization: Normalization) -> Answers:
-    features: list[Tensor] = []
-    with last_layer(model).register_forward_pre_hook(lambda _, inputs: features.append(inputs[0])):
-        logits = model(normalization(images))
-    return Answers(logits, *features)
+def _ask(model: Classifier, images: Tensor, normalization: Normalization) -> Answers:
+    features = model.features(normalization(images))
+    return Answers(model.last(features), features)
 
 
-def _ask_of_views(model: nn.Module, images: Tensor, normalization: Normalization) -> Answers:
+def _ask_of_views(model: Classifier, images: Tensor, normalization: Normalization) -> Answers:
     views = [images] + [_see(images, *view) for view in TTA_VIEWS]
     answers = [_ask(model, view, normalization) for view in views]
     shares = torch.stack([each.logits.log_softmax(1) for each in answers])  # (7, B, 10)

@@ -1,6 +1,7 @@
 """Inference and scoring."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -23,9 +24,10 @@ def make_images(count: int) -> torch.Tensor:
 
 def test_inference_is_in_evaluation_mode() -> None:
     torch.manual_seed(0)
-    net = torch.nn.Sequential(LeNet(), torch.nn.Dropout(0.5)).train()
-    images = make_images(5)
-    assert torch.equal(infer(net, images, NORMALIZATION), infer(net[0], images, NORMALIZATION))
+    net, images = LeNet().train(), make_images(5)
+    expected = infer(net, images, NORMALIZATION)
+    net.fc2 = torch.nn.Sequential(net.fc2, torch.nn.Dropout(0.5)).train()  # type: ignore[assignment]
+    assert torch.equal(infer(net, images, NORMALIZATION), expected)
 
 
 def test_inference_does_not_depend_on_the_batch_size() -> None:
@@ -70,8 +72,17 @@ def test_features_are_what_the_last_layer_makes_logits_of(name: str) -> None:
     torch.manual_seed(0)
     net = build_model(name, {}).requires_grad_(False)
     answers = ask(net, make_images(3), NORMALIZATION, batch_size=2)
-    *_, last = net.modules()
-    torch.testing.assert_close(answers.logits, last(answers.features))
+    torch.testing.assert_close(answers.logits, net.last(answers.features))
+    torch.testing.assert_close(answers.logits, net(NORMALIZATION(make_images(3))))
+
+
+def test_threads_ask_one_network_together() -> None:
+    torch.manual_seed(0)
+    net, images = LeNet().eval(), make_images(200)
+    expected = ask(net, images, NORMALIZATION, batch_size=10)
+    with ThreadPoolExecutor(4) as threads:
+        for answers in threads.map(lambda _: ask(net, images, NORMALIZATION, batch_size=10), range(8)):
+            assert torch.equal(answers.features, expected.features)
 
 
 def test_probabilities_leave_to_no_digit_what_the_rejector_takes() -> None:
