@@ -13,7 +13,7 @@ from typing import Annotated, Any, NotRequired, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import TypedDict
 
 import mnistcli
@@ -23,7 +23,7 @@ from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.files import atomic_write, cannot_write
 from mnistcli.loop import Best, EpochDone, TrainState
-from mnistcli.model import build_model, last_layer
+from mnistcli.model import Classifier, build_model
 from mnistcli.rejection import Rejector
 from mnistcli.scoring import Calibration
 
@@ -191,7 +191,7 @@ class Checkpoint(BaseModel):
             return _unpack_calibration(self.best.get("temperature", 1.0), self.best.get("rejector"))
         return _unpack_calibration(self.temperature, self.rejector)
 
-    def build_model(self, weights: Weights = "last") -> nn.Module:
+    def build_model(self, weights: Weights = "last") -> Classifier:
         """Rebuild the network, on the CPU, with its last weights, averaged where an average is kept, or the best's.
 
         Raises:
@@ -206,8 +206,9 @@ class Checkpoint(BaseModel):
         except _MISFITS as error:
             raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
         rejector = self.calibration(weights).rejector
-        if rejector and len(rejector.weights) != last_layer(model).in_features:
-            raise self._unusable("its rejector does not fit its network")
+        features = model.last.in_features
+        if rejector is not None and len(rejector.weights) != features:
+            raise self._unusable(f"its rejector is of {len(rejector.weights)} features, its network has {features}")
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise self._unusable("its weights are not finite numbers")
         return model
@@ -273,12 +274,15 @@ def _pack_best(best: Best) -> _Best:
 
 def _pack_calibration(calibration: Calibration) -> _Calibration:
     temperature, rejector = calibration
-    packed = rejector and _Rejector(weights=list(rejector.weights), bias=rejector.bias)
-    return {"temperature": temperature, "rejector": packed}
+    if rejector is None:
+        return {"temperature": temperature, "rejector": None}
+    return {"temperature": temperature, "rejector": {"weights": list(rejector.weights), "bias": rejector.bias}}
 
 
 def _unpack_calibration(temperature: float, rejector: _Rejector | None) -> Calibration:
-    return Calibration(temperature, Rejector(tuple(rejector["weights"]), rejector["bias"]) if rejector else None)
+    if rejector is None:
+        return Calibration(temperature)
+    return Calibration(temperature, Rejector(tuple(rejector["weights"]), rejector["bias"]))
 
 
 def _copy_into(state: dict[str, list[Tensor]], saved: dict[str, list[Tensor]]) -> None:
@@ -336,7 +340,7 @@ def load(path: Path) -> Checkpoint:
         )
     for part in (content, content.get("best")):
         if isinstance(part, dict):
-            part.pop("reject_logit", None)  # an earlier version's, which a rejector is better than
+            part.pop("reject_logit", None)  # an earlier version's, by which no digit is told any more
     try:
         return Checkpoint(**{**content, "path": path})
     except (ValidationError, TypeError) as error:  # TypeError: keys that are no names

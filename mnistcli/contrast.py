@@ -125,6 +125,7 @@ def _deviation_of_grain(sizes: NDArray[np.int64], begin: int) -> float:
         grain = slice(1, highest + 1)
         deviation = sqrt(np.average(squared[grain], weights=sizes[grain]))
         highest = int(OUTLIER * deviation)
+    # Of grain that is not clipped nearly all pixels differ, of grain that is clipped in the middle half of them.
     return deviation * sqrt(min(2 * sizes[1:].sum() / total, 1))
 
 

@@ -149,7 +149,8 @@ def reading_title(answer: "Prediction | MultiPrediction") -> str:
     if not answer.digits:
         return answer.status
     text = " / ".join(answer.lines) if isinstance(answer, MultiPrediction) else answer.text
-    return f"{text}   {f'{answer.confidence:.1%}' if answer.status == 'ok' else answer.status}"
+    sureness = f"{answer.confidence:.1%}" if answer.status == "ok" else answer.status
+    return f"{text}   {sureness}"
 
 
 def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence[Answer], title: str) -> None:

@@ -93,15 +93,15 @@ def _find_frames(components: Components, large: list[int], crossed: list[int]) -
 
 
 def _find_empty_boxes(components: Components, empty: set[int], frames: set[int]) -> set[int]:
-    """Give which of what is around nothing are boxes that were left empty.
+    """Give which of what has nothing inside are boxes that were left empty.
 
     They are as large as those that are written in, or too square for a 0, however boxy that is.
     """
     return {
         label
         for label in empty
-        if any(_have_similar_sides(components, label, frame) for frame in frames) or _is_square(components, label)
-        if _is_frame(components, label)
+        if (any(_have_similar_sides(components, label, frame) for frame in frames) or _is_square(components, label))
+        and _is_frame(components, label)
     }
 
 

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from mnistcli.average import move_average, refresh_statistics
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
-from mnistcli.model import pick_precision
+from mnistcli.model import Classifier, pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.rejection import Rejector, fit_rejector, make_examples
@@ -26,6 +26,7 @@ from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
+EXAMPLES_AT_ONCE = 64  # what the network has in between then stays in the cache
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 
@@ -72,8 +73,8 @@ class TrainState:
     all ranks but for batch-norm statistics, where the first rank's hold.
     """
 
-    model: nn.Module
-    average: nn.Module | None  # of the weights, over recent steps; what is evaluated where there is one
+    model: Classifier
+    average: Classifier | None  # of the weights, over recent steps; what is evaluated where there is one
     optimizer: Optimizer
     train_size: int  # images
     shuffle: Tensor  # (S,) uint8: the state of the generator that draws the epoch under way
@@ -92,7 +93,7 @@ class TrainState:
         return self.best.epoch if self.best else None
 
     @property
-    def evaluated(self) -> nn.Module:
+    def evaluated(self) -> Classifier:
         """Give the network that is worth evaluating."""
         return self.model if self.average is None else self.average
 
@@ -103,7 +104,7 @@ def is_finished(config: TrainConfig, epoch: int, best_epoch: int | None) -> bool
     return epoch >= config.epochs or is_stuck
 
 
-def start(config: TrainConfig, model: nn.Module, train_size: int) -> TrainState:
+def start(config: TrainConfig, model: Classifier, train_size: int) -> TrainState:
     """Give the state before the first step.
 
     Args:
@@ -241,8 +242,6 @@ class _Fit:
         state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
         # New tensors, not zeroed ones: events that were yielded keep their sums.
         state.loss_sum, state.correct = torch.zeros_like(state.loss_sum), torch.zeros_like(state.correct)
-        if self.val and self.config.outliers and is_finished(self.config, state.epoch, state.best_epoch):
-            self.fit_rejectors(self.val)  # which takes as long as a fifth of an epoch
         return done
 
     def validate(self, val: Samples) -> Evaluation:
@@ -250,24 +249,23 @@ class _Fit:
         ranks = self.ranks
         images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
         logits = infer(self.state.evaluated, images, self.normalization)
-        self.state.calibration = Calibration(find_temperature(logits, labels, ranks))
+        rejector = None
+        if self.config.outliers:
+            rejector = learn_rejector(self.state.evaluated, val, self.normalization, self.config, ranks)
+        self.state.calibration = Calibration(find_temperature(logits, labels, ranks), rejector)
         return score(logits, labels, ranks)
 
-    def fit_rejectors(self, val: Samples) -> None:
-        """Fit what tells digits from what is none to the last weights, and to the best ones."""
-        state = self.state
-        state.calibration = state.calibration._replace(rejector=self.fit_rejector(state.evaluated, val))
-        assert state.best is not None  # every validation may find one, and the first does
-        model = copy.deepcopy(state.evaluated)
-        model.load_state_dict(state.best.weights)
-        calibration = state.best.calibration._replace(rejector=self.fit_rejector(model, val))
-        state.best = replace(state.best, calibration=calibration)
 
-    def fit_rejector(self, model: nn.Module, val: Samples) -> Rejector:
-        examples = make_examples(val, self.config, self.ranks)
-        features = [[ask(model, images, self.normalization).features for images in pair] for pair in examples]
-        of_digits, of_others = map(torch.cat, zip(*features, strict=True))
-        return fit_rejector(of_digits, of_others, self.ranks)
+def learn_rejector(
+    model: Classifier, held_out: Samples, normalization: Normalization, config: TrainConfig, ranks: Ranks = ALONE
+) -> Rejector:
+    """Fit what tells digits from what is none to a network's features of examples that are made of held-out images."""
+    asked = [
+        [ask(model, images, normalization, EXAMPLES_AT_ONCE).features for images in pair]
+        for pair in make_examples(held_out, config, ranks)
+    ]
+    of_digits, of_shapes = map(torch.cat, zip(*asked, strict=True))
+    return fit_rejector(of_digits, of_shapes, ranks)
 
 
 class _Batches(NamedTuple):

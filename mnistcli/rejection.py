@@ -1,27 +1,31 @@
 """Telling by a network's features what is no digit, as the ten logits cannot: which digit it would be says less.
 
-A network comes to know made letters by how they are made when it is trained long to tell them from digits. Here it is
-left as it is, and only a readout of its features is fitted, to held-out images that it has never seen.
+A network that is trained long to tell made letters from digits comes to know them by how they are made. Here it is left
+as it is, and only a readout of its features is fitted, to examples that are made of held-out images.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mnistcli.augment import draw_distortions, retexture
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
+from mnistcli.errors import DivergedError
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.strokes import OUTLIER_DICE, PAIR_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
-RIDGE = 1e-5  # for each example, of squared weights of features with a variance of 1
-NEWTON_STEPS = 12
+RIDGE = 1e-5  # for each example, of squared weights: ten times as much lets more letters pass
+NEWTON_STEPS = 12  # seven are enough for the last digit, but where examples are few and easily told apart
+LEAST_VARIANCE = 1e-12  # of a feature: one that is always the same tells nothing, and is to divide by nothing
 DRAWS = 4  # of each held-out image
-# Shapes that are no digits: how many for each digit, and of them how many are letters, and two digits side by side.
-# With more shapes more digits are turned away, and with fewer pairs more of those that touch are taken for one.
-SHAPES, LETTERS, PAIRS = 0.7, 0.94, 0.06
+# Shapes that are no digits: how many for each digit; how many of them are two digits side by side; and how many of the
+# others are letters and signs. With more shapes more digits are turned away, and with fewer pairs more digits that
+# touch are taken for a single one.
+SHAPES, PAIRS, MOST_LETTERS = 0.7, 0.06, 0.94
 BATCH = 250  # digits at a time, which limits memory
 
 
@@ -32,39 +36,45 @@ class Rejector(NamedTuple):
     bias: float
 
     def digit_shares(self, features: Tensor) -> Tensor:
-        """Give how probably each of (N, F) features are a digit's: (N,) float64, 0..1."""
-        weights = torch.tensor(self.weights, dtype=torch.float64, device=features.device)
-        return torch.sigmoid(-(features.double() @ weights + self.bias))
+        """Give how probably each of (N, F) features are a digit's: (N,) float64, 0..1, on the CPU."""
+        weights = torch.tensor(self.weights, dtype=torch.float64)
+        return torch.sigmoid(-(features.cpu().double() @ weights + self.bias))
 
 
-def fit_rejector(of_digits: Tensor, of_others: Tensor, ranks: Ranks = ALONE) -> Rejector:
-    """Fit a logistic regression with a ridge penalty by Newton's method.
+def fit_rejector(of_digits: Tensor, of_shapes: Tensor, ranks: Ranks = ALONE) -> Rejector:
+    """Fit a logistic regression with a ridge penalty by Newton's method, to features whose mean is 0 and variance 1.
 
-    After Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, section 4.4.1. The penalty goes
-    by each feature's variance, so that it does not matter in which unit a feature is; the bias has next to none.
+    After Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, section 4.4.1.
 
     Args:
         of_digits: (N, F) float32 features.
-        of_others: (M, F) float32 features.
-        ranks: who have such features; the regression is that of all together.
+        of_shapes: (M, F) float32 features of what is no digit.
+        ranks: who have such features; all together have both kinds, and the regression is that of all.
+
+    Returns:
+        What tells one from the other, for features as they are given here.
+
+    Raises:
+        DivergedError: the features are no finite numbers.
     """
-    features = torch.cat([of_digits, of_others]).cpu().double()
-    features = torch.cat([features, torch.ones_like(features[:, :1])], 1)  # the last is the bias's
-    is_other = (torch.arange(len(features)) >= len(of_digits)).double()
-    sums = ranks.sum(torch.stack([features.sum(0), (features**2).sum(0)]))
-    count = sums[0, -1]
-    variance = sums[1] / count - (sums[0] / count) ** 2
-    # The least penalty, that of the bias too, lets the equations be solved where a feature is always the same.
-    penalty = 2 * RIDGE * count * variance.clamp(min=1e-6)
-    weights = torch.zeros_like(variance)
+    features = torch.cat([of_digits, of_shapes]).cpu().double()
+    is_shape = (torch.arange(len(features)) >= len(of_digits)).double()
+    sums = ranks.sum(torch.stack([torch.ones_like(features).sum(0), features.sum(0), (features**2).sum(0)]))
+    count, mean = sums[0, 0], sums[1] / sums[0]
+    deviation = (sums[2] / count - mean**2).clamp(min=LEAST_VARIANCE).sqrt()
+    scaled = F.pad((features - mean) / deviation, (0, 1), value=1)  # the last one is the bias's
+    penalty = F.pad((2 * RIDGE * count).expand(len(mean)), (0, 1))  # the derivative's 2; the bias has none
+    weights = torch.zeros_like(penalty)
     for _ in range(NEWTON_STEPS):
-        shares = torch.sigmoid(features @ weights)
-        gradient = features.T @ (shares - is_other)
-        hessian = features.T @ (features * (shares * (1 - shares))[:, None])
+        shares = torch.sigmoid(scaled @ weights)
+        gradient = scaled.T @ (shares - is_shape)
+        hessian = scaled.T @ (scaled * (shares * (1 - shares))[:, None])
         sums = ranks.sum(torch.cat([hessian, gradient[None]]))
+        if not sums.isfinite().all():
+            raise DivergedError("what the network makes of images is no longer finite: try a smaller --lr")
         weights = weights - torch.linalg.solve(sums[:-1] + penalty.diag(), sums[-1] + penalty * weights)
-    *of_features, bias = weights.tolist()
-    return Rejector(tuple(of_features), bias)
+    of_features = weights[:-1] / deviation
+    return Rejector(tuple(of_features.tolist()), float(weights[-1] - of_features @ mean))
 
 
 def make_examples(held_out: Samples, config: TrainConfig, ranks: Ranks = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
@@ -104,6 +114,6 @@ def _make(
     images, labels = batch.images[share], batch.labels[share]
     styled = strokes.add_styles(images, labels, config.styles, dice(digits, STYLE_DICE))
     written = strokes.put_written(styled, labels, config.written, dice(digits, WRITTEN_DICE))
-    outliers, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), LETTERS), dice(shapes, 1) < PAIRS
+    outliers, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), MOST_LETTERS), dice(shapes, 1) < PAIRS
     others = torch.where(is_pair.view(-1, 1, 1, 1), strokes.make_pairs(dice(shapes, PAIR_DICE)), outliers)
     return distort(written, digits), distort(others, shapes)

@@ -120,7 +120,8 @@ class Strokes:
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
         written = write(pick_others(dice[:, 4:]), self.ones, dice[:, 4:])
         outliers = two
-        for share, outlier in ((5 / 6, halves), (2 / 3, blob), (5 / 12, turned), (0, written)):
+        # Of what is made of digits five in twelve are turned, three blobs, two halves and two pairs in one place.
+        for share, outlier in ((10 / 12, halves), (8 / 12, blob), (5 / 12, turned), (0, written)):
             outliers = torch.where(kind < letters + (1 - letters) * share, outlier, outliers)
         return outliers
 
@@ -141,11 +142,14 @@ class Strokes:
         return torch.maximum(*sides)
 
     def _place(self, which: Tensor, size: Tensor, right_px: Tensor, down_px: Tensor) -> Tensor:
-        """Give (N, 1, 28, 28) digits, (N,) times as large, moved from the middle."""
+        """Give digits, (N, 1, 28, 28), so many times as large and so far from the middle, (N,) each."""
         digits = self.digits.images[(which * len(self.digits)).long()].float()
         nothing = torch.zeros_like(size)
-        rows = [torch.stack([1 / size, nothing, -right_px / size / (SIDE / 2)], 1)]
-        rows.append(torch.stack([nothing, 1 / size, -down_px / size / (SIDE / 2)], 1))
+        half = size * SIDE / 2
+        rows = [
+            torch.stack([1 / size, nothing, -right_px / half], 1),
+            torch.stack([nothing, 1 / size, -down_px / half], 1),
+        ]
         return Distortions(torch.stack(rows, 1), bends=None, thickness=None)(digits)
 
 

@@ -12,11 +12,12 @@ from conftest import no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.bundled import BUNDLED_PATH, checkpoint_name, find_checkpoint
 from mnistcli.checkpoint import Checkpoint, load, save
-from mnistcli.config import ModelName, TrainConfig, read_config
+from mnistcli.config import ModelName, TrainConfig, Weights, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
 from mnistcli.model import LeNet, build_model
+from mnistcli.rejection import Rejector
 from mnistcli.scoring import UNCALIBRATED
 
 
@@ -26,6 +27,7 @@ def make_checkpoint(run_id: str = "run") -> Checkpoint:
 
 
 REMOVED = object()
+BEST: dict[str, Any] = {"epoch": 1, "val_accuracy": 0.5, "weights": {}}
 
 
 def edited(path: Path, **changes: Any) -> Path:
@@ -122,8 +124,9 @@ def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
         ({"normalization": {"mean": 0.1, "std": 0.0}}, "wrong parts: normalization"),
         ({"normalization": {"mean": float("nan"), "std": 1.0}}, "wrong parts: normalization"),
         ({"best": {"val_accuracy": 0.5, "weights": {}}}, "wrong parts: best"),
-        ({"best": {"epoch": 1, "val_accuracy": 0.5, "weights": {}, "temperature": 0.0}}, "wrong parts: best"),
+        ({"best": {**BEST, "temperature": 0.0}}, "wrong parts: best"),
         ({"rejector": {"weights": [0.0, float("inf")], "bias": 0.0}}, "wrong parts: rejector"),
+        ({"best": {**BEST, "rejector": {"weights": ["one"], "bias": 0.0}}}, "wrong parts: best"),
         ({"partial": {"step": "one"}}, "wrong parts: partial"),
     ],
 )
@@ -140,16 +143,22 @@ def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
 
 
 def test_what_an_earlier_version_told_no_digit_by_is_left_out(saved: Path) -> None:
-    best = {"epoch": 1, "val_accuracy": 0.5, "weights": {}, "temperature": 1.0, "reject_logit": 2.0}
-    loaded = load(edited(saved, reject_logit=2.0, best=best))
+    loaded = load(edited(saved, reject_logit=2.0, best={**BEST, "reject_logit": 2.0}))
     for weights in ("last", "best"):
         assert loaded.calibration(weights) == UNCALIBRATED
 
 
-def test_a_rejector_that_does_not_fit_is_refused(saved: Path) -> None:
-    loaded = load(edited(saved, rejector={"weights": [0.0] * 83, "bias": 0.0}))  # LeNet has 84 features
-    with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its rejector does not fit"):
-        loaded.build_model()
+@pytest.mark.parametrize("misfitting", ["last", "best"])
+def test_a_rejector_that_does_not_fit_is_refused(saved: Path, misfitting: Weights) -> None:
+    fitting, misfit = ({"weights": [0.5] * count, "bias": 0.0} for count in (84, 83))  # LeNet has 84 features
+    last, best = (misfit, fitting) if misfitting == "last" else (fitting, misfit)
+    weights = build_model("lenet", {}).state_dict()
+    loaded = load(edited(saved, rejector=last, best={**BEST, "weights": weights, "rejector": best}))
+    other: Weights = "best" if misfitting == "last" else "last"
+    loaded.build_model(other)
+    assert loaded.calibration(other).rejector == Rejector((0.5,) * 84, 0.0)
+    with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its rejector is of 83 features, .* has 84"):
+        loaded.build_model(misfitting)
 
 
 @pytest.mark.parametrize(("model", "tensor"), [("lenet", "fc3.bias"), ("strided", "layers.1.running_var")])

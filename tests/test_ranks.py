@@ -18,8 +18,9 @@ from conftest import RunCli, write_split
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.data import hold_out, load_split
 from mnistcli.idx import raw_folder
+from mnistcli.loop import learn_rejector
 from mnistcli.ranks import Ranks
-from mnistcli.rejection import fit_rejector, make_examples
+from mnistcli.rejection import make_examples
 from mnistcli.scoring import ask, infer, score
 
 Completed = subprocess.CompletedProcess[str]
@@ -104,12 +105,11 @@ def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
     model, normalization = checkpoint.build_model(), checkpoint.pixel_normalization()
     logits = infer(model, val.images, normalization)
     assert checkpoint.history[-1]["val_loss"] == pytest.approx(score(logits, val.labels).loss, rel=1e-4)
-    examples = make_examples(val, checkpoint.train_config())
-    features = [[ask(model, images, normalization).features for images in pair] for pair in examples]
-    of_digits, of_others = map(torch.cat, zip(*features, strict=True))
-    whole, together = fit_rejector(of_digits, of_others), checkpoint.calibration().rejector
+    whole = learn_rejector(model, val, normalization, checkpoint.train_config())
+    together = checkpoint.calibration().rejector
     assert together is not None
-    for known in (of_digits, of_others):
+    for images in next(make_examples(val, checkpoint.train_config())):
+        known = ask(model, images, normalization).features
         torch.testing.assert_close(together.digit_shares(known), whole.digit_shares(known), atol=1e-3, rtol=0)
 
 

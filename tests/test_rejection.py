@@ -9,8 +9,10 @@ from torch import Tensor
 from conftest import draw_digits, make_samples
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
+from mnistcli.errors import DivergedError
 from mnistcli.ranks import Ranks
-from mnistcli.rejection import BATCH, SHAPES, fit_rejector, make_examples
+from mnistcli.rejection import BATCH, MOST_LETTERS, PAIRS, SHAPES, fit_rejector, make_examples
+from mnistcli.strokes import Strokes
 
 CPU = torch.device("cpu")
 ROBUST = TrainConfig(styles=0.5, written=0.5, shift_px=2, elastic_px=0.6, thickness=0.6, outliers=0.25)
@@ -46,6 +48,19 @@ def test_the_unit_of_a_feature_does_not_matter() -> None:
     )
 
 
+def test_features_that_are_no_numbers_are_told() -> None:
+    digits, letters = make_features(100)
+    letters[0, 0] = torch.nan
+    with pytest.raises(DivergedError, match="smaller --lr"):
+        fit_rejector(digits, letters)
+
+
+def test_large_features_that_are_always_the_same_tell_nothing() -> None:
+    digits, letters = (F.pad(features, (0, 84), value=1e6) for features in make_features(1000))
+    plain = fit_rejector(*make_features(1000)).digit_shares(letters[:, :3])
+    torch.testing.assert_close(fit_rejector(digits, letters).digit_shares(letters), plain, atol=1e-3, rtol=0)
+
+
 def test_few_examples_and_features_that_are_always_the_same_are_told_apart() -> None:
     digits = torch.tensor([[1.0, 0, 7], [2, 0, 7]])
     letters = torch.tensor([[-1.0, 0, 7]])
@@ -76,6 +91,34 @@ def test_digits_stay_what_they_are() -> None:
         return float(F.cosine_similarity(images.flatten(1), originals.flatten(1)).mean())
 
     assert likeness(digits) > 0.9 > 0.7 > likeness(shapes)
+
+
+@pytest.mark.parametrize(
+    "left_out", [{"styles": 0.0}, {"written": 0.0}, {"shift_px": 0.0, "elastic_px": 0.0, "thickness": 0.0}]
+)
+def test_digits_are_as_various_as_in_training_and_shapes_as_distorted(left_out: dict[str, float]) -> None:
+    held_out = make_samples(60)
+    ((digits, shapes),) = make_examples(held_out, ROBUST)
+    ((others, other_shapes),) = make_examples(held_out, ROBUST.model_copy(update=left_out))
+    assert not torch.equal(digits, others)
+    assert torch.equal(shapes, other_shapes) == ("shift_px" not in left_out)
+
+
+def test_some_shapes_are_pairs_and_most_others_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = make_samples(BATCH)
+    asked: list[float] = []
+    monkeypatch.setattr(Strokes, "make_pairs", lambda _, dice: torch.full((len(dice), 1, 28, 28), 255.0))
+    make = Strokes.make_outliers
+
+    def note(self: Strokes, dice: Tensor, letters: float) -> Tensor:
+        asked.append(letters)
+        return make(self, dice, letters)
+
+    monkeypatch.setattr(Strokes, "make_outliers", note)
+    shapes = torch.cat([shapes for _, shapes in make_examples(held_out, TrainConfig(outliers=0.25))])
+    full = (shapes.amin((1, 2, 3)) > 200).float().mean().item()
+    assert full == pytest.approx(PAIRS, abs=0.03)
+    assert set(asked) == {MOST_LETTERS}
 
 
 def test_ranks_make_their_shares_of_the_same_examples() -> None:
