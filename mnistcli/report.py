@@ -7,6 +7,7 @@ import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
@@ -75,8 +76,9 @@ class _Aside(Console):
 
     def on_broken_pipe(self) -> None:
         """End the program, as rich does, only where the answer would go to the reader who is gone, too."""
-        if sys.stdout and os.path.sameopenfile(self.file.fileno(), sys.stdout.fileno()):
-            super().on_broken_pipe()
+        with suppress(OSError, ValueError):  # where standard output is closed, it goes nowhere
+            if sys.stdout and os.path.sameopenfile(self.file.fileno(), sys.stdout.fileno()):
+                super().on_broken_pipe()
         discard_output(self.file.fileno())
 
 
