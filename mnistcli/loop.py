@@ -21,12 +21,11 @@ from mnistcli.model import Classifier, pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.rejection import Rejector, fit_rejector, make_examples
-from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, ask, find_temperature, infer, score
+from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, ask, find_temperature, score
 from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
-EXAMPLES_AT_ONCE = 64  # what the network has in between then stays in the cache
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 
@@ -248,7 +247,7 @@ class _Fit:
         """Score each rank's share, and all of them together, and calibrate."""
         ranks = self.ranks
         images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
-        logits = infer(self.state.evaluated, images, self.normalization)
+        logits = ask(self.state.evaluated, images, self.normalization).logits
         rejector = None
         if self.config.outliers:
             rejector = learn_rejector(self.state.evaluated, val, self.normalization, self.config, ranks)
@@ -261,7 +260,7 @@ def learn_rejector(
 ) -> Rejector:
     """Fit what tells digits from what is none to a network's features of examples that are made of held-out images."""
     asked = [
-        [ask(model, images, normalization, EXAMPLES_AT_ONCE).features for images in pair]
+        [ask(model, images, normalization).features for images in pair]
         for pair in make_examples(held_out, config, ranks)
     ]
     of_digits, of_shapes = map(torch.cat, zip(*asked, strict=True))

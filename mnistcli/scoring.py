@@ -84,18 +84,6 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def infer(
-    model: Classifier,
-    images: Tensor,
-    normalization: Normalization,
-    batch_size: int = EVAL_BATCH_SIZE,
-    *,
-    tta: bool = False,
-) -> Tensor:
-    """Give the logits that `ask` gives, (N, 10) float32, on the images' device; all else is as there."""
-    return ask(model, images, normalization, batch_size, tta=tta).logits
-
-
 @torch.inference_mode()
 def ask(
     model: Classifier,

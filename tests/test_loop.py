@@ -14,7 +14,7 @@ from mnistcli.errors import DivergedError
 from mnistcli.loop import EpochDone, StepDone, TrainState, fit, learn_rejector, start
 from mnistcli.model import LeNet
 from mnistcli.rejection import make_examples
-from mnistcli.scoring import ask, find_temperature, infer
+from mnistcli.scoring import ask, find_temperature
 from mnistcli.strokes import OUTLIER_DICE, Strokes
 
 NORMALIZATION = Normalization()
@@ -171,7 +171,7 @@ def test_outliers_are_learned_to_be_unsure_of() -> None:
         state = make_state(config, len(train))
         run(state, train, config)
         assert state.history[-1].accuracy > 0.95
-        confidences.append(infer(state.model, others, NORMALIZATION).softmax(1).amax(1).mean().item())
+        confidences.append(ask(state.model, others, NORMALIZATION).logits.softmax(1).amax(1).mean().item())
     assert confidences[1] < 0.6 * confidences[0]
 
 
@@ -181,7 +181,9 @@ def test_the_calibration_is_that_of_the_held_out_images_and_of_shapes_made_of_th
     train, val = make_samples(64), make_samples(64, seed=1)
     state = make_state(config, len(train))
     run(state, train, config, val)
-    assert state.calibration.temperature == find_temperature(infer(state.model, val.images, NORMALIZATION), val.labels)
+    assert state.calibration.temperature == find_temperature(
+        ask(state.model, val.images, NORMALIZATION).logits, val.labels
+    )
     assert state.calibration.temperature != 1
     assert state.best is not None
     best = make_state(config, len(train)).model

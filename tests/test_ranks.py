@@ -21,7 +21,7 @@ from mnistcli.idx import raw_folder
 from mnistcli.loop import learn_rejector
 from mnistcli.ranks import Ranks
 from mnistcli.rejection import make_examples
-from mnistcli.scoring import ask, infer, score
+from mnistcli.scoring import ask, score
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -103,7 +103,7 @@ def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
     assert val is not None
     checkpoint = load(tmp_path / "ckpt.pt")
     model, normalization = checkpoint.build_model(), checkpoint.pixel_normalization()
-    logits = infer(model, val.images, normalization)
+    logits = ask(model, val.images, normalization).logits
     assert checkpoint.history[-1]["val_loss"] == pytest.approx(score(logits, val.labels).loss, rel=1e-4)
     whole = learn_rejector(model, val, normalization, checkpoint.train_config())
     together = checkpoint.calibration().rejector

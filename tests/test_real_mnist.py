@@ -172,7 +172,7 @@ def test_the_model_card_tells_what_eval_does(real_data_dir: Path) -> None:
 def test_predict_reads_exported_test_digits_as_eval_does(
     real_data_dir: Path, good_checkpoint: Path, tmp_path: Path
 ) -> None:
-    from mnistcli.scoring import infer
+    from mnistcli.scoring import ask
 
     test = load_split(real_data_dir, "test")
     paths = [tmp_path / f"{index}.png" for index in range(1000)]
@@ -180,7 +180,7 @@ def test_predict_reads_exported_test_digits_as_eval_does(
         Image.fromarray(image[0].numpy()).save(path)
     answers = [answer.digit for answer in mnistcli.predict(paths, checkpoint=good_checkpoint, min_confidence=0)]
     checkpoint = load(good_checkpoint)
-    logits = infer(checkpoint.build_model(), test.images[:1000], checkpoint.pixel_normalization())
+    logits = ask(checkpoint.build_model(), test.images[:1000], checkpoint.pixel_normalization()).logits
     assert answers == logits.argmax(1).tolist()
     right = sum(answer == label for answer, label in zip(answers[:100], test.labels.tolist(), strict=False))
     assert right >= 95

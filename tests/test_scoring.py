@@ -12,7 +12,7 @@ from torchvision.transforms.functional import affine
 from mnistcli.data import Normalization
 from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.rejection import Rejector
-from mnistcli.scoring import Answers, Calibration, ask, find_temperature, infer, score
+from mnistcli.scoring import Answers, Calibration, ask, find_temperature, score
 
 NORMALIZATION = Normalization()
 
@@ -25,22 +25,22 @@ def make_images(count: int) -> torch.Tensor:
 def test_inference_is_in_evaluation_mode() -> None:
     torch.manual_seed(0)
     net, images = LeNet().train(), make_images(5)
-    expected = infer(net, images, NORMALIZATION)
+    expected = ask(net, images, NORMALIZATION).logits
     net.fc2 = torch.nn.Sequential(net.fc2, torch.nn.Dropout(0.5)).train()  # type: ignore[assignment]
-    assert torch.equal(infer(net, images, NORMALIZATION), expected)
+    assert torch.equal(ask(net, images, NORMALIZATION).logits, expected)
 
 
 def test_inference_does_not_depend_on_the_batch_size() -> None:
     torch.manual_seed(0)
     net, images = LeNet(), make_images(25)
-    whole = infer(net, images, NORMALIZATION)
+    whole = ask(net, images, NORMALIZATION).logits
     assert (whole.shape, whole.dtype, whole.requires_grad) == ((25, 10), torch.float32, False)
-    torch.testing.assert_close(infer(net, images, NORMALIZATION, batch_size=7), whole)
+    torch.testing.assert_close(ask(net, images, NORMALIZATION, batch_size=7).logits, whole)
 
 
 def test_no_images_give_no_logits() -> None:
     for name in MODELS:  # as in a rank that has no share of a tiny validation set
-        assert infer(build_model(name, {}), make_images(0), NORMALIZATION).shape == (0, 10)
+        assert ask(build_model(name, {}), make_images(0), NORMALIZATION).logits.shape == (0, 10)
 
 
 def test_views_are_the_image_shifted_to_each_side_and_turned_both_ways() -> None:

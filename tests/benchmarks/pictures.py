@@ -19,7 +19,7 @@ from PIL import Image
 import mnistcli
 from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import load
-from mnistcli.scoring import infer
+from mnistcli.scoring import ask
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def plainly(paths: Iterable[Path], checkpoint: str, *, is_inverted: bool) -> lis
         border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
         images.append(255 - image if is_inverted and np.median(border) > 127 else image)
     loaded = load(find_checkpoint(checkpoint))
-    logits = infer(loaded.build_model(), torch.from_numpy(np.stack(images))[:, None], loaded.pixel_normalization())
+    logits = ask(loaded.build_model(), torch.from_numpy(np.stack(images))[:, None], loaded.pixel_normalization()).logits
     return logits.argmax(1).tolist()
 
 
