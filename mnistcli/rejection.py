@@ -114,6 +114,6 @@ def _make(
     images, labels = batch.images[share], batch.labels[share]
     styled = strokes.add_styles(images, labels, config.styles, dice(digits, STYLE_DICE))
     written = strokes.put_written(styled, labels, config.written, dice(digits, WRITTEN_DICE))
-    outliers, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), MOST_LETTERS), dice(shapes, 1) < PAIRS
-    others = torch.where(is_pair.view(-1, 1, 1, 1), strokes.make_pairs(dice(shapes, PAIR_DICE)), outliers)
+    others, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), MOST_LETTERS), dice(shapes, 1)[:, 0] < PAIRS
+    others[is_pair] = strokes.make_pairs(dice(shapes, PAIR_DICE)[is_pair])
     return distort(written, digits), distort(others, shapes)
