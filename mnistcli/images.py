@@ -24,9 +24,9 @@ WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false
 class Picture:
-    """A picture, upright and opaque."""
+    """A picture, upright and opaque; equal to itself alone."""
 
     pixels: Pixels = field(repr=False)  # (H, W, 1) or (H, W, 3), at most 1,024 pixels a side
     size: tuple[int, int]  # width and height that it had, in pixels
@@ -38,9 +38,9 @@ class Picture:
         return round(left * across), round(top * down), round(width * across), round(height * down)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Glyph:
-    """A digit that was found in a picture."""
+    """A digit that was found in a picture; equal to itself alone."""
 
     image: Grey = field(repr=False)  # (28, 28), 0 = paper, 255 = ink: what the network sees
     box: Box

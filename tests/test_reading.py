@@ -49,6 +49,15 @@ def test_what_digits_leave_is_that_of_no_digit(probabilities: tuple[float, ...],
     assert Prediction("", probabilities).no_digit_probability == rest
 
 
+def test_answers_are_compared_and_collected() -> None:
+    glyphs = [Glyph(np.ones((28, 28), np.uint8), (1, 2, 3, 4)) for _ in range(2)]
+    one, other = (Prediction("a.png", glyph=glyph, picture=None) for glyph in glyphs)
+    assert one != other
+    assert len({one, other, Prediction("a.png", glyph=glyphs[0])}) == 2
+    pictures = [Picture(np.ones((9, 9, 1), np.uint8), (9, 9), "a.png") for _ in range(2)]
+    assert len({MultiPrediction("a.png", ((one,),), picture=picture) for picture in pictures}) == 2
+
+
 def test_an_answer_is_written_in_a_line() -> None:
     glyph, picture = Glyph(np.ones((28, 28), np.uint8), (1, 2, 3, 4)), Picture(np.ones((9, 9, 1), np.uint8), (9, 9), "")
     six = Prediction("a.png", (0.0,) * 6 + (0.75, 0.25, 0.0, 0.0), glyph, picture=picture)
