@@ -280,9 +280,8 @@ class Report:
                 seconds=seconds,
             )
             return
-        self.answer(
-            f"accuracy {result.accuracy:.2%} ({result.correct:,} of {result.total:,})  loss {result.loss:.4f}\n"
-        )
+        loss = "-" if result.loss is None else f"{result.loss:.4f}"
+        self.answer(f"accuracy {result.accuracy:.2%} ({result.correct:,} of {result.total:,})  loss {loss}\n")
         scores = table("per digit", "digit", "precision", "recall", "count")
         for score in result.per_digit:
             scores.add_row(str(score.digit), percent(score.precision), percent(score.recall), f"{score.count:,}")

@@ -51,7 +51,7 @@ class Evaluation:
 
     total: int  # images
     correct: int
-    loss: float  # mean cross-entropy over all images, nats
+    loss: float | None  # mean cross-entropy over all images, nats; None where an answer is no finite number
     confusion: Tensor  # (10, 10) int64 on the CPU, counts; row = true digit, column = answer
 
     @property
@@ -167,4 +167,5 @@ def score(logits: Tensor, labels: Tensor, ranks: Ranks = ALONE) -> Evaluation:
     sums = ranks.sum(torch.cat([loss_sum.view(1), counts.double()]))  # whole numbers are exact in float64
     confusion = sums[1:].long().view(CLASSES, CLASSES)
     total = int(confusion.sum())
-    return Evaluation(total, correct=int(confusion.trace()), loss=float(sums[0]) / total, confusion=confusion)
+    loss = float(sums[0]) / total
+    return Evaluation(total, int(confusion.trace()), loss if math.isfinite(loss) else None, confusion)

@@ -331,6 +331,13 @@ def test_ones_own_checkpoint_comes_before_the_bundled_one(
     assert shown[0]["checkpoint"] == "bundled"
 
 
+def test_eval_of_a_network_that_answers_no_numbers_tells_no_loss(cli: RunCli, data_dir: Path) -> None:
+    cli("train", "--data-dir", data_dir, "--lr", 1e10, "--batch-size", 600)  # the one step's loss is that before it
+    (document,) = documents(cli("eval", "ckpt.pt", "--data-dir", data_dir, "--json"))
+    assert (document["total"], document["loss"]) == (200, None)
+    assert "loss -\n" in cli("eval", "ckpt.pt", "--data-dir", data_dir).stdout
+
+
 def test_eval_may_look_seven_times(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     plain, views = (documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", *tta))[0] for tta in ([], ["--tta"]))
     assert views["total"] == plain["total"]

@@ -105,3 +105,8 @@ def test_scores_agree_with_counting_by_hand() -> None:
     assert (two.precision, two.recall, two.count) == (2 / 3, 2 / 3, 3)
     nine = result.per_digit[9]
     assert (nine.precision, nine.recall, nine.count) == (None, None, 0)
+
+
+def test_logits_that_are_no_numbers_have_no_loss() -> None:
+    result = score(torch.full((3, 10), torch.nan), torch.tensor([0, 1, 2]))
+    assert (result.total, result.loss) == (3, None)
