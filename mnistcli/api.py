@@ -40,7 +40,7 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         ConfigError: the device is missing, the held-out set too large, or `config` would make it another run.
         DataError: the training images are missing or damaged; `download_mnist` gets them.
         CheckpointError: `resume` cannot be read.
-        DivergedError: the loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
+        DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
         MnistCliError: the checkpoint cannot be written.
     """
     config = config or TrainConfig()

@@ -145,7 +145,7 @@ def fit(
         StepDone after every step, EpochDone after every epoch.
 
     Raises:
-        DivergedError: the loss or a weight is no longer finite; `state` is then of no use.
+        DivergedError: a loss or a weight is no longer finite; `state` is then of no use.
     """
     strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
     precision = pick_precision(config.precision, train.images.device)
@@ -244,15 +244,22 @@ class _Fit:
         return done
 
     def validate(self, val: Samples) -> Evaluation:
-        """Score each rank's share, and all of them together, and calibrate."""
+        """Score each rank's share, and all of them together, and calibrate.
+
+        Raises:
+            DivergedError: the loss is not finite, as where the last step, after its own loss, threw the weights far.
+        """
         ranks = self.ranks
         images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
         logits = ask(self.state.evaluated, images, self.normalization).logits
+        evaluation = score(logits, labels, ranks)
+        if evaluation.loss is None:
+            raise _diverged("the validation loss", self.state)
         rejector = None
         if self.config.outliers:
             rejector = learn_rejector(self.state.evaluated, val, self.normalization, self.config, ranks)
         self.state.calibration = Calibration(find_temperature(logits, labels, ranks), rejector)
-        return score(logits, labels, ranks)
+        return evaluation
 
 
 def learn_rejector(
@@ -365,7 +372,11 @@ def check_finite(state: TrainState) -> None:
     """
     numbers = [state.loss_sum, *(parameter.detach() for parameter in state.model.parameters())]
     if not torch.stack([number.isfinite().all() for number in numbers]).all():  # one wait for an accelerator
-        raise DivergedError(
-            f"the loss is no longer a finite number (epoch {state.epoch + 1}, step {state.step}): "
-            "the learning rate is probably too high; try a smaller --lr"
-        )
+        raise _diverged("the loss", state)
+
+
+def _diverged(what: str, state: TrainState) -> DivergedError:
+    return DivergedError(
+        f"{what} is no longer a finite number (epoch {state.epoch + 1}, step {state.step}): "
+        "the learning rate is probably too high; try a smaller --lr"
+    )

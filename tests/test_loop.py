@@ -126,6 +126,16 @@ def test_weights_that_are_not_finite_count_though_the_loss_is() -> None:
         next(events)
 
 
+def test_a_validation_loss_that_is_not_finite_counts_though_all_else_is() -> None:
+    config = TrainConfig(lr=1e10, batch_size=16)
+    train = make_samples(16)
+    state = make_state(config, len(train))
+    with pytest.raises(DivergedError, match=r"the validation loss .*epoch 1, step 1.*smaller --lr"):
+        run(state, train, config, make_samples(30, seed=1))
+    assert all(parameter.isfinite().all() for parameter in state.model.parameters())
+    assert state.best is None
+
+
 def test_label_smoothing_and_bfloat16_are_torchs() -> None:
     config = TrainConfig(batch_size=16, label_smoothing=0.2, precision="bf16", lr=1e-12)
     train = make_samples(16)
