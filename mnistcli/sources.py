@@ -8,6 +8,7 @@ import errno
 import gzip
 import http.client
 import io
+import lzma
 import pickle
 import re
 import shutil
@@ -83,6 +84,7 @@ SOURCE_FAILURES = (
     RuntimeError,  # an encrypted archive, or one packed in an unknown way
     ValueError,  # a malformed URL
     http.client.HTTPException,
+    lzma.LZMAError,
     zlib.error,
     tarfile.TarError,
     zipfile.BadZipFile,

@@ -76,6 +76,21 @@ def test_broken_archives_are_named(tmp_path: Path, files: list[RawFile], kind: s
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_an_archive_whose_lzma_is_damaged_is_left_for_the_next(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "good.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    packed = bytearray((tmp_path / "good.zip").read_bytes())
+    packed[1000:1100] = bytes(100)
+    (tmp_path / "bad.zip").write_bytes(packed)
+    events = list(fetch(tmp_path / "raw", files, at(tmp_path / "bad.zip", tmp_path / "good.zip")))
+    (failed,) = [event for event in events if isinstance(event, SourceFailed)]
+    assert failed == SourceFailed(str(tmp_path / "bad.zip"), "Corrupt input data")
+    assert_complete(tmp_path / "raw", files)
+
+
 def test_a_missing_package_manager_is_a_reason(
     tmp_path: Path, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
