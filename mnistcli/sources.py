@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +46,7 @@ TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter in stores that list nothing
 
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]  # a raw file's name -> a stream of its bytes
+_Member = Callable[[], BinaryIO]  # opens a file of an archive
 Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
 
 
@@ -260,16 +261,28 @@ def _open_archive(path: Path) -> Iterator[Opener]:
 
 
 @contextmanager
-def _members(path: Path) -> Iterator[dict[str, Callable[[], BinaryIO]]]:
+def _members(path: Path) -> Iterator[dict[str, _Member]]:
     """List an archive's files by their bare names; nothing is unpacked to disk."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            yield {PurePosixPath(name).name: partial(_open_zipped, archive, name) for name in names}
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            yield _by_bare_names({PurePosixPath(name): partial(_open_zipped, archive, name) for name in names})
     else:
         with tarfile.open(path) as archive:
             members = [member for member in archive.getmembers() if member.isfile()]
-            yield {PurePosixPath(member.name).name: partial(_open_tarred, archive, member) for member in members}
+            yield _by_bare_names({PurePosixPath(each.name): partial(_open_tarred, archive, each) for each in members})
+
+
+def _by_bare_names(members: Mapping[PurePosixPath, _Member]) -> dict[str, _Member]:
+    """Take each raw file once, packed or not.
+
+    Beside MNIST, a folder of torchvision's may hold FashionMNIST, whose files have the same names: of several, one in a
+    folder MNIST is taken, else a packed one, else the first.
+    """
+    taken: dict[str, PurePosixPath] = {}  # by the raw file's name
+    for path in sorted(members, key=lambda path: ("MNIST" not in path.parts, path.suffix != ".gz")):
+        taken.setdefault(path.name.removesuffix(".gz"), path)
+    return {path.name: members[path] for path in taken.values()}
 
 
 def _open_zipped(archive: zipfile.ZipFile, name: str) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Every kind of place that the files can come from, by the files that it gives or the reason why it does not."""
 
 import gzip
+import io
 import subprocess
 import sys
 import tarfile
@@ -56,6 +57,52 @@ def test_local_places(
             tar.add(folder, "package/data")
     list(fetch(tmp_path / "raw", files, at(place)))
     assert_complete(tmp_path / "raw", files)
+
+
+@pytest.mark.parametrize("other", ["data/FashionMNIST/raw/{}", "data/FashionMNIST/raw/{}.gz", "zzz/{}/"])
+@pytest.mark.parametrize("right", ["./data/MNIST/raw/{}", "data/MNIST/raw/{}.gz"])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_of_several_members_of_a_name_mnists_is_taken(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], kind: str, is_first: bool, right: str, other: str
+) -> None:
+    forms = [(right, b""), (other, b"other ")]
+    members = [
+        (form.format(name), gzip.compress(start + data) if form.endswith(".gz") else start + data)
+        for form, start in (forms if is_first else reversed(forms))
+        for name, data in contents.items()
+    ]
+    place = write_archive(tmp_path / f"torchvision.{kind}", members)
+    list(fetch(tmp_path / "raw", files, at(place)))
+    assert_complete(tmp_path / "raw", files)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_of_members_alike_the_first_is_taken(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], kind: str
+) -> None:
+    folders = [("right", b""), ("wrong", b"other ")]
+    members = [(f"{folder}/{name}", start + data) for folder, start in folders for name, data in contents.items()]
+    list(fetch(tmp_path / "raw", files, at(write_archive(tmp_path / f"two.{kind}", members))))
+    assert_complete(tmp_path / "raw", files)
+
+
+def write_archive(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    """Write a .zip or .tar in that order; members whose names end with a slash are folders."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in members:
+                archive.writestr(name, b"" if name.endswith("/") else data)
+        return path
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            if name.endswith("/"):
+                member.type = tarfile.DIRTYPE
+            else:
+                member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
 
 
 def test_an_archive_over_http(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]) -> None:
