@@ -13,7 +13,7 @@ from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device
 from mnistcli.network import Network, open_network
 from mnistcli.ranks import joined
-from mnistcli.run import Finished, train_events
+from mnistcli.run import Finished, open_run, opened_run_events
 from mnistcli.scoring import Evaluation, score
 from mnistcli.sources import find_sources
 
@@ -43,10 +43,10 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
         MnistCliError: the checkpoint cannot be written.
     """
-    config = config or TrainConfig()
+    config, checkpoint = open_run(config or TrainConfig(), resume)  # which may tell the device
     with joined(pick_device(config.device)) as ranks:
-        *_, last = train_events(config, resume=resume, ranks=ranks)
-    assert isinstance(last, Finished)  # only `should_stop` ends it otherwise
+        *_, last = opened_run_events(config, checkpoint, lambda: False, ranks)
+    assert isinstance(last, Finished)  # only a stop ends it otherwise
     return TrainResult(last.checkpoint, last.history)
 
 

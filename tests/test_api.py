@@ -1,6 +1,7 @@
 """The Python API: what is trained, scored and read through it, and the arguments that it refuses."""
 
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from conftest import MakeConfig, draw_digits
 from mnistcli.config import TrainConfig
 from mnistcli.errors import ConfigError
 from mnistcli.finding import PICTURES_AT_ONCE
+from mnistcli.ranks import Ranks, joined
 
 
 def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
@@ -94,6 +96,22 @@ def test_the_public_names_are_listed() -> None:
 def test_a_missing_device_is_named(make_config: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="--device cuda"):
         mnistcli.train(make_config(device="cuda"))
+
+
+def test_processes_join_by_the_device_of_the_run_that_is_continued(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mnistcli.train(make_config(device="cpu")).checkpoint
+    devices: list[torch.device] = []
+
+    def note(device: torch.device) -> AbstractContextManager[Ranks]:
+        devices.append(device)
+        return joined(device)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # what a run whose device is not told would take
+    monkeypatch.setattr("mnistcli.api.joined", note)
+    mnistcli.train(TrainConfig(epochs=2), resume=path)
+    assert devices == [torch.device("cpu")]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
