@@ -1,6 +1,7 @@
 """The networks, tensors in, logits out, and the devices and the arithmetic they run on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -175,3 +176,16 @@ def computes_bf16(device: torch.device) -> bool:
         capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+@contextmanager
+def computing_in(threads: int) -> Iterator[None]:
+    """Let the CPU compute in so many threads for the length of the block; 0 leaves the choice to torch."""
+    before = torch.get_num_threads()
+    if threads:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if threads:
+            torch.set_num_threads(before)

@@ -1,7 +1,6 @@
 """A trained network, opened to be asked."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
-from mnistcli.model import Classifier, pick_device
+from mnistcli.model import Classifier, computing_in, pick_device
 from mnistcli.scoring import Answers, Calibration, ask
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Network:
         # answers do not depend on how many images come at a time.
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
         together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
-        with _computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
+        with computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
             answers = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
         return [tuple(row) for row in self.calibration.probabilities(answers).tolist()[: len(images)]]
 
@@ -70,13 +69,3 @@ def open_network(name: str | Path | None, weights: Weights, device: Device) -> N
     checkpoint, target = load(find_checkpoint(name)), pick_device(device)
     model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
     return Network(model, normalization, checkpoint.calibration(weights), target)
-
-
-@contextmanager
-def _computing_in(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,7 +17,7 @@ from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import check_writable
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
-from mnistcli.model import build_model, computes_bf16, pick_device, pick_precision
+from mnistcli.model import build_model, computes_bf16, computing_in, pick_device, pick_precision
 from mnistcli.ranks import ALONE, Ranks, are_many
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
@@ -143,6 +143,13 @@ def opened_run_events(
     config: TrainConfig, checkpoint: Checkpoint | None, should_stop: Callable[[], bool], ranks: Ranks
 ) -> Iterator[TrainEvent]:
     """Train what `open_run` gave, all else as in `train_events`."""
+    with computing_in(config.threads):
+        yield from _events(config, checkpoint, should_stop, ranks)
+
+
+def _events(
+    config: TrainConfig, checkpoint: Checkpoint | None, should_stop: Callable[[], bool], ranks: Ranks
+) -> Iterator[TrainEvent]:
     run, train, val = _begin(config, checkpoint, ranks)
     state = run.state
     yield Started(
@@ -210,8 +217,6 @@ class _Run:
 def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:
     """Load the data, and put a new run at its start or a continued one where it stood."""
     device = ranks.device if ranks.size > 1 else pick_device(config.device)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     train, val = hold_out(load_split(config.data_dir, "train"), config.val_size, config.seed)
     state = _initial_state(config, device, len(train))
     if checkpoint is None:

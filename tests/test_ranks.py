@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,14 +47,6 @@ def farthest(one: Checkpoint, other: Checkpoint) -> float:
     return max(float((mine - theirs).abs().max()) for mine, theirs in pairs)
 
 
-@pytest.fixture
-def _threads_as_before() -> Iterator[None]:
-    """Let a run in this process that takes one thread leave the other tests theirs."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def fifty_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a data folder with 3,195 training digits: 50 steps of the default recipe, the last of 59 images."""
@@ -64,7 +55,6 @@ def fifty_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.usefixtures("_threads_as_before")
 def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
     cli: RunCli, fifty_batches: Path, tmp_path: Path
 ) -> None:
@@ -135,7 +125,6 @@ def test_a_rank_that_dies_ends_the_run_and_leaves_the_last_checkpoint(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-@pytest.mark.usefixtures("_threads_as_before")
 def test_a_stop_is_agreed_upon_and_saved(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
     command = [*TORCHRUN, "train", "--data-dir", str(data_dir), "--epochs", "100000", "--threads", "1"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

@@ -265,11 +265,19 @@ def test_every_epoch_is_saved_with_its_history(make_config: MakeConfig) -> None:
     assert (checkpoint.config["epochs"], checkpoint.seed) == (3, 0)
 
 
-def test_threads_are_set(make_config: MakeConfig) -> None:
+def test_threads_are_set_while_a_run_goes_on_and_no_longer(make_config: MakeConfig) -> None:
     before = torch.get_num_threads()
+    torch.set_num_threads(2)
     try:
-        mnistcli.train(make_config(threads=1))
-        assert torch.get_num_threads() == 1
+        events = train_events(make_config(threads=1))
+        began = next(events)
+        assert isinstance(began, Started)
+        assert (began.threads, torch.get_num_threads()) == (1, 1)
+        list(events)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(DivergedError):
+            mnistcli.train(make_config(threads=1, lr=1e9))
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 
