@@ -10,7 +10,7 @@ from mnistcli.data import Split, load_split
 from mnistcli.download import MNIST_FILES, fetch, unsound_files
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
-from mnistcli.model import pick_device
+from mnistcli.model import pick_device, within_memory
 from mnistcli.network import Network, open_network
 from mnistcli.ranks import joined
 from mnistcli.run import Finished, open_run, opened_run_events
@@ -41,7 +41,7 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         DataError: the training images are missing or damaged; `download_mnist` gets them.
         CheckpointError: `resume` cannot be read.
         DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
-        MnistCliError: the checkpoint cannot be written.
+        MnistCliError: the checkpoint cannot be written, or there is too little memory for so many images at a time.
     """
     config, checkpoint = open_run(config or TrainConfig(), resume)  # which may tell the device
     with joined(pick_device(config.device)) as ranks:
@@ -78,6 +78,7 @@ def evaluate(
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
         ConfigError: the device is missing, or an argument is none of its choices.
         DataError: the split's files are missing or damaged; `download_mnist` gets them.
+        MnistCliError: there is too little memory for so many images at a time.
     """
     check_choice("split", split, Split)
     check_range("batch_size", batch_size, 1, math.inf)
@@ -87,7 +88,8 @@ def evaluate(
 def score_network(network: Network, split: Split, data_dir: Path, batch_size: int, *, tta: bool) -> Evaluation:
     """Score a network that is open already, all else as in `evaluate`."""
     samples = load_split(data_dir, split)
-    return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
+    with within_memory():
+        return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
 
 
 def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str] = (), force: bool = False) -> Path:

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnistcli.config import Device, ModelName, Precision
-from mnistcli.errors import CheckpointError, ConfigError
+from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.kernels import Conv2d, conv_pool_relu, max_pool_relu
+
+CPU_ALLOCATOR = "DefaultCPUAllocator"  # what torch names where a CPU has no memory left: it has no exception for that
 
 
 class Classifier(nn.Module):
@@ -189,3 +191,18 @@ def computing_in(threads: int) -> Iterator[None]:
     finally:
         if threads:
             torch.set_num_threads(before)
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Tell what to do where the block, which takes so many images at a time, finds no memory.
+
+    Raises:
+        MnistCliError: there is too little for them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and CPU_ALLOCATOR not in str(error):
+            raise
+        raise MnistCliError("too little memory for so many images at a time; try a smaller --batch-size") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import mnistcli
@@ -19,6 +20,7 @@ from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, d
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
+from mnistcli.model import LeNet
 from mnistcli.sources import Source, find_sources
 
 ROOT = Path(__file__).parent.parent
@@ -336,6 +338,15 @@ def test_eval_of_a_network_that_answers_no_numbers_tells_no_loss(cli: RunCli, da
     (document,) = documents(cli("eval", "ckpt.pt", "--data-dir", data_dir, "--json"))
     assert (document["total"], document["loss"]) == (200, None)
     assert "loss -\n" in cli("eval", "ckpt.pt", "--data-dir", data_dir).stdout
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_too_many_images_at_a_time_for_the_memory_are_no_bug(
+    cli: RunCli, data_dir: Path, ckpt: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(LeNet, "features", lambda *_: torch.empty(1 << 50))
+    result = cli(command, *([ckpt] if command == "eval" else []), "--data-dir", data_dir, "--quiet")
+    assert_fails(result, 1, "memory", "try a smaller --batch-size")
 
 
 def test_eval_may_look_seven_times(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
