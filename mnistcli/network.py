@@ -13,6 +13,7 @@ from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
+from mnistcli.errors import CheckpointError
 from mnistcli.model import Classifier, computing_in, pick_device
 from mnistcli.scoring import Answers, Calibration, ask
 
@@ -50,6 +51,9 @@ class Network:
             tta: whether to look at each seven times, as `ask` describes.
             threads: in how many to compute; if None, in as many as torch usually does, but a few images in one: they
                 come where pictures are slow, and threads that look for digits keep the cores busy.
+
+        Raises:
+            CheckpointError: the answers are no finite numbers, as where training diverged in its last step.
         """
         if not images:
             return []
@@ -59,7 +63,10 @@ class Network:
         together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
         with computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
             answers = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
-        return [tuple(row) for row in self.calibration.probabilities(answers).tolist()[: len(images)]]
+        shares = self.calibration.probabilities(answers)[: len(images)]
+        if not shares.isfinite().all():
+            raise CheckpointError("the network answers no finite numbers: train it anew, with a smaller --lr")
+        return [tuple(row) for row in shares.tolist()]
 
 
 def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:

@@ -162,7 +162,8 @@ def predict(
         An iterator over a prediction for each picture; one that cannot be read has an `error`, and the others go on.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.
+        CheckpointError: the checkpoint cannot be read, holds no best epoch where that is asked for, or answers no
+            finite numbers.
         ConfigError: the device is missing, or an argument is none of its choices.
     """
     search = Search(find_one, invert, keep_pictures)

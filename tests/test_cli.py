@@ -340,6 +340,13 @@ def test_eval_of_a_network_that_answers_no_numbers_tells_no_loss(cli: RunCli, da
     assert "loss -\n" in cli("eval", "ckpt.pt", "--data-dir", data_dir).stdout
 
 
+def test_predict_by_a_network_that_answers_no_numbers_is_no_bug(
+    cli: RunCli, data_dir: Path, digits: list[Path]
+) -> None:
+    cli("train", "--data-dir", data_dir, "--lr", 1e10, "--batch-size", 600)
+    assert_fails(cli("predict", digits[0], "--quiet"), 5, "no finite numbers", "smaller --lr")
+
+
 @pytest.mark.parametrize("command", ["train", "eval"])
 def test_too_many_images_at_a_time_for_the_memory_are_no_bug(
     cli: RunCli, data_dir: Path, ckpt: Path, monkeypatch: pytest.MonkeyPatch, command: str
