@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mnistcli.errors import DataError
-from mnistcli.files import atomic_write
+from mnistcli.files import atomic_write, is_there
 from mnistcli.sources import SOURCE_FAILURES, AbsentError, Opener, Source, SourceError, as_source_error
 
 FIRST_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
@@ -96,8 +96,15 @@ def unsound_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[
 
 
 def missing_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[RawFile]:
-    """List the files that are not in `folder`; content is not looked at, so this costs nothing."""
-    return [file for file in files if not (folder / file.name).is_file()]
+    """List the files that are not in `folder`; content is not looked at, so this costs nothing.
+
+    Raises:
+        DataError: that cannot be known, because no folder can have that name or this one may not be entered.
+    """
+    try:
+        return [file for file in files if not (is_there(path := folder / file.name) and path.is_file())]
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror}; choose another place with --data-dir") from None
 
 
 def _is_sound(path: Path, file: RawFile) -> bool:

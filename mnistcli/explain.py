@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError
-from mnistcli.files import check_writable
+from mnistcli.files import cannot_write, check_writable, follow
 from mnistcli.plots import DPI, new_figure, picture_format, save_figure
 
 if TYPE_CHECKING:
@@ -96,11 +97,16 @@ class ReadingPictures:
 
     def __init__(self, place: Path, images: Sequence[Path]) -> None:
         self.place = place
+        try:
+            drawn = follow(place)
+        except OSError as error:
+            raise cannot_write(place, error) from None
         self.is_folder = place.is_dir() or not place.suffix
-        if not self.is_folder and (len(images) > 1 or images[0].is_dir()):
+        # Not asked of the paths themselves, which raise errors where a name is too long or a folder closed.
+        if not self.is_folder and (len(images) > 1 or os.path.isdir(images[0])):  # noqa: PTH112
             raise self._too_many()
-        read = {path.resolve() for path in images if path.exists()}
-        if place.resolve() in read | {path.parent for path in read if self.is_folder and not path.is_dir()}:
+        read = {path.resolve() for path in images if os.path.exists(path)}  # noqa: PTH110
+        if drawn in read | {path.parent for path in read if self.is_folder and not path.is_dir()}:
             raise ConfigError(f"--picture {place} would replace a picture that is read; name another place")
         drawing = place / "drawing.png" if self.is_folder else place
         picture_format(drawing)

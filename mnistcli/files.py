@@ -11,6 +11,32 @@ from typing import BinaryIO, TextIO
 from mnistcli.errors import ConfigError, MnistCliError
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether something is at `path`, links followed.
+
+    Raises:
+        OSError: that cannot be known: no file can have that name, a folder on the way may not be entered, or links
+            lead round in a circle. Path's own methods answer or raise here, each version of Python in its way.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except ValueError:
+        raise OSError(errno.EINVAL, "a name cannot hold a NUL character", str(path)) from None
+    return True
+
+
+def follow(path: Path) -> Path:
+    """Give the place to which links lead from `path`, whether there is something or not.
+
+    Raises:
+        OSError: that cannot be known, as in `is_there`.
+    """
+    is_there(path)
+    return path.resolve()
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears at `path`, whole, when the block ends; after an exception nothing changes.
@@ -22,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the folder or the file cannot be written, or the disk is full.
     """
-    path = path.resolve()
+    path = follow(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
     try:
@@ -49,10 +75,10 @@ def check_writable(output: Path) -> None:
         ConfigError: `output` is a folder, a device or anything else that is no file.
         MnistCliError: its folder cannot be made or written.
     """
-    if output.exists() and not output.is_file():  # moving a file into its place would remove it
-        raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")
     try:
-        part = _part(output.resolve())
+        if is_there(output) and not output.is_file():  # moving a file into its place would remove it
+            raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")
+        part = _part(follow(output))
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
         part.unlink()

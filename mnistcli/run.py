@@ -15,7 +15,7 @@ from mnistcli.checkpoint import Checkpoint, load, save
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
-from mnistcli.files import check_writable
+from mnistcli.files import check_writable, follow
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
 from mnistcli.model import build_model, computes_bf16, computing_in, pick_device, pick_precision, within_memory
 from mnistcli.ranks import ALONE, Ranks, are_many
@@ -107,8 +107,12 @@ def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
     """Tell whether the checkpoint has all epochs already and lies where it is wanted."""
     if checkpoint is None or checkpoint.path is None:
         return False
-    is_done = is_finished(config, checkpoint.epoch, checkpoint.best_epoch)
-    return is_done and checkpoint.path.resolve() == config.output.resolve()
+    if not is_finished(config, checkpoint.epoch, checkpoint.best_epoch):
+        return False
+    try:
+        return follow(checkpoint.path) == follow(config.output)
+    except OSError:  # nor can it be written there, as `check_writable` tells
+        return False
 
 
 def train_events(

@@ -237,15 +237,12 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunCli:
     return run_cli
 
 
-@pytest.fixture
-def process(tmp_path: Path) -> RunProcess:
-    """Run a command as a program of its own, without a terminal, in an empty folder."""
-
+def _processes(folder: Path, *start: str) -> RunProcess:
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error", "-m", "mnistcli", *map(str, arguments)]
+        command = [*start, sys.executable, "-W", "error", "-m", "mnistcli", *map(str, arguments)]
         return subprocess.run(
             command,
-            cwd=tmp_path,
+            cwd=folder,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -254,6 +251,19 @@ def process(tmp_path: Path) -> RunProcess:
         )
 
     return run
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> RunProcess:
+    """Run a command as a program of its own, without a terminal, in an empty folder."""
+    return _processes(tmp_path)
+
+
+@pytest.fixture
+def ordinary_process(tmp_path: Path) -> RunProcess:
+    """Run it as one that has to heed permissions, also where root, who is above them, runs the tests."""
+    heed = ("setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search")
+    return _processes(tmp_path, *(heed if os.geteuid() == 0 else ()))
 
 
 @contextmanager
@@ -269,6 +279,14 @@ def no_room_for_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+def make_loop(folder: Path) -> Path:
+    """Make two symbolic links that lead to each other, and give one."""
+    one, other = folder / "loop", folder / "back"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    return one
+
+
 def plain(text: str) -> str:
     """Strip ANSI control sequences."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
@@ -281,9 +299,10 @@ def documents(result: Result) -> list[dict[str, Any]]:
     return objects
 
 
-def assert_fails(result: Result, exit_code: int, *parts: str) -> None:
+def assert_fails(result: Result | subprocess.CompletedProcess[str], exit_code: int, *parts: str) -> None:
     """Hold a failure to its exit code and to one line that says these parts."""
-    assert (result.exit_code, result.stdout) == (exit_code, "")
+    code = result.exit_code if isinstance(result, Result) else result.returncode
+    assert (code, result.stdout) == (exit_code, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     for part in parts:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, draw_digits, plain, run_cli
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, draw_digits, make_loop, plain, run_cli
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
@@ -92,6 +92,13 @@ def test_every_fault_of_a_configuration_is_told(cli: RunCli) -> None:
     result = cli("train", "--epochs", "0", "--lr", "-1", "--seed", "x")
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 3
+
+
+def test_names_from_a_file_that_no_file_can_have_are_told(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
+    for key, code in (("output", 1), ("data_dir", 4)):
+        (tmp_path / "mine.toml").write_text(f'{key} = "a\\u0000b"')
+        result = cli("train", "--config", "mine.toml")
+        assert_fails(result, code, "a name cannot hold a NUL character; choose another place")
 
 
 @pytest.mark.parametrize("command", [["train"], ["show-samples"]])
@@ -479,6 +486,20 @@ def test_no_drawing_replaces_a_picture_that_is_read(cli: RunCli, ckpt: Path, tmp
         assert result.exit_code == 2
         assert "would replace a picture" in result.stderr
     assert picture.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_no_drawing_goes_where_nothing_can_be(cli: RunCli, digits: list[Path], tmp_path: Path) -> None:
+    loop = make_loop(tmp_path)
+    for place, reason in (
+        ("x" * 300 + ".png", "name too long"),
+        (loop, "Too many levels"),
+        (loop / "x.png", "Too many"),
+    ):
+        assert_fails(cli("predict", digits[0], "--picture", place), 1, "cannot write", reason)
+    result = cli("predict", "x" * 300 + ".png", "--picture", "drawing.png")
+    assert result.exit_code == 5
+    assert "File name too long" in result.stderr
 
 
 def test_predict_tells_what_it_cannot_even_ask_about_and_goes_on(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:

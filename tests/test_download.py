@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import assert_complete, at, no_room_for_files
+from conftest import assert_complete, at, make_loop, no_room_for_files
 from mirror import Mirror, zipped
 from mnistcli.download import (
     MNIST_FILES,
@@ -162,3 +162,18 @@ def test_a_failed_write_is_no_fault_of_the_source(tmp_path: Path, mirror: Mirror
         list(fetch(tmp_path, files, at(mirror.url, mirror.url)))
     assert list(tmp_path.iterdir()) == []
     assert len(mirror.requests) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a" * 300, "File name too long"), ("loop", "Too many levels of symbolic links"), ("a\0b", "a NUL character")],
+)
+def test_a_folder_that_cannot_be_looked_at_is_told(
+    tmp_path: Path, mirror: Mirror, files: list[RawFile], name: str, reason: str
+) -> None:
+    make_loop(tmp_path)
+    with pytest.raises(DataError, match=f"^cannot read .*: .*{reason}; choose another place with --data-dir$"):
+        missing_files(tmp_path / name, files)
+    with pytest.raises(DataError, match=f"^cannot write .*: .*{reason}; choose another place with --data-dir$"):
+        list(fetch(tmp_path / name, files, at(mirror.url)))

@@ -6,7 +6,7 @@ from typing import TextIO
 
 import pytest
 
-from conftest import no_room_for_files
+from conftest import make_loop, no_room_for_files
 from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import answering, atomic_write, check_writable, discard_output
 
@@ -112,6 +112,26 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path, place: str) -> 
     with pytest.raises(MnistCliError, match="Not a directory; choose another place") as caught:
         check_writable(tmp_path / place)
     assert str(tmp_path / place) in str(caught.value)
+
+
+# Names that cannot be looked at, whoever asks, with the reason.
+UNKNOWABLE = [
+    ("a" * 300, "File name too long"),
+    ("loop", "Too many levels of symbolic links"),
+    ("loop/new", "Too many levels of symbolic links"),
+    ("a\0b", "a name cannot hold a NUL character"),
+]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+@pytest.mark.parametrize(("name", "reason"), UNKNOWABLE)
+def test_a_place_that_cannot_be_looked_at_is_told(tmp_path: Path, name: str, reason: str) -> None:
+    make_loop(tmp_path)
+    with pytest.raises(MnistCliError, match=f"^cannot write .*: {reason}; choose another place$"):
+        check_writable(tmp_path / name)
+    with pytest.raises(OSError, match=reason):
+        write(tmp_path / name, b"new")
+    assert sorted(names(tmp_path)) == ["back", "loop"]
 
 
 def answer(stream: TextIO | None, text: str) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.main import get_command
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, RunProcess, draw_digits, plain
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, RunProcess, assert_fails, draw_digits, plain
 from mnistcli.checkpoint import load
 from mnistcli.cli import app
 from mnistcli.data import load_split, pick
@@ -465,3 +465,14 @@ def test_the_bundled_weights_need_no_network(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "weights: bundled\n")
     assert done.stdout.split("\t")[1] == "7"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_folder_that_may_not_be_entered_is_told(ordinary_process: RunProcess, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0)
+    for command, code, what in (
+        (("train", "--output", "locked/ckpt.pt"), 1, "cannot write locked/ckpt.pt"),
+        (("train", "--output", "mine.pt", "--data-dir", "locked"), 4, "cannot read locked/MNIST/raw"),
+    ):
+        assert_fails(ordinary_process(*command), code, f"{what}: Permission denied")
+    (tmp_path / "locked").chmod(0o700)  # whoever runs the tests removes it later

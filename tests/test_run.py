@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 import mnistcli
-from conftest import MakeConfig, write_split
+from conftest import MakeConfig, make_loop, write_split
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import TrainConfig, read_config
 from mnistcli.data import Samples, hold_out
@@ -179,6 +179,13 @@ def test_a_finished_run_can_be_put_elsewhere(make_config: MakeConfig, tmp_path: 
     second = mnistcli.train(TrainConfig(output=other.checkpoint), resume=first.checkpoint)
     assert_same_run(load(first.checkpoint), load(second.checkpoint))
     assert len(list(tmp_path.glob("elsewhere.*.pt"))) == 1  # the other run's backup
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_a_finished_run_cannot_be_put_where_nothing_can_be(make_config: MakeConfig, tmp_path: Path) -> None:
+    first = mnistcli.train(make_config())
+    with pytest.raises(MnistCliError, match=r"cannot write .*: Too many levels of symbolic links"):
+        mnistcli.train(TrainConfig(output=make_loop(tmp_path)), resume=first.checkpoint)
 
 
 def test_newer_training_of_the_same_run_is_backed_up_too(make_config: MakeConfig, tmp_path: Path) -> None:
