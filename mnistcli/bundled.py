@@ -1,5 +1,6 @@
 """Which checkpoint is meant: a file, the usual one, or the bundled one, which comes with the package."""
 
+import os
 from pathlib import Path
 
 from mnistcli.config import PACKAGE, TrainConfig
@@ -16,7 +17,8 @@ def find_checkpoint(name: str | Path | None) -> Path:
         name: a file, or `bundled`; None is `ckpt.pt` where that exists, else the one that comes with the package.
     """
     if name is None:
-        return USUAL if USUAL.exists() else BUNDLED_PATH
+        # A link counts wherever it leads: that it cannot be read is then told, and nothing else answers in its place.
+        return USUAL if os.path.lexists(USUAL) else BUNDLED_PATH
     return BUNDLED_PATH if str(name) == BUNDLED else Path(name)
 
 

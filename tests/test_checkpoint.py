@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import no_room_for_files
+from conftest import make_loop, no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.bundled import BUNDLED_PATH, checkpoint_name, find_checkpoint
 from mnistcli.checkpoint import Checkpoint, load, save
@@ -286,3 +286,11 @@ def test_which_checkpoint_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_checkpoint(None) == Path("ckpt.pt")
     assert find_checkpoint("other.pt") == Path("other.pt")
     assert [checkpoint_name(path) for path in (BUNDLED_PATH, Path("a.pt"))] == ["bundled", "a.pt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_a_link_of_the_usual_name_is_meant_wherever_it_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ckpt.pt").symlink_to(make_loop(tmp_path))
+    with pytest.raises(CheckpointError, match=r"cannot read ckpt\.pt: Too many levels of symbolic links"):
+        load(find_checkpoint(None))

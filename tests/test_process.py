@@ -470,9 +470,11 @@ def test_the_bundled_weights_need_no_network(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions")
 def test_a_folder_that_may_not_be_entered_is_told(ordinary_process: RunProcess, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
+    (tmp_path / "ckpt.pt").symlink_to("locked/ckpt.pt")
     for command, code, what in (
         (("train", "--output", "locked/ckpt.pt"), 1, "cannot write locked/ckpt.pt"),
         (("train", "--output", "mine.pt", "--data-dir", "locked"), 4, "cannot read locked/MNIST/raw"),
+        (("eval",), 5, "cannot read ckpt.pt"),
     ):
         assert_fails(ordinary_process(*command), code, f"{what}: Permission denied")
     (tmp_path / "locked").chmod(0o700)  # whoever runs the tests removes it later
