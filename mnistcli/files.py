@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,8 +52,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     path = follow(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
+    file = part.open("xb")  # outside the try, that nothing but our own is taken away
     try:
-        with part.open("wb") as file:
+        with file:
             with suppress(OSError):  # whoever kept the old file from others means the new one, too; not all systems can
                 shutil.copymode(path, part)
             yield file
@@ -65,7 +67,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not by the process's number, which several containers that share a folder may have at the same time.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def check_writable(output: Path) -> None:
@@ -80,7 +83,7 @@ def check_writable(output: Path) -> None:
             raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")
         part = _part(follow(output))
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
+        part.touch(exist_ok=False)
         part.unlink()
     except OSError as error:
         raise cannot_write(output, error) from None

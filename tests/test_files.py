@@ -49,6 +49,18 @@ def test_what_was_there_stays_where_writing_fails(tmp_path: Path, is_there: bool
     assert not is_there or path.read_bytes() == b"old"
 
 
+def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with atomic_write(path) as one:
+        one.write(b"one")
+        check_writable(path)  # by a third
+        with atomic_write(path) as other:
+            other.write(b"the other")
+        assert path.read_bytes() == b"the other"
+    assert path.read_bytes() == b"one"
+    assert names(tmp_path) == ["file"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
 def test_what_was_there_stays_on_a_full_disk(tmp_path: Path) -> None:
     write(tmp_path / "file", b"old")
