@@ -20,8 +20,8 @@ import mnistcli
 from mnistcli.bundled import checkpoint_name
 from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
-from mnistcli.errors import CheckpointError
-from mnistcli.files import atomic_write, cannot_write
+from mnistcli.errors import CheckpointError, MnistCliError
+from mnistcli.files import atomic_write, cannot_write, check_writable, is_there
 from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import Classifier, build_model
 from mnistcli.rejection import Rejector
@@ -346,6 +346,26 @@ def load(path: Path) -> Checkpoint:
     except (ValidationError, TypeError) as error:  # TypeError: keys that are no names
         parts = _places(error) if isinstance(error, ValidationError) else str(error)
         raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: {parts}") from None
+
+
+def check_savable(path: Path) -> None:
+    """Make sure, before hours of work, that `save` can write at `path` and keep what is there.
+
+    Missing parent folders are made.
+
+    Raises:
+        ConfigError: `path` is a folder, a device or anything else that is no file.
+        MnistCliError: its folder cannot be made or written, or what is there cannot be read.
+    """
+    check_writable(path)
+    try:
+        if is_there(path):
+            with path.open("rb") as old:
+                old.read(1)
+    except OSError as error:
+        raise MnistCliError(
+            f"cannot keep what is at {path}: {error.strerror}; choose another place with --output"
+        ) from None
 
 
 def save(checkpoint: Checkpoint, path: Path) -> Path | None:

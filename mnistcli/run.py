@@ -11,11 +11,11 @@ import torch
 
 from mnistcli.average import refresh_statistics
 from mnistcli.bundled import find_checkpoint
-from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.checkpoint import Checkpoint, check_savable, load, save
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
-from mnistcli.files import check_writable, follow
+from mnistcli.files import follow
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
 from mnistcli.model import build_model, computes_bf16, computing_in, pick_device, pick_precision, within_memory
 from mnistcli.ranks import ALONE, Ranks, are_many
@@ -98,7 +98,7 @@ def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
     """
     config, checkpoint = complete(config, resume)
     if not _is_settled(config, checkpoint):
-        check_writable(config.output)
+        check_savable(config.output)
     pick_device(config.device)
     return config, checkpoint
 
@@ -111,7 +111,7 @@ def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
         return False
     try:
         return follow(checkpoint.path) == follow(config.output)
-    except OSError:  # nor can it be written there, as `check_writable` tells
+    except OSError:  # nor can it be written there, as `check_savable` tells
         return False
 
 

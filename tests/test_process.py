@@ -468,6 +468,18 @@ def test_the_bundled_weights_need_no_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+def test_a_file_that_cannot_be_kept_is_told_before_training(
+    ordinary_process: RunProcess, data_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "private.pt").write_text("old")
+    (tmp_path / "private.pt").chmod(0)
+    done = ordinary_process("train", "--data-dir", data_dir, "--output", "private.pt")
+    assert_fails(done, 1, "cannot keep what is at private.pt: Permission denied; choose another place with --output")
+    (tmp_path / "private.pt").chmod(0o600)
+    assert (tmp_path / "private.pt").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
 def test_a_folder_that_may_not_be_entered_is_told(ordinary_process: RunProcess, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
     (tmp_path / "ckpt.pt").symlink_to("locked/ckpt.pt")
