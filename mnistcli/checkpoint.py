@@ -17,10 +17,10 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 import mnistcli
-from mnistcli.bundled import checkpoint_name
+from mnistcli.bundled import BUNDLED, checkpoint_name
 from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
-from mnistcli.errors import CheckpointError, MnistCliError
+from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.files import atomic_write, cannot_write, check_writable, is_there
 from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import Classifier, build_model
@@ -354,9 +354,11 @@ def check_savable(path: Path) -> None:
     Missing parent folders are made.
 
     Raises:
-        ConfigError: `path` is a folder, a device or anything else that is no file.
+        ConfigError: `path` is a folder, a device or anything else that is no file, or means the bundled checkpoint.
         MnistCliError: its folder cannot be made or written, or what is there cannot be read.
     """
+    if str(path) == BUNDLED:
+        raise ConfigError(f"{BUNDLED} names the weights that come with the package; try --output {BUNDLED}.pt")
     check_writable(path)
     try:
         if is_there(path):

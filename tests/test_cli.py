@@ -327,6 +327,12 @@ def test_what_the_bundled_weights_cannot_do_is_told(cli: RunCli, arguments: tupl
     assert_fails(cli(*arguments), 5, reason)
 
 
+@pytest.mark.parametrize("output", ["bundled", "./bundled"])
+def test_no_training_takes_the_bundled_weights_name(cli: RunCli, data_dir: Path, output: str) -> None:
+    result = cli("train", "--data-dir", data_dir, "--output", output)
+    assert_fails(result, 2, "bundled names the weights that come with the package", "--output bundled.pt")
+
+
 def test_ones_own_checkpoint_comes_before_the_bundled_one(
     cli: RunCli, ckpt: Path, data_dir: Path, digits: list[Path]
 ) -> None:
