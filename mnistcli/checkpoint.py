@@ -385,8 +385,13 @@ def save(checkpoint: Checkpoint, path: Path) -> Path | None:
     torch.save(content, buffer)
     try:
         backup = _keep_other(path, checkpoint)
-        with atomic_write(path) as file:
-            file.write(buffer.getbuffer())
+        try:
+            with atomic_write(path) as file:
+                file.write(buffer.getbuffer())
+        except OSError:  # after an interruption it is not sure that the old file is still there
+            if backup:
+                backup.unlink()
+            raise
     except OSError as error:
         raise cannot_write(path, error) from None
     return backup

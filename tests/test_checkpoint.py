@@ -222,6 +222,15 @@ def test_a_symbolic_link_is_followed(saved: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_a_failed_write_leaves_no_copy_of_the_old_file(saved: Path) -> None:
+    saved.write_text("a letter")  # that there is room to copy, but none for a checkpoint
+    with no_room_for_files(), pytest.raises(MnistCliError, match="cannot write"):
+        save(make_checkpoint("another"), saved)
+    assert saved.read_text() == "a letter"
+    assert [path.name for path in saved.parent.iterdir()] == ["ckpt.pt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
 @pytest.mark.parametrize("run_id", ["run", "another"])
 def test_a_failed_write_leaves_the_old_file(saved: Path, run_id: str) -> None:
     content = saved.read_bytes()
