@@ -333,6 +333,8 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path} was not written by mnistcli; train your own with: mnistcli train")
     version = content.pop("format_version", None)
+    if not isinstance(version, int):  # comparing a tensor need not give an answer
+        raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has checkpoint format {version}, this mnistcli {mnistcli.__version__} reads {FORMAT_VERSION}: "

@@ -116,7 +116,10 @@ def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"format": REMOVED}, "was not written by mnistcli"),
+        ({"format": torch.tensor([1, 2])}, "was not written by mnistcli"),
         ({"format_version": 99}, "has checkpoint format 99"),
+        ({"format_version": REMOVED}, "missing, unknown or wrong parts: format_version"),
+        ({"format_version": torch.tensor([2, 2])}, "missing, unknown or wrong parts: format_version"),
         ({"weights": REMOVED}, "missing, unknown or wrong parts: weights"),
         ({"extra": 1, "epoch": "one"}, "missing, unknown or wrong parts: epoch, extra"),
         ({"model": {"name": "lenet"}}, "wrong parts: model"),
