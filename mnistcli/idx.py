@@ -46,7 +46,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     expected = math.prod(shape)
     if len(content) != expected:
         raise damaged(path, f"its header announces {expected:,} bytes and {len(content):,} follow")
-    return content.reshape(shape)
+    try:
+        return content.reshape(shape)
+    except ValueError:  # too many dimensions, or, where one is 0, others that are too long
+        raise damaged(path, f"its header announces {dimensions} dimensions of sizes that no array can have") from None
 
 
 def idx_bytes(array: NDArray[np.uint8]) -> bytes:

@@ -27,6 +27,8 @@ def test_idx_round_trip(tmp_path: Path) -> None:
         (idx_bytes(np.zeros((2, 3), np.uint8)) + b"\0", "announces 6 bytes and 7 follow"),
         (b"\0\0\x0d\x01\0\0\0\0", "not an IDX file of unsigned bytes"),
         (b"\0\0\x08\x04" + b"\xff" * 16, "announces [0-9,]+ bytes and 0 follow"),
+        (b"\0\0\x08\xff" + b"\0" * 4 * 255, "announces 255 dimensions"),
+        (b"\0\0\x08\x04" + b"\xff" * 12 + b"\0" * 4, "announces 4 dimensions"),
         (b"<html>not found</html>", "cut short|not an IDX file"),
     ],
 )
