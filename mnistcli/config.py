@@ -196,7 +196,7 @@ def read_config(name_or_file: str) -> dict[str, Any]:
     """Read a shipped configuration by name, or any TOML file by path.
 
     Raises:
-        ConfigError: there is no such configuration, or it is not TOML.
+        ConfigError: there is no such configuration, or it is not TOML, or holds what Python cannot.
     """
     shipped = shipped_configs()
     path = shipped.get(name_or_file, Path(name_or_file))
@@ -210,6 +210,10 @@ def read_config(name_or_file: str) -> dict[str, Any]:
         raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from None
+    except ValueError:  # of Python's int, which takes 4,300 digits at most
+        raise ConfigError(f"config {path} cannot be used: a number has too many digits") from None
+    except RecursionError:
+        raise ConfigError(f"config {path} cannot be used: its arrays or tables are nested too deeply") from None
 
 
 class Resolved(NamedTuple):
@@ -289,9 +293,15 @@ def _fault(detail: ErrorDetails, spell: Callable[[str], str], is_text: bool) -> 
     key = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         return f"{spell(key)} is not known{_nearest(key, TrainConfig.model_fields)}"
-    # What TOML gave as a string is shown in quotes, so that "3" and 3 can be told apart.
-    value = detail["input"] if is_text else json.dumps(detail["input"], default=str, ensure_ascii=False)
-    return f"{spell(key)} = {value}: {_reason(detail)}"
+    return f"{spell(key)} = {detail['input'] if is_text else _as_written(detail['input'])}: {_reason(detail)}"
+
+
+def _as_written(value: Any) -> str:
+    """Show what TOML gave: a string in quotes, so that "3" and 3 can be told apart."""
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except (ValueError, RecursionError):  # an int of more than 4,300 digits, or tables nested too deeply
+        return "..."
 
 
 def _nearest(key: str, known: Iterable[str]) -> str:

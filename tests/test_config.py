@@ -86,7 +86,13 @@ def test_other_programs_variables_do_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "neither a file nor one of the shipped"), ("epochs 3", "not TOML"), (b"\xff", "not TOML")],
+    [
+        (None, "neither a file nor one of the shipped"),
+        ("epochs 3", "not TOML"),
+        (b"\xff", "not TOML"),
+        ("epochs = " + "9" * 5000, "a number has too many digits$"),
+        ("lr = " + "[" * 3000 + "]" * 3000, "its arrays or tables are nested too deeply$"),
+    ],
 )
 def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: str | bytes | None, reason: str) -> None:
     file = tmp_path / "mine.toml"
@@ -95,6 +101,14 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: str | by
     with pytest.raises(ConfigError, match=reason) as caught:
         read_config(str(file))
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["threads = 0x" + "f" * 5000, "lr" + ".a" * 3000 + " = 1"])
+def test_a_value_that_cannot_be_shown_is_told_all_the_same(tmp_path: Path, line: str) -> None:
+    (tmp_path / "mine.toml").write_text(line)
+    with pytest.raises(ConfigError, match=r"in .*mine\.toml = \.\.\.: must be ") as caught:
+        resolve({}, {}, str(tmp_path / "mine.toml"))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_continued_run_keeps_what_is_not_asked_otherwise() -> None:
