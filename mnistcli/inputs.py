@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
@@ -20,8 +21,8 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
     """Give the picture files that are named, in order.
 
     A folder stands for all pictures in it and in its folders, sorted by path, hidden ones left out; a pattern such as
-    `digits/*.png`, where no file has that very name, for the files that match it. A name that stands for nothing is
-    given as it is, so that whoever opens it tells what is wrong.
+    `digits/*.png`, where no file has that very name, for the files that match it and those in folders that do, sorted
+    and each once. A name that stands for nothing is given as it is, so that whoever opens it tells what is wrong.
     """
     for name in [names] if isinstance(names, str | Path) else names:
         found = _matching(name)
@@ -36,8 +37,17 @@ def _matching(name: str | Path) -> Iterator[Path]:
     if os.path.isdir(path):  # noqa: PTH112
         yield from _pictures_in(path)
     elif is_pattern(name):
-        for match in map(Path, sorted(glob.glob(str(name), recursive=True))):  # noqa: PTH207  # may be absolute
-            yield from _pictures_in(match) if match.is_dir() else [match]
+        matches = _once(map(Path, glob.iglob(str(name), recursive=True)))  # noqa: PTH207  # may be absolute
+        yield from _once(file for match in matches for file in (_pictures_in(match) if match.is_dir() else [match]))
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """Sort paths; of several that lead to one place, by links or by way of a folder, only the shortest stays."""
+    real = cache(os.path.realpath)
+    shortest: dict[tuple[str, str], Path] = {}
+    for path in sorted(paths, key=lambda path: (len(path.parts), path.parts)):
+        shortest.setdefault((real(path.parent), path.name), path)
+    return sorted(shortest.values(), key=lambda path: path.parts)  # by their parts, which is faster than by paths
 
 
 def _pictures_in(folder: Path) -> list[Path]:

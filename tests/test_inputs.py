@@ -37,6 +37,15 @@ def test_a_pattern_stands_for_what_matches_and_a_file_of_that_name_for_itself(fo
     assert named(find_pictures([f"{folder}/[x].png"]), folder) == ["[x].png"]
 
 
+def test_a_pattern_gives_each_picture_once_however_many_ways_lead_to_it(folder: Path) -> None:
+    whole = ["[x].png", "a.JPG", "b.png", "deep/c.tiff", "notes.txt"]
+    assert named(find_pictures([f"{folder}/**"]), folder) == whole
+    (folder / "deep" / "loop").symlink_to("..")
+    assert named(find_pictures([f"{folder}/**"]), folder) == whole
+    (folder / "c.png").symlink_to("b.png")  # a file's other name is one that was asked for
+    assert named(find_pictures([f"{folder}/?.png"]), folder) == ["b.png", "c.png"]
+
+
 def test_only_files_that_pillow_draws_are_pictures(folder: Path) -> None:
     for name in ("scan.pdf", "table.h5", "album.png/f.png"):
         path = folder / name
