@@ -33,12 +33,21 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
 def _matching(name: str | Path) -> Iterator[Path]:
     """Give the pictures in a folder, or the files that match a pattern and those in folders that do; else none."""
     path = Path(name)
-    # Not asked of the path itself, which raises errors where a name is too long or a folder closed.
-    if os.path.isdir(path):  # noqa: PTH112
+    if _is_folder(path):
         yield from _pictures_in(path)
     elif is_pattern(name):
         matches = _once(map(Path, glob.iglob(str(name), recursive=True)))  # noqa: PTH207  # may be absolute
-        yield from _once(file for match in matches for file in (_pictures_in(match) if match.is_dir() else [match]))
+        yield from _once(file for match in matches for file in (_pictures_in(match) if _is_folder(match) else [match]))
+
+
+# Paths themselves are not asked, for they raise errors where a name is too long or a folder closed.
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _may_be_file(path: Path) -> bool:
+    """Tell whether it is a file, or cannot be reached, which whoever opens it tells."""
+    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113
 
 
 def _once(paths: Iterable[Path]) -> list[Path]:
@@ -52,7 +61,7 @@ def _once(paths: Iterable[Path]) -> list[Path]:
 
 def _pictures_in(folder: Path) -> list[Path]:
     kinds = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN.keys() - UNDRAWN}
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds and path.is_file())
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds and _may_be_file(path))
     depth = len(folder.parts)
     inside = ((path.parts[depth:], path) for path in files)  # sorted by their parts, which is faster than by paths
     return [path for parts, path in sorted(inside) if not any(part.startswith(".") for part in parts)]

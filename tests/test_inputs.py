@@ -61,6 +61,14 @@ def test_one_name_is_a_name_and_a_name_too_long_is_given_as_it_is(folder: Path) 
     assert list(find_pictures([too_long])) == [too_long]
 
 
+def test_a_picture_that_cannot_be_asked_about_is_given_among_the_others(folder: Path) -> None:
+    (folder / "deep" / "a.png").symlink_to("x" * 300)
+    (folder / "deep" / "b.png").symlink_to("b.png")
+    given = ["deep/a.png", "deep/b.png", "deep/c.tiff"]
+    assert named(find_pictures([folder / "deep"]), folder) == given
+    assert named(find_pictures([f"{folder}/deep/*"]), folder) == given
+
+
 def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
     (folder / "empty").mkdir()
     names = [folder / "empty", folder / "none.png", folder / "*.gif", Path("-")]
