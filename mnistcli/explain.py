@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError
-from mnistcli.files import cannot_write, check_writable, follow
+from mnistcli.files import cannot_write, check_writable
+from mnistcli.inputs import find_folders, find_pictures
 from mnistcli.plots import DPI, new_figure, picture_format, save_figure
 
 if TYPE_CHECKING:
@@ -91,23 +92,16 @@ class ReadingPictures:
 
     Raises:
         ConfigError: there are several pictures for one file, or its format is unknown, or a drawing might replace a
-            picture that is read, as far as their names tell, or the place is no file.
+            picture that is read, or be read itself, or the place is no file.
         MnistCliError: the file cannot be written.
     """
 
     def __init__(self, place: Path, images: Sequence[Path]) -> None:
         self.place = place
-        try:
-            drawn = follow(place)
-        except OSError as error:
-            raise cannot_write(place, error) from None
         self.is_folder = place.is_dir() or not place.suffix
-        # Not asked of the paths themselves, which raise errors where a name is too long or a folder closed.
-        if not self.is_folder and (len(images) > 1 or os.path.isdir(images[0])):  # noqa: PTH112
+        if not self.is_folder and (len(images) > 1 or images[0].is_dir()):
             raise self._too_many()
-        read = {path.resolve() for path in images if os.path.exists(path)}  # noqa: PTH110
-        if drawn in read | {path.parent for path in read if self.is_folder and not path.is_dir()}:
-            raise ConfigError(f"--picture {place} would replace a picture that is read; name another place")
+        self._check_apart(images)
         drawing = place / "drawing.png" if self.is_folder else place
         picture_format(drawing)
         check_writable(drawing)
@@ -131,6 +125,25 @@ class ReadingPictures:
         draw_reading(figure, answer.picture, answers, reading_title(answer))
         save_figure(figure, self._path(Path(answer.path)))
 
+    def _check_apart(self, images: Sequence[Path]) -> None:
+        """Make sure that no drawing comes to lie among the pictures; there may be too many to keep them."""
+        place = _real(self.place)
+        replaced = {place, *self._linked()}
+        read = (_real(path) for path in find_pictures(images) if os.path.exists(path))  # noqa: PTH110  # as in inputs
+        if any(path in replaced or path.parent == place for path in read):
+            raise ConfigError(f"--picture {self.place} would replace a picture that is read; name another place")
+        if any(_real(folder) in (place, *place.parents) for folder in find_folders(images)):
+            raise ConfigError(f"--picture {self.place} is in a folder that is read; name another place")
+
+    def _linked(self) -> set[Path]:
+        """Give what links in the folder lead to, for a drawing follows them."""
+        if not self.place.is_dir():
+            return set()
+        try:
+            return {_real(path) for path in self.place.iterdir() if path.is_symlink()}
+        except OSError as error:
+            raise cannot_write(self.place, error) from None
+
     def _path(self, picture: Path) -> Path:
         if not self.is_folder:
             if self.drawn:
@@ -146,6 +159,10 @@ class ReadingPictures:
 
     def _too_many(self) -> ConfigError:
         return ConfigError(f"--picture {self.place} is one file for several pictures; name a folder")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def reading_title(answer: "Prediction | MultiPrediction") -> str:

@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
@@ -25,19 +26,20 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
     and each once. A name that stands for nothing is given as it is, so that whoever opens it tells what is wrong.
     """
     for name in [names] if isinstance(names, str | Path) else names:
-        found = _matching(name)
-        yield next(found, Path(name))
-        yield from found
+        files = (_pictures_in(match) if _is_folder(match) else [match] for match in _matching(name))
+        yield from _once(chain.from_iterable(files)) or [Path(name)]
 
 
-def _matching(name: str | Path) -> Iterator[Path]:
-    """Give the pictures in a folder, or the files that match a pattern and those in folders that do; else none."""
-    path = Path(name)
-    if _is_folder(path):
-        yield from _pictures_in(path)
-    elif is_pattern(name):
-        matches = _once(map(Path, glob.iglob(str(name), recursive=True)))  # noqa: PTH207  # may be absolute
-        yield from _once(file for match in matches for file in (_pictures_in(match) if _is_folder(match) else [match]))
+def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:
+    """Give the folders that stand for the pictures in them: those that are named or match a pattern."""
+    return (match for name in names for match in _matching(name) if _is_folder(match))
+
+
+def _matching(name: str | Path) -> list[Path]:
+    """Give a folder that is named, or the files and folders that match a pattern; else nothing."""
+    if _is_folder(Path(name)):
+        return [Path(name)]
+    return _once(map(Path, glob.iglob(str(name), recursive=True))) if is_pattern(name) else []  # noqa: PTH207
 
 
 # Paths themselves are not asked, for they raise errors where a name is too long or a folder closed.

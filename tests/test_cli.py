@@ -508,6 +508,42 @@ def test_no_drawing_goes_where_nothing_can_be(cli: RunCli, digits: list[Path], t
     assert "File name too long" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("read", "place", "reason"),
+    [
+        ("*.png", ".", "would replace a picture that is read"),
+        ("*.png", "one.png", "would replace a picture that is read"),
+        (".", "sub", "would replace a picture that is read"),
+        ("link.png", "sub", "would replace a picture that is read"),
+        ("sub", "links", "would replace a picture that is read"),
+        (".", "drawn", "is in a folder that is read"),
+        ("s*", "sub/drawn", "is in a folder that is read"),
+    ],
+)
+def test_no_drawing_replaces_what_patterns_folders_and_links_stand_for(
+    cli: RunCli, ckpt: Path, tmp_path: Path, read: str, place: str, reason: str
+) -> None:
+    pictures = tmp_path / "one.png", tmp_path / "sub" / "two.png"
+    for picture in pictures:
+        picture.parent.mkdir(exist_ok=True)
+        Image.new("L", (40, 40), "white").save(picture)
+    (tmp_path / "link.png").symlink_to("sub/two.png")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "two.png").symlink_to("../sub/two.png")
+    before = [picture.read_bytes() for picture in pictures]
+    result = cli("predict", tmp_path / read, "--picture", tmp_path / place)
+    assert_fails(result, 2, reason)
+    assert [picture.read_bytes() for picture in pictures] == before
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_drawings_replace_those_of_the_run_before(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    for _ in range(2):
+        assert cli("predict", "digit*.png", "none.png", "--picture", "drawn/").exit_code == 5
+    assert len(list(Path("drawn").iterdir())) == len(digits)
+    assert cli("predict", "none.png", "--picture", ".").exit_code == 5
+
+
 def test_predict_tells_what_it_cannot_even_ask_about_and_goes_on(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
     result = cli("predict", "x" * 300 + ".png", "no\nerror: such.png", digits[0], "--min-confidence", 0)
     assert result.exit_code == 5
