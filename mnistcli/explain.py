@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError
 from mnistcli.files import cannot_write, check_writable
-from mnistcli.inputs import find_folders, find_pictures
+from mnistcli.inputs import find_folders, find_pictures, is_folder
 from mnistcli.plots import DPI, new_figure, picture_format, save_figure
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ class ReadingPictures:
 
     def __init__(self, place: Path, images: Sequence[Path]) -> None:
         self.place = place
-        self.is_folder = place.is_dir() or not place.suffix
-        if not self.is_folder and (len(images) > 1 or images[0].is_dir()):
+        self.is_folder = is_folder(place) or not place.suffix
+        if not self.is_folder and (len(images) > 1 or is_folder(images[0])):
             raise self._too_many()
         self._check_apart(images)
         drawing = place / "drawing.png" if self.is_folder else place
@@ -137,7 +137,7 @@ class ReadingPictures:
 
     def _linked(self) -> set[Path]:
         """Give what links in the folder lead to, for a drawing follows them."""
-        if not self.place.is_dir():
+        if not is_folder(self.place):
             return set()
         try:
             return {_real(path) for path in self.place.iterdir() if path.is_symlink()}

@@ -30,7 +30,7 @@ from mnistcli.config import check_choice, check_range
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Invert
-from mnistcli.inputs import STANDARD_INPUT, is_pattern
+from mnistcli.inputs import STANDARD_INPUT, is_folder, is_pattern
 from mnistcli.interrupt import held_back
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.touching import Run
@@ -99,7 +99,7 @@ def _open(content: Path | bytes) -> Picture:
         if not content:
             raise ImageError("standard input is closed or empty")
         return read_picture(io.BytesIO(content), "standard input")
-    if os.path.isdir(content):  # noqa: PTH112  # a path that cannot even be asked about is no folder
+    if is_folder(content):
         raise ImageError(f"no pictures in {content}")
     if is_pattern(content):
         raise ImageError(f"no file matches the pattern {content}")

@@ -26,24 +26,25 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
     and each once. A name that stands for nothing is given as it is, so that whoever opens it tells what is wrong.
     """
     for name in [names] if isinstance(names, str | Path) else names:
-        files = (_pictures_in(match) if _is_folder(match) else [match] for match in _matching(name))
+        files = (_pictures_in(match) if is_folder(match) else [match] for match in _matching(name))
         yield from _once(chain.from_iterable(files)) or [Path(name)]
 
 
 def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:
     """Give the folders that stand for the pictures in them: those that are named or match a pattern."""
-    return (match for name in names for match in _matching(name) if _is_folder(match))
+    return (match for name in names for match in _matching(name) if is_folder(match))
 
 
 def _matching(name: str | Path) -> list[Path]:
     """Give a folder that is named, or the files and folders that match a pattern; else nothing."""
-    if _is_folder(Path(name)):
+    if is_folder(Path(name)):
         return [Path(name)]
     return _once(map(Path, glob.iglob(str(name), recursive=True))) if is_pattern(name) else []  # noqa: PTH207
 
 
 # Paths themselves are not asked, for they raise errors where a name is too long or a folder closed.
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is that of a folder that can be reached."""
     return os.path.isdir(path)  # noqa: PTH112
 
 

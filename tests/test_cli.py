@@ -471,12 +471,19 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
 
 @pytest.mark.parametrize(
     ("place", "code", "reason"),
-    [("one.xyz", 2, "no picture format 'xyz'"), ("0.png/one.png", 1, "Not a directory; choose another place")],
+    [
+        ("one.xyz", 2, "no picture format 'xyz'"),
+        ("0.png/one.png", 1, "Not a directory; choose another place"),
+        ("x" * 300, 1, "name too long"),
+        ("x" * 300 + ".png", 1, "name too long"),
+        ("loop.png", 1, "symbolic links"),
+    ],
 )
 def test_a_drawing_that_cannot_be_is_told_before_anything_is_read(
     cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path, place: str, code: int, reason: str
 ) -> None:
     (tmp_path / "0.png").write_text("a file")
+    (tmp_path / "loop.png").symlink_to("loop.png")
     result = cli("predict", digits[0], "--picture", tmp_path / place)
     assert_fails(result, code, reason)
     assert not result.stdout
@@ -549,6 +556,7 @@ def test_predict_tells_what_it_cannot_even_ask_about_and_goes_on(cli: RunCli, ck
     assert result.exit_code == 5
     assert result.stderr.count("\n") == 3  # which weights answer, and a line for each
     assert result.stdout.count("\t2\t") == 1
+    assert cli("predict", "x" * 300 + ".png", "--picture", "one.png").exit_code == 5
 
 
 def test_predict_reads_standard_input(ckpt: Path, digits: list[Path]) -> None:

@@ -153,6 +153,16 @@ def answer(stream: TextIO | None, text: str) -> None:
         stream.flush()
 
 
+@pytest.mark.parametrize(("name", "reason"), [("x" * 300, "File name too long"), ("loop", "symbolic links")])
+def test_a_place_that_cannot_be_asked_about_is_told(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(MnistCliError, match=reason):
+        check_writable(tmp_path / name)
+    with pytest.raises(OSError, match=reason):
+        write(tmp_path / name, b"new")
+    assert (tmp_path / "loop").is_symlink()
+
+
 def test_an_answer_is_written_or_the_reason_told(tmp_path: Path) -> None:
     with pytest.raises(MnistCliError, match="standard output is closed"):
         answer(None, "7")
