@@ -20,6 +20,7 @@ COARSE_PX = 128  # about the longer side at which a drawing is looked at first
 LIGHT_INK = 127  # of 255: ink that is lighter is laid on black
 SEE_THROUGH = 0.5  # a picture is made for another background where some of it covers less
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12, 14 and 16 bits
+MOST_OVERSHOOT = 1.25  # of the white level; resizing makes the lighter side of an edge lighter than it was
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 
@@ -127,7 +128,7 @@ def _eight_bit(levels: np.ndarray) -> Grey:
     """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them."""
     levels = np.where(np.isfinite(levels), levels, 0)
     highest = float(levels.max())
-    white = next((white for white in WHITE_LEVELS if highest <= white), highest)
+    white = next((white for white in WHITE_LEVELS if highest <= MOST_OVERSHOOT * white), highest)
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
     return scaled
 

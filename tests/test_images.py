@@ -35,6 +35,14 @@ def test_a_float_picture_with_gaps_is_read(tmp_path: Path) -> None:
     assert likeness(see(Image.fromarray(levels), kind="TIFF"), whole) > 0.97
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0])
+def test_a_little_above_white_is_white(white: float) -> None:
+    levels = (1 - draw_big() / 255).astype(np.float32) * white
+    shown = read_picture(save(levels, "TIFF")).pixels
+    levels[:20, :20] = 1.2 * white  # as resizing leaves it beside an edge
+    assert np.array_equal(read_picture(save(levels, "TIFF")).pixels, shown)
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_transparent_pixels_are_paper_that_contrasts(level: int) -> None:
     ink = draw_big()
