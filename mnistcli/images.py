@@ -79,7 +79,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
             size = picture.size
             if picture.mode in ("L", "RGB"):
                 picture.draft(picture.mode, (WORKING_PX, WORKING_PX))  # a JPEG file is decoded no larger than needed
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(picture)
             is_turned = upright.size != picture.size and upright.size == picture.size[::-1]
             return Picture(_shrink(_opaque(upright)), size[::-1] if is_turned else size, name)
     except FileNotFoundError:
@@ -99,6 +99,15 @@ def _is_empty(source: Path | BinaryIO) -> bool:
         return isinstance(source, Path) and source.stat().st_size == 0
     except OSError:  # it is gone meanwhile
         return False
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF data tell; where these are damaged, it stays as it is."""
+    picture.load()  # what is wrong with its pixels is told
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # as in read_picture
+        return picture
 
 
 def _opaque(picture: Image.Image) -> Pixels:

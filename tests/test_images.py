@@ -86,6 +86,11 @@ def test_a_photographs_orientation_is_followed(tmp_path: Path) -> None:
     assert picture.size == (200, 280)
 
 
+def test_damaged_data_about_a_picture_do_not_matter(tmp_path: Path) -> None:
+    Image.fromarray(draw_big()).save(tmp_path / "digit.png", exif=b"no exif at all")
+    assert np.array_equal(read_picture(tmp_path / "digit.png").pixels[..., 0], draw_big())
+
+
 def test_a_large_picture_is_read_smaller_and_boxes_are_in_its_own_pixels() -> None:
     large = np.full((3000, 4000), 255, np.uint8)
     large[1000:1800, 2000:2200] = 0
