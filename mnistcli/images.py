@@ -1,5 +1,6 @@
 """People's pictures: read from any file, shrunk, and their ink drawn as the images that the network was trained on."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -7,6 +8,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
@@ -16,6 +18,8 @@ from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, longer
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 FLATTEST = 3.0  # times as wide as high; none of MNIST's 70,000 digits and of 15,000 others is over 2.5
+DRAFTED = ("L", "RGB")  # the kinds of pixels for which a JPEG file is decoded no larger than needed
+MOST_DRAFTED_PX = 1_000_000_000  # of such a file, which takes seconds, and no more memory than others that Pillow opens
 COARSE_PX = 128  # about the longer side at which a drawing is looked at first
 LIGHT_INK = 127  # of 255: ink that is lighter is laid on black
 SEE_THROUGH = 0.5  # a picture is made for another background where some of it covers less
@@ -75,10 +79,10 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     """
     name = name or str(source)
     try:
-        with Image.open(source) as picture:
+        with _open(source) as picture:
             size = picture.size
-            if picture.mode in ("L", "RGB"):
-                picture.draft(picture.mode, (WORKING_PX, WORKING_PX))  # a JPEG file is decoded no larger than needed
+            if picture.mode in DRAFTED:
+                picture.draft(picture.mode, (WORKING_PX, WORKING_PX))
             upright = _upright(picture)
             is_turned = upright.size != picture.size and upright.size == picture.size[::-1]
             return Picture(_shrink(_opaque(upright)), size[::-1] if is_turned else size, name)
@@ -92,6 +96,26 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from None
     except Exception as error:  # its decoders trip over damaged bytes in ways of their own
         raise ImageError(f"cannot read {name}: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _open(source: Path | BinaryIO) -> Image.Image:
+    """Open a picture, even one that is too large for Pillow if it is a JPEG file that is decoded smaller.
+
+    As it has 65,535 pixels a side at most, draft leaves a fourth of them or fewer. Of a progressive one, all
+    coefficients are held in memory whatever the size it is decoded at.
+    """
+    try:
+        return Image.open(source)
+    except Image.DecompressionBombError:
+        if not isinstance(source, Path):
+            source.seek(0)
+        with suppress(SyntaxError):  # so Pillow says that it is another format
+            picture = JpegImageFile(source)
+            is_drafted = picture.mode in DRAFTED and "progressive" not in picture.info
+            if is_drafted and picture.width * picture.height <= MOST_DRAFTED_PX:
+                return picture
+            picture.close()
+        raise
 
 
 def _is_empty(source: Path | BinaryIO) -> bool:

@@ -1,5 +1,6 @@
 """From a file, of any kind, size and depth, to a picture and the image that the network was trained on."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,35 @@ def test_a_photographs_orientation_is_followed(tmp_path: Path) -> None:
 def test_damaged_data_about_a_picture_do_not_matter(tmp_path: Path) -> None:
     Image.fromarray(draw_big()).save(tmp_path / "digit.png", exif=b"no exif at all")
     assert np.array_equal(read_picture(tmp_path / "digit.png").pixels[..., 0], draw_big())
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "is_read"),
+    [("JPEG", {}, True), ("JPEG", {"progressive": True}, False), ("PNG", {}, False), ("TIFF", {}, False)],
+)
+def test_too_large_a_picture_is_read_where_it_is_decoded_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, options: dict[str, bool], is_read: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = tmp_path / "large"
+    Image.new("L", (2 * WORKING_PX, 3 * WORKING_PX), 200).save(large, kind, exif=exif, **options)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WORKING_PX**2)  # of which Pillow opens twice as many
+    if is_read:
+        picture = read_picture(large)
+        assert picture.size == (3 * WORKING_PX, 2 * WORKING_PX)
+        assert np.abs(picture.pixels.astype(int) - 200).max() < 2
+    else:
+        with pytest.raises(ImageError, match="too large a picture"):
+            read_picture(large)
+
+
+def test_a_few_bytes_that_stand_for_billions_of_pixels_are_refused() -> None:
+    content = bytearray(save(Image.new("L", (8, 8)), "JPEG").getvalue())
+    size = content.index(b"\xff\xc0") + 5  # of the frame, in its header
+    content[size : size + 4] = b"\xff" * 4
+    with pytest.raises(ImageError, match="too large a picture"):
+        read_picture(io.BytesIO(content), "it")
 
 
 def test_a_large_picture_is_read_smaller_and_boxes_are_in_its_own_pixels() -> None:
