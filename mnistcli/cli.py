@@ -365,11 +365,10 @@ def predict(
     ] = MIN_CONFIDENCE,
     multi: Annotated[bool, typer.Option("--multi", help="Read all digits of each picture, row by row.")] = False,
     picture: Annotated[
-        Path | None,
+        str | None,  # for a Path has lost the slash at its end
         typer.Option(
             "--picture",
             metavar="FILE|FOLDER",
-            readable=False,
             help="Draw what was found, what the network saw and what it said; a folder for several pictures.",
         ),
     ] = None,
@@ -398,7 +397,7 @@ def predict(
     warnings.filterwarnings("ignore", module="PIL")
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     path = find_checkpoint(checkpoint)
-    drawings = ReadingPictures(picture, images) if picture else None
+    drawings = None if picture is None else ReadingPictures(picture, images)
     answers: Iterator[reading.Prediction | reading.MultiPrediction] = (
         reading.predict_multi if multi else reading.predict
     )(

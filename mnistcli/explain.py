@@ -87,7 +87,7 @@ class ReadingPictures:
     """Draws readings to files: to one file, or to one for each picture in a folder; missing folders are made.
 
     Args:
-        place: a file by its ending, or a folder.
+        place: a file by its ending, or a folder; a text that ends with a slash is a folder's.
         images: what is read, as `find_pictures` takes it.
 
     Raises:
@@ -96,13 +96,13 @@ class ReadingPictures:
         MnistCliError: the file cannot be written.
     """
 
-    def __init__(self, place: Path, images: Sequence[Path]) -> None:
-        self.place = place
-        self.is_folder = is_folder(place) or not place.suffix
+    def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
+        self.place = Path(place)
+        self.is_folder = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
         if not self.is_folder and (len(images) > 1 or is_folder(images[0])):
             raise self._too_many()
         self._check_apart(images)
-        drawing = place / "drawing.png" if self.is_folder else place
+        drawing = self.place / "drawing.png" if self.is_folder else self.place
         picture_format(drawing)
         check_writable(drawing)
         self.drawn: set[Path] = set()
@@ -125,7 +125,7 @@ class ReadingPictures:
         draw_reading(figure, answer.picture, answers, reading_title(answer))
         save_figure(figure, self._path(Path(answer.path)))
 
-    def _check_apart(self, images: Sequence[Path]) -> None:
+    def _check_apart(self, images: Sequence[str | Path]) -> None:
         """Make sure that no drawing comes to lie among the pictures; there may be too many to keep them."""
         place = _real(self.place)
         replaced = {place, *self._linked()}

@@ -43,7 +43,7 @@ def _matching(name: str | Path) -> list[Path]:
 
 
 # Paths themselves are not asked, for they raise errors where a name is too long or a folder closed.
-def is_folder(path: Path) -> bool:
+def is_folder(path: str | Path) -> bool:
     """Tell whether a path is that of a folder that can be reached."""
     return os.path.isdir(path)  # noqa: PTH112
 

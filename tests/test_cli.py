@@ -462,6 +462,8 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
     for path in drawn:
         with Image.open(path) as picture:
             assert picture.size == (960, 480)
+    assert cli("predict", *digits[:2], "--picture", f"{tmp_path}/a.folder/").exit_code == 0
+    assert len(list((tmp_path / "a.folder").iterdir())) == 2
     result = cli("predict", *digits, "--picture", tmp_path / "two.png")
     assert result.exit_code == 2
     assert "name a folder" in result.stderr
