@@ -350,7 +350,8 @@ def evaluate(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="PICTURE", readable=False, help=PICTURES)],
+    # Texts where it matters how a path is written, with a slash at its end or `./` before it, which a Path has lost.
+    images: Annotated[list[str], typer.Argument(metavar="PICTURE", help=PICTURES)],
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The network to ask. {WHICH_CHECKPOINT}"),
@@ -365,7 +366,7 @@ def predict(
     ] = MIN_CONFIDENCE,
     multi: Annotated[bool, typer.Option("--multi", help="Read all digits of each picture, row by row.")] = False,
     picture: Annotated[
-        str | None,  # for a Path has lost the slash at its end
+        str | None,
         typer.Option(
             "--picture",
             metavar="FILE|FOLDER",
@@ -412,7 +413,7 @@ def predict(
         processes=processes,
     )
     report.weights(checkpoint_name(path), weights)
-    if Path(STANDARD_INPUT) in images and sys.stdin and sys.stdin.isatty():
+    if STANDARD_INPUT in images and sys.stdin and sys.stdin.isatty():
         report.say("reading a picture from standard input")
     failed = 0
     for answer in report.reading(answers, lambda: sum(1 for _ in find_pictures(images))):

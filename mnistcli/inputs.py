@@ -27,7 +27,7 @@ def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
     """
     for name in [names] if isinstance(names, str | Path) else names:
         files = (_pictures_in(match) if is_folder(match) else [match] for match in _matching(name))
-        yield from _once(chain.from_iterable(files)) or [Path(name)]
+        yield from _once(chain.from_iterable(files)) or [Path(name) if str(name) == STANDARD_INPUT else _file(name)]
 
 
 def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:
@@ -39,13 +39,19 @@ def _matching(name: str | Path) -> list[Path]:
     """Give a folder that is named, or the files and folders that match a pattern; else nothing."""
     if is_folder(Path(name)):
         return [Path(name)]
-    return _once(map(Path, glob.iglob(str(name), recursive=True))) if is_pattern(name) else []  # noqa: PTH207
+    return _once(map(_file, glob.iglob(str(name), recursive=True))) if is_pattern(name) else []  # noqa: PTH207
 
 
 # Paths themselves are not asked, for they raise errors where a name is too long or a folder closed.
 def is_folder(path: str | Path) -> bool:
     """Tell whether a path is that of a folder that can be reached."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def _file(name: str | Path) -> Path:
+    """Give a path that is not that of standard input, from which Path does not tell `./-`."""
+    path = Path(name)
+    return path.absolute() if str(path) == STANDARD_INPUT else path
 
 
 def _may_be_file(path: Path) -> bool:

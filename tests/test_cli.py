@@ -561,6 +561,13 @@ def test_predict_tells_what_it_cannot_even_ask_about_and_goes_on(cli: RunCli, ck
     assert cli("predict", "x" * 300 + ".png", "--picture", "one.png").exit_code == 5
 
 
+def test_predict_reads_a_file_of_the_name_of_standard_input(
+    cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path
+) -> None:
+    digits[0].rename(tmp_path / "-")
+    assert cli("predict", "./-", "--min-confidence", 0).stdout.startswith(f"{tmp_path}/-\t2\t")
+
+
 def test_predict_reads_standard_input(ckpt: Path, digits: list[Path]) -> None:
     command = [sys.executable, "-m", "mnistcli", "predict", "-", "--checkpoint", str(ckpt), "--min-confidence", "0"]
     with digits[0].open("rb") as picture:

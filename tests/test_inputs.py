@@ -69,6 +69,12 @@ def test_a_picture_that_cannot_be_asked_about_is_given_among_the_others(folder: 
     assert named(find_pictures([f"{folder}/deep/*"]), folder) == given
 
 
+def test_a_file_of_the_name_of_standard_input_is_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder / "deep")
+    Path("-").touch()
+    assert list(find_pictures(["-", "./-", "?"])) == [Path("-"), folder / "deep" / "-", folder / "deep" / "-"]
+
+
 def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
     (folder / "empty").mkdir()
     names = [folder / "empty", folder / "none.png", folder / "*.gif", Path("-")]
