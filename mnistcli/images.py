@@ -19,12 +19,12 @@ from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, longer
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 FLATTEST = 3.0  # times as wide as high; none of MNIST's 70,000 digits and of 15,000 others is over 2.5
 DRAFTED = ("L", "RGB")  # the kinds of pixels for which a JPEG file is decoded no larger than needed
-MOST_DRAFTED_PX = 1_000_000_000  # of such a file, which takes seconds, and no more memory than others that Pillow opens
+MOST_DRAFTED_PX = 300_000_000  # of such a file: more than a telephone's camera has
 COARSE_PX = 128  # about the longer side at which a drawing is looked at first
 LIGHT_INK = 127  # of 255: ink that is lighter is laid on black
 SEE_THROUGH = 0.5  # a picture is made for another background where some of it covers less
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12, 14 and 16 bits
-MOST_OVERSHOOT = 1.25  # of the white level; resizing makes the lighter side of an edge lighter than it was
+MOST_OVERSHOOT = 1.25  # of floats, times the white level: resizing makes the lighter side of an edge lighter yet
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 
@@ -142,7 +142,7 @@ def _opaque(picture: Image.Image) -> Pixels:
             covered = covered.convert("RGBa").reduce(factor).convert("RGBA")
         return _on_contrast(np.asarray(covered, np.float32))
     if picture.mode[0] in "IF":
-        return _eight_bit(np.asarray(picture, np.float64))[..., None]
+        return _eight_bit(np.asarray(picture, np.float64), MOST_OVERSHOOT if picture.mode == "F" else 1)[..., None]
     if picture.mode in ("1", "L"):
         return np.asarray(picture.convert("L"))[..., None]
     return np.asarray(picture.convert("RGB"))
@@ -157,11 +157,14 @@ def _on_contrast(pixels: np.ndarray) -> Pixels:
     return opaque
 
 
-def _eight_bit(levels: np.ndarray) -> Grey:
-    """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them."""
+def _eight_bit(levels: np.ndarray, overshoot: float) -> Grey:
+    """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them all.
+
+    Here only those are clipped that are over it, by a factor of `overshoot` at most.
+    """
     levels = np.where(np.isfinite(levels), levels, 0)
     highest = float(levels.max())
-    white = next((white for white in WHITE_LEVELS if highest <= MOST_OVERSHOOT * white), highest)
+    white = next((white for white in WHITE_LEVELS if highest <= overshoot * white), highest)
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
     return scaled
 
