@@ -25,7 +25,10 @@ TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too, what is wi
 SIMILAR_HEIGHT = 0.7  # of the higher of two digits side by side: the lower one is higher
 PATTERN = 20  # spots as high as the digit, and more than a card's number has: bricks, or a page of writing
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
-LEAST_INSIDE = 0.1  # of the longer side of a sheet of paper: what is smaller on it, all together, is dirt
+# What is smaller on a sheet of paper, all together, is dirt: a share of its longer side, and a smaller one of a large
+# sheet's, on which a digit may be small.
+LEAST_INSIDE, LEAST_INSIDE_LARGE = 0.1, 0.03
+LEAST_INSIDE_PX = 16  # on a large sheet, too: what is no longer may be dirt
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is broader may be a patch
 STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of full ink's strength they have
 # Specks of grain: a few JPEG blocks at most, a small share of the picture, and with ink not much above the threshold.
@@ -166,7 +169,8 @@ def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
     if not len(boxes):
         return False
     span = (boxes[:, :2] + boxes[:, 2:]).max(0) - boxes[:, :2].min(0)
-    return bool(span.max() > LEAST_INSIDE * max(inside.box[2:]))
+    longest = max(inside.box[2:])
+    return bool(span.max() > min(LEAST_INSIDE * longest, max(LEAST_INSIDE_LARGE * longest, LEAST_INSIDE_PX)))
 
 
 def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, bool]:

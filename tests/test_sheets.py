@@ -124,6 +124,17 @@ def test_dirt_on_a_card_is_no_digit() -> None:
         assert glyph.box == pytest.approx((80, 80, 120, 160), abs=2)
 
 
+@pytest.mark.parametrize("level", [PAPER, 60])
+def test_a_digit_may_be_small_on_its_sheet_or_in_its_frame(level: int) -> None:
+    page = np.pad(sheet(5), ((450, 450), (350, 350)), constant_values=PAPER)
+    lying = around(np.pad(page, 4, constant_values=BLACK), level)
+    alone, _ = find_glyph(as_picture(sheet(5)))
+    assert alone is not None
+    for glyph in (find_glyph(as_picture(lying))[0], find_glyphs(as_picture(lying))[0][0]):
+        assert glyph is not None
+        assert likeness(glyph.image, alone.image) > 0.9
+
+
 def test_boxes_are_in_the_pictures_own_pixels_and_colours_do_not_matter() -> None:
     page = np.stack([around(sheet(5), level) for level in (60, 40, 20)], axis=2)
     glyph, _ = find_glyph(Picture(page, (page.shape[1] * 4, page.shape[0] * 4), "a picture"))
