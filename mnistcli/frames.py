@@ -26,7 +26,9 @@ RING_GAP = 0.12  # of a ring's longer side: its ends, drawn by hand, are no fart
 SIMILAR_SIZE = 0.7  # of the larger of two rings: the smaller one is larger
 SIMILAR_SIDES = 0.8  # of the longer of two boxes' sides: a form's boxes are as alike, written in or not
 SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is not
-PART_INSIDE = 0.25  # of the height around it: what is smaller is a dot in a 0, and no part of a digit
+PART_INSIDE = 0.25  # of the height around it: what is smaller may be a dot in a 0, and no part of a digit
+SMALL_PART_INSIDE = 0.15  # of it, too: what is smaller than a part, but larger than this, is a digit if it is no mark
+MARK_SHARE = 0.8  # of its convex hull: a dot or a slash fills more, a digit that is not just a stroke fills less
 SLASH_SLANT = 0.3  # columns for each row, by which a slash is aslant at least
 
 # Frames whose lines strokes cross.
@@ -135,12 +137,9 @@ def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
 
 
 def _are_written_in(components: Components, label: int) -> bool:
-    """Tell whether what is inside a component is more than dirt: one component that is large, or many small ones."""
+    """Tell whether what is inside a component is more than dirt: part of a digit, or many small components."""
     is_inside = _are_inside(components, label)
-    high = components.boxes[label, 3]
-    return bool(
-        components.size[is_inside].max(initial=0) > PART_INSIDE * high or components.size[is_inside].sum() > high
-    )
+    return bool(components.size[is_inside].sum() > components.boxes[label, 3] or _parts_inside(components, label))
 
 
 def _is_open_frame(components: Components, label: int) -> bool:
@@ -245,12 +244,31 @@ def _has_shape(fit: float, *, is_round: bool) -> bool:
 def _is_around(components: Components, ring: int, *, may_be_slashed: bool) -> bool:
     """Tell whether a component is as wide as a ring, and around more than the dot or the slash of a 0."""
     width, height = components.boxes[ring, 2:4].tolist()
-    parts = np.flatnonzero(_are_inside(components, ring) & (components.size > PART_INSIDE * height))
-    if width <= RING_WIDTH * height or len(parts) == 0:
+    if width <= RING_WIDTH * height:
+        return False
+    parts = _parts_inside(components, ring)
+    if not parts:
         return False
     first, span = components.boxes[parts, :2], components.boxes[parts, 2:4]
     is_large = ((first + span).max(0) - first.min(0)).max() > RING_INSIDE * height
-    return bool(is_large and not (may_be_slashed and len(parts) == 1 and _is_slash(components.mask(int(parts[0])))))
+    if not is_large and all(_is_mark(components.mask(part)) for part in parts):
+        return False
+    return not (may_be_slashed and len(parts) == 1 and _is_slash(components.mask(parts[0])))
+
+
+def _parts_inside(components: Components, label: int) -> list[int]:
+    """Give the components inside one that may be parts of a digit: large ones, and small ones that are no marks."""
+    is_inside, height = _are_inside(components, label), components.boxes[label, 3]
+    is_part = is_inside & (components.size > PART_INSIDE * height)
+    for small in np.flatnonzero(is_inside & ~is_part & (components.size > SMALL_PART_INSIDE * height)).tolist():
+        is_part[small] = not _is_mark(components.mask(small))
+    return np.flatnonzero(is_part).tolist()
+
+
+def _is_mark(mask: Mask) -> bool:
+    """Tell whether a component may be a mark in a 0, and no digit: a dot, or a straight stroke."""
+    hull = cv2.convexHull(cv2.findNonZero(mask.view(np.uint8)))
+    return bool(np.count_nonzero(mask) > MARK_SHARE * cv2.contourArea(hull))
 
 
 def _are_inside(components: Components, label: int) -> Mask:

@@ -80,6 +80,28 @@ def test_a_ring_around_a_digit_is_no_ink(digit: int, opening: int) -> None:
     assert likeness(see(ring(sheet(digit), opening)), see(sheet(digit))) > 0.9
 
 
+@pytest.mark.parametrize("digit_px", [80, 60])
+def test_a_digit_may_be_small_in_its_ring(digit_px: int) -> None:
+    page, wide = np.full((320, 320), PAPER, np.uint8), digit_px * 7 // 10
+    ink = sheet(4)[44:116, 35:85]
+    page[160 - digit_px // 2 : 160 + digit_px // 2, 160 - wide // 2 : 160 - wide // 2 + wide] = cv2.resize(
+        ink, (wide, digit_px)
+    )
+    ringed = cv2.circle(page.copy(), (160, 160), 140, BLACK, 6)
+    (alone,), (found,) = find_glyphs(as_picture(page))[0], find_glyphs(as_picture(ringed))[0]
+    assert likeness(found.image, alone.image) > 0.9
+    assert likeness(see(ringed), alone.image) > 0.9
+
+
+@pytest.mark.parametrize(("shift", "thickness"), [(0, 55), (12, 14)])
+def test_a_nought_may_have_a_dot_or_a_short_slash_in_it(shift: int, thickness: int) -> None:
+    nought = cv2.circle(np.full((320, 320), PAPER, np.uint8), (160, 160), 140, BLACK, 6)
+    marked = cv2.line(nought.copy(), (160 - shift, 160 + 2 * shift), (160 + shift, 160 - 2 * shift), BLACK, thickness)
+    for glyph in (find_glyph(as_picture(marked))[0], find_glyphs(as_picture(marked))[0][0]):
+        assert glyph is not None
+        assert glyph.box[3] > 250
+
+
 def test_a_ring_around_a_number_is_no_ink() -> None:
     narrow = sheet(2, 7)[:, 25:-25]
     assert len(find_glyphs(as_picture(ring(narrow)))[0]) == 2
