@@ -13,12 +13,12 @@ from mnistcli.glyphs import SIZE_PX
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, inscribed_radius, quantile
+from mnistcli.planes import Mask, inscribed_radius, is_bar, quantile
 from mnistcli.sheets import Crop, look_inside
 from mnistcli.spots import JOINED_HEIGHT, Spot, find_spots, sort_into_rows
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
-from mnistcli.underlines import BAR_SHAPE, without_underlines
+from mnistcli.underlines import without_underlines
 
 CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too, what is wider may be two
@@ -55,7 +55,7 @@ class _Inked(NamedTuple):
     def draw_run(self, spot: Spot, height: float, cut_width: float) -> Run:
         """Draw a digit; if it is wider than a share of the row's height, but no bar, with all it may be cut into."""
         mask = spot.mask(self.components)
-        if not cut_width * height < spot.width <= BAR_SHAPE * spot.height:
+        if spot.width <= cut_width * height or is_bar(mask):
             return Run.of(self.draw(spot, mask))
         return Run({piece: self.draw(spot, part) for piece, part in cut_apart(mask, height)})
 

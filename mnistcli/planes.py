@@ -14,6 +14,9 @@ Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area, as OpenCV 
 Mask = NDArray[np.bool_]  # (H, W)
 ByteMask = NDArray[Any]  # (H, W) uint8, 0 or 1: a mask as OpenCV takes and gives it
 
+BAR_SHAPE = 4.0  # a bar is wider than as many times its height
+RUN_SHAPE = 12.0  # times its height: no run of digits that touch is wider
+RUN_INK = 1.5  # times what a bar as long and as thick would have: a run of digits that touch has more
 STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
 DEVIATION_OF_MEDIAN = 1.4826  # times the median absolute deviation is the standard deviation, of normal numbers
@@ -118,6 +121,17 @@ def distance_to_paper(mask: Mask) -> Plane:
 def inscribed_radius(mask: Mask) -> float:
     """Give the radius of the largest circle inside a mask, as a share of the longer side; it may go over the border."""
     return float(distance_inside(mask).max() / max(mask.shape))
+
+
+def is_bar(mask: Mask) -> bool:
+    """Tell whether ink, (H, W) of its box, is a bar: much wider than high, and no run of digits that touch."""
+    height, width = mask.shape
+    if width <= BAR_SHAPE * height:
+        return False
+    if width > RUN_SHAPE * height:
+        return True
+    thickness = 2 * float(distance_to_paper(mask).max())
+    return bool(np.count_nonzero(mask) < RUN_INK * width * thickness)
 
 
 def is_straight(mask: Mask) -> bool:

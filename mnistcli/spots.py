@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.components import SPECK_AREA, SPECK_SIZE, Components, find_pen
-from mnistcli.planes import Mask, touches_border
-from mnistcli.underlines import BAR_SHAPE, PART_GAP
+from mnistcli.planes import BAR_SHAPE, Mask, is_bar, touches_border
+from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
@@ -78,6 +78,7 @@ class _Typical(NamedTuple):
     height: float  # in pixels
     area: float
     is_whole: Mask  # (N + 1,), the components that may be digits
+    is_bar: Mask  # (N + 1,)
 
 
 def find_spots(components: Components) -> list[Spot]:
@@ -85,7 +86,7 @@ def find_spots(components: Components) -> list[Spot]:
     typical = _typical_digit(components)
     width, height = components.boxes[:, 2:4].T
     is_speck = (components.size <= SPECK_SIZE * typical.height) | (components.area <= SPECK_AREA * typical.area)
-    is_line = (height >= MOST_HEIGHT * typical.height) | (_are_bars(components) & (width > typical.height))
+    is_line = (height >= MOST_HEIGHT * typical.height) | (typical.is_bar & (width > typical.height))
     is_part = typical.is_whole & ~is_speck & ~is_line
     is_digit = (height >= LEAST_HEIGHT * typical.height) & (components.area > LEAST_INK * typical.area)
     largest_first = np.argsort(-components.size, kind="stable")
@@ -95,8 +96,11 @@ def find_spots(components: Components) -> list[Spot]:
 
 
 def _are_bars(components: Components) -> Mask:
+    """Tell which components, (N + 1,), are bars; those without full ink are told by their boxes alone."""
     width, height = components.boxes[:, 2:4].T
     are_bars: Mask = width > BAR_SHAPE * height
+    for label in np.flatnonzero(are_bars & (components.area > 0)).tolist():
+        are_bars[label] = is_bar(components.mask(label))
     return are_bars
 
 
@@ -118,7 +122,7 @@ def _typical_digit(components: Components) -> _Typical:
         is_usual = is_whole = is_stroke
         typical_height = _weighted_median(height, components.area * (is_usual & ~is_bar))
     area = _weighted_median(components.area, components.area * is_usual)
-    return _Typical(typical_height, area, is_whole)
+    return _Typical(typical_height, area, is_whole, is_bar)
 
 
 def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:

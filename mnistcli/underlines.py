@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, connect, quantile
+from mnistcli.planes import BAR_SHAPE, Mask, connect, quantile
 
-BAR_SHAPE = 4.0  # a bar is wider than as many times its height
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 
 # The shape of a line, as shares of its length where nothing else is said.

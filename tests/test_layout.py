@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from conftest import draw_digits, find_glyph, find_glyphs, likeness
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
-from mnistcli.layout import find_digit
+from mnistcli.layout import find_digit, find_digits
 from mnistcli.spots import MOST_COMPONENTS
 
 STEP_PX = 130  # from one digit's left side to the next one's
@@ -281,6 +281,14 @@ def test_what_is_far_longer_than_a_digit_is_not_cut() -> None:
     run, _ = find_digit(as_picture(picture))
     assert run is not None
     assert len(run.pieces) == 1
+
+
+def test_a_run_of_many_digits_that_touch_is_no_bar() -> None:
+    digits = [(big(int(digit)), 60 + 73 * place, 100) for place, digit in enumerate("68035892")]
+    ((run,),) = find_digits(as_picture(page(*digits)))
+    assert run.whole.box == pytest.approx((60, 100, 73 * 7 + 75, 120), abs=6)
+    for _, left, _ in digits:
+        assert any(glyph.box[::2] == pytest.approx((left, 75), abs=12) for glyph in run.pieces.values())
 
 
 def test_two_digits_side_by_side_look_like_several() -> None:
