@@ -7,7 +7,17 @@ import numpy as np
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, ByteMask, Mask, connect, is_straight, touches_border
+from mnistcli.planes import (
+    Boxes,
+    ByteMask,
+    Mask,
+    Plane,
+    connect,
+    distance_to_paper,
+    is_straight,
+    pixels_of,
+    touches_border,
+)
 from mnistcli.rules import without_rules
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
@@ -36,6 +46,11 @@ FRAME_THICKNESS = 0.05  # of the longer side of its box, or of twice the shorter
 SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15  # of a frame's side, and of its height: one of its lines is longer, and thinner
 MOST_CROSSED = 0.15  # of a frame's outline: strokes cross less of it
 
+# Frames that a digit touches.
+LINE_SHARE = 0.5  # of what is as far inside a frame's outline: its lines take more, strokes that touch them less
+LINE_OFF, LINE_OFF_PX = 1.25, 1  # times the lines' thickness, and pixels more: farther inside is no line
+LEAST_DEEP = 0.15  # of a frame's shorter side: a stroke goes deeper inside
+
 # Frames that are open, and grids.
 THIN_INK = 0.12  # of its box: thin lines take less; a sheet's shaded edge takes half as much
 SIDE_ZONE, MOST_OFF = 0.1, 0.1  # of a box's sides, the zone that its lines are in; of their ink, as much elsewhere
@@ -57,7 +72,8 @@ class Outline(NamedTuple):
 def without_frames(ink: Ink, components: Components) -> Components:
     """Take off all frames and rings that are around digits: the boxes of a form, a table's lines, numbers circled.
 
-    A ring around a slanted 1 looks like a 0 with a slash: it is a ring where another one is about as large.
+    A ring around a slanted 1 looks like a 0 with a slash: it is a ring where another one is about as large. What is
+    joined to the lines of a frame around nothing else is left, as far as it is inside them: a digit may touch its box.
 
     Args:
         ink: of a picture.
@@ -75,7 +91,10 @@ def without_frames(ink: Ink, components: Components) -> Components:
     is_ink = components.labels > 0
     for frame in frames:
         mask = components.mask(frame)
-        is_ink[components.window(frame)] &= ~mask | across.get(frame, np.zeros_like(mask))
+        strokes = across.get(frame, np.zeros_like(mask))
+        if not strokes.any() and not _are_written_in(components, frame):
+            strokes = _strokes_within(mask)
+        is_ink[components.window(frame)] &= ~mask | strokes
     return Components.of(is_ink, ink.strength > ink.threshold)
 
 
@@ -134,6 +153,32 @@ def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
     is_crossed = np.count_nonzero(rest & around) < MOST_CROSSED * np.count_nonzero(around)
     has_strokes = sizes[is_stroke].max(initial=0) > RING_INSIDE * len(mask)
     return rest if is_crossed and has_strokes else np.zeros_like(mask)
+
+
+def _strokes_within(frame: Mask) -> Mask:
+    """Give the strokes that are joined to a frame's lines, as far as they are inside these; not the lines of cells."""
+    filled, _ = outline(frame)
+    depth = distance_to_paper(filled > 0)[1:-1, 1:-1]
+    reach = LINE_OFF * _line_thickness(frame, depth) + LINE_OFF_PX
+    labels, boxes = connect(frame & (depth > reach))
+    sizes = boxes[:, 2:4]
+    inner = np.array(frame.shape[::-1]) - 2 * reach
+    is_across = sizes >= SIDE_SHARE * inner
+    is_stroke = sizes[:, 1] > RING_INSIDE * len(frame)
+    is_stroke[0] = False  # the paper
+    for label in np.flatnonzero(is_stroke).tolist():
+        stroke = labels == label
+        is_line = is_across[label].all() or (is_across[label].any() and is_straight(stroke))
+        is_stroke[label] = depth[stroke].max() > LEAST_DEEP * min(frame.shape) and not is_line
+    return pixels_of(labels, is_stroke)
+
+
+def _line_thickness(frame: Mask, depth: Plane) -> int:
+    """Give how thick a frame's lines are, in pixels, given how deep inside its outline each pixel is."""
+    layer = depth.round().astype(np.int64)  # 0 outside, 1 for the outermost pixels
+    inked = np.bincount(layer[frame], minlength=layer.max() + 1)
+    is_rest = inked < LINE_SHARE * np.bincount(layer.ravel())
+    return int(is_rest[1:].argmax())
 
 
 def _are_written_in(components: Components, label: int) -> bool:

@@ -26,12 +26,12 @@ def number(digits: Sequence[int], digit_px: int = DIGIT_PX) -> np.ndarray:
     return np.where(page > 127, INK, PAPER).astype(np.uint8)
 
 
-def boxed(page: np.ndarray, cells: Sequence[int], thickness: int = 3) -> np.ndarray:
-    """Draw a box around each of some cells; those side by side share a line."""
+def boxed(page: np.ndarray, cells: Sequence[int], thickness: int = 3, gap: int = 0) -> np.ndarray:
+    """Draw a box around each of some cells; those side by side share a line, or have twice a gap between them."""
     drawn = page.copy()
     for cell in cells:
-        left = 80 + CELL_PX * cell
-        cv2.rectangle(drawn, (left, 80), (left + CELL_PX, 80 + CELL_PX), INK, thickness)
+        left, side = 80 + CELL_PX * cell, CELL_PX - gap
+        cv2.rectangle(drawn, (left + gap, 80 + gap), (left + side, 80 + side), INK, thickness)
     return drawn
 
 
@@ -87,6 +87,35 @@ def test_a_digit_may_cross_the_lines_of_its_box() -> None:
     page = number([4, 2, 7], digit_px=126)
     page[:-8] = page[8:]  # over the upper line
     assert are_the_same(boxed(page, range(3)), page, least=0.9)
+
+
+@pytest.mark.parametrize("thickness", [3, 6])
+@pytest.mark.parametrize("shift", [-22, 16])
+def test_a_digit_may_touch_its_box(shift: int, thickness: int) -> None:
+    page = number([2, 4, 7])
+    cell = slice(80 + CELL_PX, 80 + 2 * CELL_PX)
+    page[:, cell] = np.roll(page[:, cell], shift, axis=0)
+    assert are_the_same(boxed(page, range(3), thickness, gap=10), page, least=0.8)
+
+
+def test_a_digit_may_touch_the_box_that_it_is_alone_in() -> None:
+    page = np.roll(number([4]), 16, axis=0)
+    touching = boxed(page, [0], gap=10)
+    assert are_the_same(touching, page, least=0.8)
+    glyph, _ = find_glyph(as_picture(touching))
+    assert glyph is not None
+    assert likeness(glyph.image, row_of(page)[0].image) > 0.8
+
+
+@pytest.mark.parametrize("tilt", [0, 2])
+def test_the_cells_of_an_empty_box_are_no_digits(tilt: int) -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    cv2.rectangle(page, (80, 80), (220, 220), INK, 4)
+    halved = cv2.line(page.copy(), (150, 80), (150, 220), INK, 4)
+    for drawn in (page, halved, cv2.line(halved.copy(), (80, 150), (220, 150), INK, 4)):
+        turn = cv2.getRotationMatrix2D((150, 150), tilt, 1)
+        turned = cv2.warpAffine(drawn, turn, (300, 300), borderValue=PAPER)
+        assert find_glyphs(as_picture(turned)) == []
 
 
 def test_one_of_several_boxes_has_the_digit_of_a_picture() -> None:
