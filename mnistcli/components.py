@@ -7,7 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Boxes, Mask, connect, distance_inside, distance_to_paper, is_straight, touches_border
+from mnistcli.planes import (
+    BAR_SHAPE,
+    Boxes,
+    Mask,
+    connect,
+    distance_inside,
+    distance_to_paper,
+    is_bar,
+    is_straight,
+    touches_border,
+)
 
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
@@ -15,7 +25,9 @@ SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main component's: a smaller one is
 GAP_SIZE = 0.15  # of the main component's size: the other parts of a digit are no farther from it
 SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
 CUT_WEIGHT = 0.35  # that a component counts which touches the border: it may be a neighbour that was cut off
-OTHER_WEIGHT = 0.03  # that a frame, a table or a pen counts: it is the digit only where there is nothing else
+LONGEST_BAR = 2.0  # times the main component's size: a line that is longer is no bar of a digit
+SOLID_SHARE = 0.75  # of its box: a button, a stamp or a hole takes more
+OTHER_WEIGHT = 0.03  # that a frame, a table, a line, a button or a pen counts: the digit only if there is nothing else
 
 # A pen that lies beside what it wrote.
 PEN_SIZE = 1.5  # times the length and the breadth of what it wrote: a pen is longer and broader
@@ -61,6 +73,14 @@ class Components:
     def inscribed_radius_px(self, label: int) -> float:
         """Give the radius of the largest circle inside a component, in pixels."""
         return float(distance_to_paper(self.mask(label)).max())
+
+    def are_bars(self) -> Mask:
+        """Tell which components, (N + 1,), are bars; those without full ink are told by their boxes alone."""
+        width, height = self.boxes[:, 2:4].T
+        are_bars: Mask = width > BAR_SHAPE * height
+        for label in np.flatnonzero(are_bars & (self.area > 0)).tolist():
+            are_bars[label] = is_bar(self.mask(label))
+        return are_bars
 
 
 def find_components(ink: Ink) -> Components:
@@ -108,8 +128,10 @@ def pick_digit(components: Components) -> list[int]:
     size = components.size[main]
     gap_x = np.maximum(left - (left + width)[main], left[main] - (left + width))
     gap_y = np.maximum(top - (top + height)[main], top[main] - (top + height))
+    is_line = (width > BAR_SHAPE * height) & (width > LONGEST_BAR * size)
     is_part = (
-        (components.size > SPECK_SIZE * size)
+        ~is_line
+        & (components.size > SPECK_SIZE * size)
         & (components.area > SPECK_AREA * components.area[main])
         & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
         & (~is_cut | is_cut[main])
@@ -125,6 +147,7 @@ def _main_component(components: Components, is_cut: Mask) -> int:
     off_centre = np.hypot((left + width / 2) / columns - 0.5, (top + height / 2) / rows - 0.5)  # 0..0.7
     # A frame that was drawn by hand runs along no side, but its box is the picture.
     is_other = _run_along_border(components) | ((width == columns) & (height == rows))
+    is_other |= components.are_bars() | ((width > height) & (components.area > SOLID_SHARE * width * height))
     is_other[find_pen(components)] = True
     factor = np.where(is_other, OTHER_WEIGHT, np.where(is_cut, CUT_WEIGHT, 1))
     weight = np.sqrt(components.area * components.size) * factor * (1 - off_centre / 2)

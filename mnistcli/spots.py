@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.components import SPECK_AREA, SPECK_SIZE, Components, find_pen
-from mnistcli.planes import BAR_SHAPE, Mask, is_bar, touches_border
+from mnistcli.components import SOLID_SHARE, SPECK_AREA, SPECK_SIZE, Components, find_pen
+from mnistcli.planes import Mask, touches_border
 from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
-SOLID_SHARE, SOLID_SHAPE = 0.75, 2.0  # of its box, and as many times longer than wide: a stamp, a hole, not a 1
+SOLID_SHAPE = 2.0  # times as long as wide: what is solid and higher than this may be a 1, and no stamp and no hole
 TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the border
 MOST_COMPONENTS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
 
@@ -95,22 +95,11 @@ def find_spots(components: Components) -> list[Spot]:
     return [spot for spot in spots if is_digit[list(spot.labels)].any()]
 
 
-def _are_bars(components: Components) -> Mask:
-    """Tell which components, (N + 1,), are bars; those without full ink are told by their boxes alone."""
-    width, height = components.boxes[:, 2:4].T
-    are_bars: Mask = width > BAR_SHAPE * height
-    for label in np.flatnonzero(are_bars & (components.area > 0)).tolist():
-        are_bars[label] = is_bar(components.mask(label))
-    return are_bars
-
-
 def _typical_digit(components: Components) -> _Typical:
     """Measure the typical digit, without what the border cuts, stamps and holes, unless there is nothing else."""
     width, height = components.boxes[:, 2:4].T
-    is_solid = (components.area > SOLID_SHARE * width * height) & (
-        components.size < SOLID_SHAPE * np.minimum(width, height)
-    )
-    is_bar = _are_bars(components)
+    is_solid = (components.area > SOLID_SHARE * width * height) & (height < SOLID_SHAPE * width)
+    is_bar = components.are_bars()
     is_stroke = components.area > 0
     is_stroke[find_pen(components)] = False
     is_whole = is_stroke & ~touches_border(components.boxes, components.labels.shape)

@@ -190,6 +190,30 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
     assert read(picture) == ["252"]
 
 
+@pytest.mark.parametrize("other", [(40, 40, 720, 8), (250, 600, 250, 70), (40, 60, 720, 30)])
+def test_a_line_or_a_button_is_not_the_digit(other: tuple[int, int, int, int]) -> None:
+    left, top, width, height = other
+    drawn = page((big(5), 360, 250))
+    alone, _ = find_glyph(as_picture(drawn))
+    drawn[top : top + height, left : left + width] = 90
+    found, are_several = find_glyph(as_picture(drawn))
+    assert alone is not None
+    assert found is not None
+    assert found.box == alone.box
+    assert not are_several
+    assert [[glyph.box for glyph in row] for row in find_glyphs(as_picture(drawn))] == [[alone.box]]
+
+
+def test_a_long_line_close_above_a_digit_is_no_part_of_it() -> None:
+    drawn = page((big(5), 360, 250))
+    alone, _ = find_glyph(as_picture(drawn))
+    drawn[236:242, 200:700] = 0
+    found, _ = find_glyph(as_picture(drawn))
+    assert alone is not None
+    assert found is not None
+    assert found.box == alone.box
+
+
 def test_a_texture_is_no_number_without_end() -> None:
     dots = np.full((800, 800), 255, np.uint8)
     dots[4::8, 4::8] = dots[5::8, 4::8] = dots[4::8, 5::8] = dots[5::8, 5::8] = 0
