@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
-from mnistcli.planes import BAR_SHAPE, Mask, connect, quantile
+from mnistcli.planes import Mask, connect, is_bar, quantile
 
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 
@@ -43,8 +43,8 @@ def without_underlines(ink: Ink, components: Components) -> Components:
     line = np.zeros(components.labels.shape, np.bool_)
     for label in np.flatnonzero(is_long).tolist():
         mask = components.mask(label)
-        is_bar = width[label] > BAR_SHAPE * height[label]
-        line[components.window(label)] |= mask if is_bar and _is_below(components, label) else _underline(mask)
+        is_line = is_bar(mask) and _is_below(components, label)
+        line[components.window(label)] |= mask if is_line else _underline(mask)
     if not line.any():
         return components
     return Components.of((components.labels > 0) & ~line, ink.strength > ink.threshold)

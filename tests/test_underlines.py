@@ -6,7 +6,10 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import draw_digits, find_glyph, find_glyphs, likeness
+from mnistcli.components import find_components
 from mnistcli.images import Picture
+from mnistcli.ink import find_ink
+from mnistcli.underlines import without_underlines
 
 INK, SIZE_PX = 255, (220, 420)  # height and width
 BOTTOM = 150  # of the digits
@@ -42,6 +45,17 @@ def test_a_number_may_be_underlined(row: int, falls: int) -> None:
     found = images(underlined(number("147"), 40, 350, row, falls=falls))
     assert [len(digits) for digits in found] == [3]
     assert all(likeness(*pair) > 0.8 for pair in zip(*found, *alone, strict=True))
+
+
+def test_small_digits_that_touch_are_no_line_below_a_larger_one() -> None:
+    page = number("3", left=180)
+    for place, image in enumerate(draw_digits(np.array([*map(int, "52083926")], np.uint8), seed=3)):
+        ink = image[np.ix_(image.any(1), image.any(0))]
+        page[BOTTOM + 25 : BOTTOM + 65, 90 + 28 * place :][:, :32] |= cv2.resize(ink, (32, 40)) // 128 * INK
+    ink = find_ink(as_picture(page).pixels)
+    assert ink is not None
+    components = find_components(ink)
+    assert without_underlines(ink, components) is components
 
 
 @pytest.mark.parametrize("digit", "1069")
