@@ -478,16 +478,20 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
         ("0.png/one.png", 1, "Not a directory; choose another place"),
         ("x" * 300, 1, "name too long"),
         ("x" * 300 + ".png", 1, "name too long"),
-        ("loop.png", 1, "symbolic links"),
+        ("loop.png", 1, "Too many levels of symbolic links"),
+        ("loop", 1, "Too many levels of symbolic links"),
+        ("loop/x.png", 1, "Too many levels of symbolic links"),
     ],
 )
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
 def test_a_drawing_that_cannot_be_is_told_before_anything_is_read(
     cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path, place: str, code: int, reason: str
 ) -> None:
     (tmp_path / "0.png").write_text("a file")
     (tmp_path / "loop.png").symlink_to("loop.png")
+    make_loop(tmp_path)
     result = cli("predict", digits[0], "--picture", tmp_path / place)
-    assert_fails(result, code, reason)
+    assert_fails(result, code, reason, *(["cannot write"] if code == 1 else []))
     assert not result.stdout
 
 
@@ -501,20 +505,6 @@ def test_no_drawing_replaces_a_picture_that_is_read(cli: RunCli, ckpt: Path, tmp
         assert result.exit_code == 2
         assert "would replace a picture" in result.stderr
     assert picture.read_bytes() == before
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
-def test_no_drawing_goes_where_nothing_can_be(cli: RunCli, digits: list[Path], tmp_path: Path) -> None:
-    loop = make_loop(tmp_path)
-    for place, reason in (
-        ("x" * 300 + ".png", "name too long"),
-        (loop, "Too many levels"),
-        (loop / "x.png", "Too many"),
-    ):
-        assert_fails(cli("predict", digits[0], "--picture", place), 1, "cannot write", reason)
-    result = cli("predict", "x" * 300 + ".png", "--picture", "drawing.png")
-    assert result.exit_code == 5
-    assert "File name too long" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -558,7 +548,9 @@ def test_predict_tells_what_it_cannot_even_ask_about_and_goes_on(cli: RunCli, ck
     assert result.exit_code == 5
     assert result.stderr.count("\n") == 3  # which weights answer, and a line for each
     assert result.stdout.count("\t2\t") == 1
-    assert cli("predict", "x" * 300 + ".png", "--picture", "one.png").exit_code == 5
+    result = cli("predict", "x" * 300 + ".png", "--picture", "one.png")
+    assert result.exit_code == 5
+    assert "File name too long" in result.stderr
 
 
 def test_predict_reads_a_file_of_the_name_of_standard_input(
