@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mnistcli.bundled import find_checkpoint
+from mnistcli.bundled import checkpoint_name, find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
@@ -31,6 +31,7 @@ class Network:
     normalization: Normalization
     calibration: Calibration
     device: torch.device
+    name: str  # of its checkpoint, for messages
 
     def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
         """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
@@ -65,7 +66,7 @@ class Network:
             answers = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
         shares = self.calibration.probabilities(answers)[: len(images)]
         if not shares.isfinite().all():
-            raise CheckpointError("the network answers no finite numbers: train it anew, with a smaller --lr")
+            raise CheckpointError(f"{self.name} answers no finite numbers: train it anew, with a smaller --lr")
         return [tuple(row) for row in shares.tolist()]
 
 
@@ -73,6 +74,7 @@ def open_network(name: str | Path | None, weights: Weights, device: Device) -> N
     """Load a network to be asked, as `evaluate` describes its arguments, and raises."""
     check_choice("weights", weights, Weights)
     check_choice("device", device, Device)
-    checkpoint, target = load(find_checkpoint(name)), pick_device(device)
+    path = find_checkpoint(name)
+    checkpoint, target = load(path), pick_device(device)
     model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
-    return Network(model, normalization, checkpoint.calibration(weights), target)
+    return Network(model, normalization, checkpoint.calibration(weights), target, checkpoint_name(path))
