@@ -6,6 +6,7 @@ import platform
 import shlex
 import shutil
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -392,7 +393,8 @@ def save(checkpoint: Checkpoint, path: Path) -> Path | None:
                 file.write(buffer.getbuffer())
         except OSError:  # after an interruption it is not sure that the old file is still there
             if backup:
-                backup.unlink()
+                with suppress(OSError):  # the reason for the failure is what is told
+                    backup.unlink()
             raise
     except OSError as error:
         raise cannot_write(path, error) from None
