@@ -12,7 +12,8 @@ from mnistcli.config import Device, ModelName, Precision
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.kernels import Conv2d, conv_pool_relu, max_pool_relu
 
-CPU_ALLOCATOR = "DefaultCPUAllocator"  # what torch names where a CPU has no memory left: it has no exception for that
+# What torch says where a CPU or MPS has no memory left: it has no exception of its own for that.
+NO_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
 
 
 class Classifier(nn.Module):
@@ -195,7 +196,7 @@ def computing_in(threads: int) -> Iterator[None]:
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Tell what to do where the block, which takes so many images at a time, finds no memory.
+    """Turn torch's lack of memory within the block into an error that says to take fewer images at a time.
 
     Raises:
         MnistCliError: there is too little for them.
@@ -203,6 +204,6 @@ def within_memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and CPU_ALLOCATOR not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
         raise MnistCliError("too little memory for so many images at a time; try a smaller --batch-size") from error
