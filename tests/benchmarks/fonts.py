@@ -36,7 +36,7 @@ def main() -> None:
 def draw(fonts: Path, folder: Path) -> list[Path]:
     """Draw the characters of all fonts that have them."""
     paths = []
-    for path in sorted(path for path in fonts.rglob("*") if path.suffix in SUFFIXES):
+    for number, path in enumerate(sorted(path for path in fonts.rglob("*") if path.suffix in SUFFIXES)):
         font = ImageFont.truetype(path, SIZE_PX)
         lacking = bytes(font.getmask("\N{REPLACEMENT CHARACTER}"))  # what a font draws in place of what it has not
         if any(bytes(font.getmask(character)) == lacking for character in DIGITS + LETTERS):
@@ -46,7 +46,7 @@ def draw(fonts: Path, folder: Path) -> list[Path]:
             left, top, right, bottom = font.getbbox(character, anchor="ls")
             at = (SIDE_PX - left - right) / 2, (SIDE_PX - top - bottom) / 2
             ImageDraw.Draw(picture).text(at, character, INK, font, anchor="ls")
-            paths.append(folder / f"{path.stem}-{ord(character)}.png")
+            paths.append(folder / f"{number}-{ord(character)}.png")
             picture.save(paths[-1])
     return paths
 
