@@ -72,7 +72,7 @@ def evaluate(
         tta: whether to look at each image seven times, as `ask` describes.
 
     Returns:
-        The counts and the mean loss over all images of the split.
+        The counts and the mean loss over all images of the split; no loss where the network answers no finite numbers.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or holds no best epoch where that is asked for.

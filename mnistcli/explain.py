@@ -126,7 +126,7 @@ class ReadingPictures:
         save_figure(figure, self._path(Path(answer.path)))
 
     def _check_apart(self, images: Sequence[str | Path]) -> None:
-        """Make sure that no drawing comes to lie among the pictures; there may be too many to keep them."""
+        """Make sure that no drawing replaces a picture that is read, or comes to lie in a folder that is read."""
         place = _real(self.place)
         replaced = {place, *self._linked()}
         read = (_real(path) for path in find_pictures(images) if os.path.exists(path))  # noqa: PTH110  # as in inputs

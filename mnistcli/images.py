@@ -160,7 +160,7 @@ def _on_contrast(pixels: np.ndarray) -> Pixels:
 def _eight_bit(levels: np.ndarray, overshoot: float) -> Grey:
     """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them all.
 
-    Here only those are clipped that are over it, by a factor of `overshoot` at most.
+    It is the lowest that, times `overshoot`, no level is over; levels between the two are clipped to white.
     """
     levels = np.where(np.isfinite(levels), levels, 0)
     highest = float(levels.max())

