@@ -200,7 +200,7 @@ class Checkpoint(BaseModel):
                 or no best epoch was kept.
         """
         if weights == "best" and self.best is None:
-            raise self._unusable("it has no best epoch; train with --val-size to keep one")
+            raise self._unusable("it has no best epoch; train with `val_size` to keep one")
         try:
             model = build_model(self.model["name"], self.model["arguments"])
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
@@ -361,7 +361,7 @@ def check_savable(path: Path) -> None:
         MnistCliError: its folder cannot be made or written, or what is there cannot be read.
     """
     if str(path) == BUNDLED:
-        raise ConfigError(f"{BUNDLED} names the weights that come with the package; try --output {BUNDLED}.pt")
+        raise ConfigError(f"{BUNDLED} names the weights that come with the package; try `output` {BUNDLED}.pt")
     check_writable(path)
     try:
         if is_there(path):
@@ -369,7 +369,7 @@ def check_savable(path: Path) -> None:
                 old.read(1)
     except OSError as error:
         raise MnistCliError(
-            f"cannot keep what is at {path}: {error.strerror}; choose another place with --output"
+            f"cannot keep what is at {path}: {error.strerror}; choose another place with `output`"
         ) from None
 
 

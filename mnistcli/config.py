@@ -1,6 +1,7 @@
 """The training configuration: its keys, what each may be, and which of four places decides."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -134,7 +135,7 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _patience_has_a_measure(self, info: ValidationInfo) -> Self:
         if info.context != PARTIAL and self.patience > 0 and self.val_size == 0:
-            raise ValueError("patience goes by the validation accuracy: hold images out with val_size (--val-size)")
+            raise ValueError("patience goes by the validation accuracy: hold images out with `val_size`")
         return self
 
     def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":
@@ -159,7 +160,7 @@ class TrainConfig(BaseModel):
             faults = [f"{name} is {asked[name]} here and {run[name]} in the run" for name in changed]
             raise ConfigError(
                 f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
-                "drop the change (an option, a MNISTCLI_ variable or --config), or train anew without --resume"
+                "drop the change (an option, a MNISTCLI_ variable or `config`), or train anew without `resume`"
             )
         if "epochs" in asked:
             asked["epochs"] = max(asked["epochs"], finished_epochs)
@@ -172,6 +173,11 @@ class TrainConfig(BaseModel):
 def option_name(key: str) -> str:
     """Give the command-line spelling of a configuration key."""
     return "--" + key.replace("_", "-")
+
+
+def spell_options(message: str) -> str:
+    """Spell the options that a message of the core names, such as `val_size`, as the command line does."""
+    return re.sub(r"`(\w+)`", lambda key: option_name(key[1]), message)
 
 
 def variable_name(key: str) -> str:

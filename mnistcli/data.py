@@ -91,7 +91,7 @@ def hold_out(samples: Samples, count: int, seed: int) -> tuple[Samples, Samples 
         return samples, None
     if count >= len(samples):
         raise ConfigError(
-            f"--val-size {count} leaves nothing to train on: the training set has {len(samples):,} images"
+            f"`val_size` {count} leaves nothing to train on: the training set has {len(samples):,} images"
         )
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
     return samples.take(order[:-count]), samples.take(order[-count:])

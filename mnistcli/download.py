@@ -104,7 +104,7 @@ def missing_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[
     try:
         return [file for file in files if not (is_there(path := folder / file.name) and path.is_file())]
     except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror}; choose another place with --data-dir") from None
+        raise DataError(f"cannot read {folder}: {error.strerror}; choose another place with `data_dir`") from None
 
 
 def _is_sound(path: Path, file: RawFile) -> bool:
@@ -188,7 +188,7 @@ def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
         yield Received(-received)
         raise
     except OSError as error:  # reading raises SourceError, so this is our own side, and no other source will help
-        raise DataError(f"cannot write {path}: {error.strerror}; choose another place with --data-dir") from None
+        raise DataError(f"cannot write {path}: {error.strerror}; choose another place with `data_dir`") from None
 
 
 def _chunks(name: str, opener: Opener) -> Iterator[bytes]:

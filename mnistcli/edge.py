@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from mnistcli.config import plain
+from mnistcli.config import plain, spell_options
 from mnistcli.errors import ConfigError, ExitCode, MnistCliError
 from mnistcli.files import answering
 
@@ -132,6 +132,6 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
 
 def _one_line(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> str:
     if isinstance(error, MnistCliError):
-        return str(error)
+        return spell_options(str(error))
     command = f"{ctx.info_name} {ctx.invoked_subcommand or ''}".strip()
     return f"{plain(error.format_message()).rstrip('.')} (see {command} --help)"

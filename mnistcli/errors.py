@@ -16,7 +16,10 @@ class ExitCode(IntEnum):
 
 
 class MnistCliError(Exception):
-    """An expected failure. Its text says what failed, on which file, and what to do next."""
+    """An expected failure. Its text says what failed, on which file, and what to do next.
+
+    Options are named by their keys in Python, in backticks, such as `val_size`; the command line spells them its way.
+    """
 
     exit_code = ExitCode.FAILED
 

@@ -131,9 +131,9 @@ class ReadingPictures:
         replaced = {place, *self._linked()}
         read = (_real(path) for path in find_pictures(images) if os.path.exists(path))  # noqa: PTH110  # as in inputs
         if any(path in replaced or path.parent == place for path in read):
-            raise ConfigError(f"--picture {self.place} would replace a picture that is read; name another place")
+            raise ConfigError(f"`picture` {self.place} would replace a picture that is read; name another place")
         if any(_real(folder) in (place, *place.parents) for folder in find_folders(images)):
-            raise ConfigError(f"--picture {self.place} is in a folder that is read; name another place")
+            raise ConfigError(f"`picture` {self.place} is in a folder that is read; name another place")
 
     def _linked(self) -> set[Path]:
         """Give what links in the folder lead to, for a drawing follows them."""
@@ -158,7 +158,7 @@ class ReadingPictures:
         return path
 
     def _too_many(self) -> ConfigError:
-        return ConfigError(f"--picture {self.place} is one file for several pictures; name a folder")
+        return ConfigError(f"`picture` {self.place} is one file for several pictures; name a folder")
 
 
 def _real(path: Path) -> Path:

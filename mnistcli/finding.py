@@ -37,7 +37,7 @@ from mnistcli.touching import Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
-WITHOUT_PROCESSES = "try 0 of them: --processes 0"
+WITHOUT_PROCESSES = "try 0 of them: `processes` 0"
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8  # what the network is asked about together
 PATIENCE_SECONDS = 1.0  # after which it is asked about what there is, so that answers to slow pictures come sooner
 MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs threads find the digits as soon

@@ -378,5 +378,5 @@ def check_finite(state: TrainState) -> None:
 def _diverged(what: str, state: TrainState) -> DivergedError:
     return DivergedError(
         f"{what} is no longer a finite number (epoch {state.epoch + 1}, step {state.step}): "
-        "the learning rate is probably too high; try a smaller --lr"
+        "the learning rate is probably too high; try a smaller `lr`"
     )

@@ -156,7 +156,7 @@ def pick_device(name: Device) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
     if not available[name]:
-        raise ConfigError(f"--device {name}: torch finds no such device here; use --device auto")
+        raise ConfigError(f"`device` {name}: torch finds no such device here; use `device` auto")
     return torch.device(name)
 
 
@@ -206,4 +206,4 @@ def within_memory() -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
-        raise MnistCliError("too little memory for so many images at a time; try a smaller --batch-size") from error
+        raise MnistCliError("too little memory for so many images at a time; try a smaller `batch_size`") from error

@@ -66,7 +66,7 @@ class Network:
             answers = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
         shares = self.calibration.probabilities(answers)[: len(images)]
         if not shares.isfinite().all():
-            raise CheckpointError(f"{self.name} answers no finite numbers: train it anew, with a smaller --lr")
+            raise CheckpointError(f"{self.name} answers no finite numbers: train it anew, with a smaller `lr`")
         return [tuple(row) for row in shares.tolist()]
 
 

@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mnistcli.config import spell_options
 from mnistcli.crowd import Crowd
 from mnistcli.loop import EpochDone, StepDone
 from mnistcli.run import BackedUp, Started, TrainEvent
@@ -79,7 +80,7 @@ class TrainingView:
         where = f"on {event.device}{' in bf16' if event.is_bf16 else ''}"
         self.console.print(f"training on {counted(event.train_size, 'image')}{held_out}, {where}")
         if event.advice:
-            self.console.print(f"warning: {event.advice}")
+            self.console.print(f"warning: {spell_options(event.advice)}")
         if event.epoch or event.step:
             within = f" and {counted(event.step, 'step')}" if event.step else ""
             self.console.print(f"continuing after {event.epoch} of {counted(event.epochs, 'epoch')}{within}")

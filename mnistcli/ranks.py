@@ -94,11 +94,11 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         yield Ranks(device)
         return
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"several processes cannot train together on {device}; use --device cpu")
+        raise ConfigError(f"several processes cannot train together on {device}; use `device` cpu")
     if device.type == "cuda":
         wanted, devices = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
         if wanted > devices:
-            raise ConfigError(f"{wanted} processes here, and CUDA devices: {devices}; start fewer, or use --device cpu")
+            raise ConfigError(f"{wanted} processes here, and CUDA devices: {devices}; start fewer, or use `device` cpu")
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

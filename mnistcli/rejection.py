@@ -71,7 +71,7 @@ def fit_rejector(of_digits: Tensor, of_shapes: Tensor, ranks: Ranks = ALONE) -> 
         hessian = scaled.T @ (scaled * (shares * (1 - shares))[:, None])
         sums = ranks.sum(torch.cat([hessian, gradient[None]]))
         if not sums.isfinite().all():
-            raise DivergedError("what the network makes of images is no longer finite: try a smaller --lr")
+            raise DivergedError("what the network makes of images is no longer finite: try a smaller `lr`")
         weights = weights - torch.linalg.solve(sums[:-1] + penalty.diag(), sums[-1] + penalty * weights)
     of_features = weights[:-1] / deviation
     return Rejector(tuple(of_features.tolist()), float(weights[-1] - of_features @ mean))

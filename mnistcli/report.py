@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mnistcli.config import TrainConfig
+from mnistcli.config import TrainConfig, spell_options
 from mnistcli.errors import MnistCliError
 from mnistcli.files import answering, discard_output
 from mnistcli.screen import candidates, counted, glyph_lines, number_lines, percent, printable, sample_lines, table
@@ -243,12 +243,12 @@ class Report:
                         epochs=len(history),
                         best_epoch=best_epoch,
                         is_early=is_early,
-                        advice=advice,
+                        advice=advice and spell_options(advice),
                     )
                 else:
                     self.answer(str(checkpoint))
                 if advice:
-                    self.say(f"warning: {advice}")
+                    self.say(f"warning: {spell_options(advice)}")
                 is_usual = data_dir == TrainConfig.model_fields["data_dir"].default
                 where = "" if is_usual else f" --data-dir {shlex.quote(str(data_dir))}"
                 self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")

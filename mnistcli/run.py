@@ -253,7 +253,7 @@ def _advice_on_precision(config: TrainConfig, device: torch.device) -> str | Non
     if config.precision != "bf16" or computes_bf16(device):
         return None
     return (
-        f"--precision bf16 is probably slow here: {device} is not known to have instructions for it; try fp32 or auto"
+        f"`precision` bf16 is probably slow here: {device} is not known to have instructions for it; try fp32 or auto"
     )
 
 
@@ -263,11 +263,11 @@ def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:
         return None
     finding = f"an accuracy of {accuracy:.1%} is hardly better than guessing: "
     if steps < FEW_STEPS:
-        return f"{finding}the run has too few steps, {steps}; try more --epochs or a smaller --batch-size"
+        return f"{finding}the run has too few steps, {steps}; try more `epochs` or a smaller `batch_size`"
     usual = USUAL_LR[config.optimizer]
     # Momentum adds up past gradients: in the long run a step is 1 / (1 - momentum) times as long.
     is_high = config.lr / (1 - config.momentum) > usual
     cause = "too high" if is_high else f"too low for {config.epochs} epoch{'s' * (config.epochs > 1)}"
     return (
-        f"{finding}the learning rate {config.lr:g} is probably {cause}; try --lr {usual / 10 if is_high else usual:g}"
+        f"{finding}the learning rate {config.lr:g} is probably {cause}; try `lr` {usual / 10 if is_high else usual:g}"
     )

@@ -94,7 +94,7 @@ def test_the_public_names_are_listed() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
 def test_a_missing_device_is_named(make_config: MakeConfig) -> None:
-    with pytest.raises(ConfigError, match="--device cuda"):
+    with pytest.raises(ConfigError, match="`device` cuda"):
         mnistcli.train(make_config(device="cuda"))
 
 

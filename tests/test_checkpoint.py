@@ -179,7 +179,7 @@ def test_a_configuration_of_another_version_is_told_in_a_line(saved: Path) -> No
 
 
 def test_best_weights_have_to_be_there(saved: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no best epoch; train with --val-size"):
+    with pytest.raises(CheckpointError, match=r"no best epoch; train with `val_size`"):
         load(saved).build_model("best")
 
 

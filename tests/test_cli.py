@@ -16,7 +16,17 @@ import torch
 from PIL import Image
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, assert_fails, documents, draw_digits, make_loop, plain, run_cli
+from conftest import (
+    LEARNS_SYNTHETIC_DIGITS,
+    TRAIN_SIZE,
+    RunCli,
+    assert_fails,
+    documents,
+    draw_digits,
+    make_loop,
+    plain,
+    run_cli,
+)
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
 from mnistcli.idx import raw_folder
@@ -178,7 +188,16 @@ def test_train_in_lines(cli: RunCli, data_dir: Path) -> None:
     assert re.fullmatch(r"epoch 1/2  loss \S+  acc \S+%  val \S+ \S+%  \S+ s  \S+ img/s", first)
     assert second.startswith("epoch 2/2")
     assert advice.startswith("warning: an accuracy of")
+    assert advice.endswith("; try more --epochs or a smaller --batch-size")
     assert end == f"now try: mnistcli eval ckpt.pt --data-dir {data_dir}"
+
+
+def test_failures_and_advice_name_options_as_the_command_line_does(cli: RunCli, data_dir: Path) -> None:
+    train = "train", "--data-dir", data_dir, "--json"
+    (failure,) = documents(cli(*train, "--val-size", TRAIN_SIZE))
+    assert failure["error"].startswith(f"--val-size {TRAIN_SIZE} leaves nothing to train on")
+    *_, end = documents(cli(*train))
+    assert end["advice"].endswith("try more --epochs or a smaller --batch-size")
 
 
 def test_train_in_json(cli: RunCli, data_dir: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_schedule_cannot_be_stretched() -> None:
     [
         ({"schedule": "onecycle", "warmup_epochs": "1", "epochs": "3"}, "onecycle warms up by itself"),
         ({"schedule": "linear", "warmup_epochs": "2", "epochs": "2"}, "warmup_epochs 2 must be below epochs 2"),
-        ({"patience": "3"}, "hold images out with val_size"),
+        ({"patience": "3"}, "hold images out with `val_size`"),
     ],
 )
 def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str) -> None:
@@ -147,7 +147,7 @@ def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str)
 def test_a_continued_run_may_lack_what_the_run_has() -> None:
     asked = resolve({"patience": "3"}, {}, is_partial=True).config
     assert asked.continuing(TrainConfig(val_size=10), Path("ckpt.pt")).patience == 3
-    with pytest.raises(ConfigError, match="hold images out with val_size"):
+    with pytest.raises(ConfigError, match="hold images out with `val_size`"):
         asked.continuing(TrainConfig(), Path("ckpt.pt"))
 
 

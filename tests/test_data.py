@@ -96,7 +96,7 @@ def test_nothing_held_out_is_no_copy() -> None:
 
 
 def test_holding_everything_out_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--val-size 3 leaves nothing"):
+    with pytest.raises(ConfigError, match="`val_size` 3 leaves nothing"):
         hold_out(_numbered(3), 3, seed=0)
 
 

@@ -151,14 +151,14 @@ def test_a_place_that_cannot_be_written_is_no_fault_of_the_source(
     tmp_path: Path, mirror: Mirror, files: list[RawFile]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"cannot write .*--data-dir"):
+    with pytest.raises(DataError, match=r"cannot write .*`data_dir`"):
         list(fetch(tmp_path / "file" / "raw", files, at(mirror.url, mirror.url)))
     assert len(mirror.requests) <= 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
 def test_a_failed_write_is_no_fault_of_the_source(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
-    with no_room_for_files(), pytest.raises(DataError, match=r"cannot write .*File too large.*--data-dir"):
+    with no_room_for_files(), pytest.raises(DataError, match=r"cannot write .*File too large.*`data_dir`"):
         list(fetch(tmp_path, files, at(mirror.url, mirror.url)))
     assert list(tmp_path.iterdir()) == []
     assert len(mirror.requests) == 1
@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_looked_at_is_told(
     tmp_path: Path, mirror: Mirror, files: list[RawFile], name: str, reason: str
 ) -> None:
     make_loop(tmp_path)
-    with pytest.raises(DataError, match=f"^cannot read .*: .*{reason}; choose another place with --data-dir$"):
+    with pytest.raises(DataError, match=f"^cannot read .*: .*{reason}; choose another place with `data_dir`$"):
         missing_files(tmp_path / name, files)
-    with pytest.raises(DataError, match=f"^cannot write .*: .*{reason}; choose another place with --data-dir$"):
+    with pytest.raises(DataError, match=f"^cannot write .*: .*{reason}; choose another place with `data_dir`$"):
         list(fetch(tmp_path / name, files, at(mirror.url)))

@@ -240,7 +240,7 @@ def test_what_reads_pictures_is_there_before_torch() -> None:
 def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
     with Finders(Search(end_early, "auto", False), 1) as finders:
         results = finders.begin(drawings)
-        with pytest.raises(MnistCliError, match=r"ended early.*--processes 0"):
+        with pytest.raises(MnistCliError, match=r"ended early.*`processes` 0"):
             next(results)
         with pytest.raises(MnistCliError, match="ended early"):
             finders.begin(drawings)

@@ -104,7 +104,7 @@ def test_of_equal_epochs_the_earliest_is_the_best() -> None:
 def test_a_loss_that_is_not_finite_stops_training() -> None:
     config = TrainConfig(epochs=3, lr=1e9, batch_size=16)
     train = make_samples(40)
-    with pytest.raises(DivergedError, match=r"epoch 1, step 3.*smaller --lr"):
+    with pytest.raises(DivergedError, match=r"epoch 1, step 3.*smaller `lr`"):
         run(make_state(config, len(train)), train, config)
 
 
@@ -130,7 +130,7 @@ def test_a_validation_loss_that_is_not_finite_counts_though_all_else_is() -> Non
     config = TrainConfig(lr=1e10, batch_size=16)
     train = make_samples(16)
     state = make_state(config, len(train))
-    with pytest.raises(DivergedError, match=r"the validation loss .*epoch 1, step 1.*smaller --lr"):
+    with pytest.raises(DivergedError, match=r"the validation loss .*epoch 1, step 1.*smaller `lr`"):
         run(state, train, config, make_samples(30, seed=1))
     assert all(parameter.isfinite().all() for parameter in state.model.parameters())
     assert state.best is None

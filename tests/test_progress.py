@@ -38,10 +38,10 @@ def test_a_heartbeat_shows_the_loss_so_far(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_makes_training_slow_is_told_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
-    event = Started(30, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0, is_bf16=True, advice="try fp32")
+    event = Started(30, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0, is_bf16=True, advice="see `lr`")
     with TrainingView(Console(file=written, width=200), bars=False) as view:
         view.show(event)
-    assert written.getvalue().splitlines() == ["training on 30 images, on cpu in bf16", "warning: try fp32"]
+    assert written.getvalue().splitlines() == ["training on 30 images, on cpu in bf16", "warning: see --lr"]
 
 
 def test_between_heartbeats_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_the_unit_of_a_feature_does_not_matter() -> None:
 def test_features_that_are_no_numbers_are_told() -> None:
     digits, letters = make_features(100)
     letters[0, 0] = torch.nan
-    with pytest.raises(DivergedError, match="smaller --lr"):
+    with pytest.raises(DivergedError, match="smaller `lr`"):
         fit_rejector(digits, letters)
 
 

@@ -351,7 +351,7 @@ def make_pipe(path: Path) -> Path:
 def test_faults_are_told_before_any_work(make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is missing; mend it with: mnistcli download --data-dir .*no where'"):
         mnistcli.train(make_config(data_dir=tmp_path / "no where"))
-    with pytest.raises(ConfigError, match="--val-size 600"):
+    with pytest.raises(ConfigError, match="`val_size` 600"):
         mnistcli.train(make_config(val_size=600))
     with pytest.raises(ConfigError, match="is a folder"):
         mnistcli.train(make_config(output=tmp_path))
