@@ -253,9 +253,9 @@ def resolve(
     given = {key: text for key, text in flags.items() if text is not None}
     file = read_config(name_or_file) if name_or_file else {}
     layers = [
-        _check(file, lambda key: f"{key} in {name_or_file}", is_text=False),
-        _check(_from_environment(environment), variable_name, is_text=True),
-        _check(given, option_name, is_text=True),
+        _check(file, str, f" in {name_or_file}", is_text=False),
+        _check(_from_environment(environment), variable_name),
+        _check(given, option_name),
     ]
     faults = [fault for _, faults in layers for fault in faults]
     if faults:
@@ -284,22 +284,24 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check(
-    values: Mapping[str, Any], spell: Callable[[str], str], *, is_text: bool
+    values: Mapping[str, Any], spell: Callable[[str], str], where: str = "", *, is_text: bool = True
 ) -> tuple[dict[str, Any], list[str]]:
     """Check the keys of one place by themselves; give their parsed values, and the faults in that place's spelling."""
     validate = TrainConfig.model_validate_strings if is_text else TrainConfig.model_validate
     try:
         config = validate(values, context=PARTIAL)
     except ValidationError as error:
-        return {}, [_fault(detail, spell, is_text) for detail in error.errors()]
+        return {}, [_fault(detail, spell, where, is_text) for detail in error.errors()]
     return {key: getattr(config, key) for key in config.model_fields_set}, []
 
 
-def _fault(detail: ErrorDetails, spell: Callable[[str], str], is_text: bool) -> str:
-    key = str(detail["loc"][0])
-    if detail["type"] == "extra_forbidden":
-        return f"{spell(key)} is not known{_nearest(key, TrainConfig.model_fields)}"
-    return f"{spell(key)} = {detail['input'] if is_text else _as_written(detail['input'])}: {_reason(detail)}"
+def _fault(detail: ErrorDetails, spell: Callable[[str], str], where: str, is_text: bool) -> str:
+    key, value = str(detail["loc"][0]), detail["input"]
+    if detail["type"] != "extra_forbidden":
+        return f"{spell(key)}{where} = {value if is_text else _as_written(value)}: {_reason(detail)}"
+    if isinstance(value, dict):
+        return f"{spell(key)}{where} is a table; keys belong above all tables"
+    return f"{spell(key)}{where} is not known{_nearest(spell(key), map(spell, TrainConfig.model_fields))}"
 
 
 def _as_written(value: Any) -> str:
@@ -310,7 +312,8 @@ def _as_written(value: Any) -> str:
         return "..."
 
 
-def _nearest(key: str, known: Iterable[str]) -> str:
+def _nearest(key: str, keys: Iterable[str]) -> str:
+    known = list(keys)
     near = get_close_matches(key, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; the keys are {', '.join(known)}"
 

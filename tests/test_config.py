@@ -47,11 +47,17 @@ def test_all_faults_of_all_places_are_named_at_once(tmp_path: Path) -> None:
         f'batch_size in {file} = "64": must be a valid integer',
         f"val_size in {file} = 1.5: must be a valid integer",
         "MNISTCLI_SEED = x: must be a valid integer, unable to parse string as an integer",
-        "MNISTCLI_TREADS is not known; did you mean threads?",
+        "MNISTCLI_TREADS is not known; did you mean MNISTCLI_THREADS?",
         "--epochs = 0: must be greater than or equal to 1",
         "--optimizer = adam: must be 'sgd' or 'adamw'",
     ):
         assert fault in faults
+
+
+def test_keys_in_a_table_are_told_where_they_belong(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[train]\nepochs = 2\n")
+    with pytest.raises(ConfigError, match=r"^train in .*mine.toml is a table; keys belong above all tables$"):
+        resolve({}, {}, str(tmp_path / "mine.toml"))
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "fast"])
