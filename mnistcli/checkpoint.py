@@ -200,7 +200,9 @@ class Checkpoint(BaseModel):
                 or no best epoch was kept.
         """
         if weights == "best" and self.best is None:
-            raise self._unusable("it has no best epoch; train with `val_size` to keep one")
+            has_measure = self.train_config().val_size > 0
+            why = "none is finished yet" if has_measure else "train with `val_size` to keep one"
+            raise self._unusable(f"it has no best epoch; {why}")
         try:
             model = build_model(self.model["name"], self.model["arguments"])
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)

@@ -181,6 +181,9 @@ def test_a_configuration_of_another_version_is_told_in_a_line(saved: Path) -> No
 def test_best_weights_have_to_be_there(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no best epoch; train with `val_size`"):
         load(saved).build_model("best")
+    config = TrainConfig(val_size=10).model_dump(mode="json")
+    with pytest.raises(CheckpointError, match=r"no best epoch; none is finished yet$"):
+        load(edited(saved, config=config)).build_model("best")
 
 
 def test_the_same_run_replaces_its_file(saved: Path) -> None:
