@@ -11,9 +11,10 @@ from torch import Tensor
 from mnistcli.config import TrainConfig
 
 SIDE = 28  # pixels
-BEND_POINTS = 6  # a side; between them elastic displacements run smoothly
+BEND_POINTS = 6  # on each side of a grid; between them elastic displacements run smoothly
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
-SHARPEST, SOFTEST, HARDEST = -0.7, 1.3, 2.5  # how far towards a blurred image, and how many times as steep an edge
+SHARPEST, SOFTEST = -0.7, 1.3  # how far an image goes towards its blurred self; below 0 it is sharpened
+HARDEST = 2.5  # how many times as steep an edge may become
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _affine_places(affine: Tensor) -> Tensor:
 
 @cache
 def _interpolation(device: torch.device) -> Tensor:
-    """Give the (28, 6) matrix that interpolates six points bicubically: each column is what a point adds."""
+    """Give the (28, 6) matrix that interpolates six points bicubically; each column is what one point adds."""
     points = torch.eye(BEND_POINTS, device=device).view(1, BEND_POINTS, BEND_POINTS, 1)
     columns = F.interpolate(points, size=(SIDE, 1), mode="bicubic", align_corners=True)  # (1, 6, 28, 1)
     return columns[0, :, :, 0].T
@@ -82,16 +83,16 @@ def _dilate(images: Tensor) -> Tensor:
 
 
 def harden(images: Tensor, gain: Tensor) -> Tensor:
-    """Make strokes' edges steeper, (N, 1, 28, 28) images by (N,) factors: what is fainter than an edge fades."""
+    """Make strokes' edges steeper, in (N, 1, 28, 28) images by (N,) factors; what is fainter than an edge fades."""
     return ((images - SOFT_LEVEL) * gain.view(-1, 1, 1, 1) + SOFT_LEVEL).clamp(0, 255)
 
 
 def retexture(images: Tensor, dice: Tensor) -> Tensor:
-    """Blur or sharpen images, each by its own draw, and harden them: how ink runs out then tells nothing of a shape.
+    """Blur or sharpen images, each by its own draw, and harden them, so that the look of the ink tells nothing.
 
     Args:
         images: (N, 1, 28, 28) float32, 0..255.
-        dice: (N, 2) float32, uniform in 0..1.
+        dice: (N, 2) float32, uniform in 0..1: how blurred or sharp, and how hard.
     """
     if len(images) == 0:
         return images
@@ -113,7 +114,7 @@ def draw_distortions(config: TrainConfig, count: int, generator: torch.Generator
     Rotation, scale, shear and shift are uniform in their ranges. Elastic displacements are after Simard, Steinkraus
     and Platt, "Best practices for convolutional neural networks applied to visual document analysis", 2003; where
     they smooth a displacement drawn for every pixel, here a coarse grid of draws is interpolated, as smooth and
-    much cheaper. There is no mirror image: a digit's is no digit.
+    much cheaper. Nothing is mirrored: the mirror image of a digit is no digit.
     """
     if not any(
         (config.shift_px, config.rotation_degrees, config.scale, config.shear, config.elastic_px, config.thickness)

@@ -1,9 +1,9 @@
 """Characters, digits and others, as a hand writes them: bent at random, and with the data set's own pen.
 
-Digits are written for the others' sake, too: were only what is no digit written, a network could tell it by the pen.
+Digits are written as well as other characters: if only the others were, a network could tell them by the pen.
 
-A pen is an upright one of the training images, of which each stroke is a copy, bent along the way that the pen goes.
-All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, one row for each character.
+A pen is a straight 1 of the training images; each stroke is a copy of it, bent along the way that the pen goes.
+All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, a row for each character.
 """
 
 import math
@@ -15,9 +15,10 @@ from torch import Tensor
 
 from mnistcli.augment import SIDE, harden
 
-# What is no digit: how often each comes beside the others, and the points that the pen goes through, x and y from the
-# middle, 8 or so at the letter's edge. At a point that is given twice the pen turns a corner; at | it is lifted. Those
-# that are nearest to digits come most often: a network learns soon that an H is none, and late that a z is none.
+# Characters that are no digits: how often each comes, in proportion to the others, and the points that the pen goes
+# through, x and y from the middle, about 8 at the letter's edge. At a point that is given twice the pen turns a corner;
+# at | it is lifted. Those most like digits come most often: a network learns soon that an H is no digit, and late that
+# a z is not.
 CHARACTERS = (
     (4, "-6,-8 -6,-3 -3,0 1,-1 4,-7 4,-7 4,0 2,7 -2,9 -6,7"),  # y
     (3, "-5,-8 -5,-3 -2,-1 2,-3 5,-8 5,-8 4,0 2,7 -2,9 -5,5 0,2 6,0"),
@@ -97,13 +98,18 @@ DIGITS = (
     (9, "3,-6 -1,-8 -4,-6 -4,-3 0,-2 4,-4 4,-8 5,-1 3,6 -1,8 -5,6"),
     (9, "4,-4 2,-8 -3,-8 -5,-4 -2,-1 2,-2 5,-6 5,-6 4,1 1,8 -5,7 -5,4"),
 )
-PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of an upright one; how far from its middle line there is ink
+PEN_LENGTH_PX, PEN_REACH_PX = 18, 3.2  # of a straight 1; how far from its middle line there is ink
 LEAST_ROUND = 0.5  # of digits, as dice for how round: a 2 with a sharp corner at its top would be a z
-PEN_WIDTHS = (0.6, 1.1)  # times that of the one that it is
-WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way: with the pen's width 20, as of the data set's digits
-PIECES = 4  # straight ones, between two points
+ROUND_GAIN = 1.2  # times these dice, up to 1: a third of the digits and a sixth of the others are as round as can be
+PEN_WIDTHS = (0.6, 1.1)  # relative to the width of the handwritten 1 used as pen
+GAINS = (1.1, 2.1)  # how many times as steep the edges of bent strokes are made
+WRITTEN_SIZE_PX = 17.5  # the longer side of the pen's way; with the pen's width that makes 20, as in the data set
+PIECES = 4  # straight pieces between two points
 MOVE, PUSH = 3.0, (1.0, 3.0)  # how far points are moved, each alone and with those around it, in the table's units
-WAVES = 4  # that points are pushed by
+WAVES = 4  # waves that points are pushed by
+SWING = 0.5  # the range of a wave's turning, half of it either way, in radians per unit of the table
+FAR_PX = 1e3  # from every pixel: where the pieces are put that are not drawn
+ROUNDING = 1e-3  # shares of a stroke may be wrong by this
 
 
 def _read() -> tuple[Tensor, Tensor]:
@@ -123,30 +129,31 @@ POINTS, LIFTED = _read()
 OFTEN = torch.tensor([float(number) for number, _ in CHARACTERS])
 SHARES = OFTEN / OFTEN.sum()
 WAYS = torch.bincount(torch.tensor([digit for digit, _ in DIGITS]))  # (10,), in which each digit is written
-# The first seven: which character, how round, how wide, how much it sways, the pen, its width and hardness.
-PLAIN_DICE = 7
-CHARACTER_DICE = PLAIN_DICE + 5 * WAVES + 2 * POINTS.shape[1]  # numbers in a row
+# How many numbers are in a row of dice, and what they decide, in this order.
+PLAIN_DICE = 7  # which character, how round, how wide, how much it sways; the pen, its width and hardness
+WAVE_DICE = 5  # of each wave: its turning along x and along y, its phase, its push along x and along y
+CHARACTER_DICE = PLAIN_DICE + WAVE_DICE * WAVES + 2 * POINTS.shape[1]  # these; and how each point moves, x and y
 
 
 class _Way(NamedTuple):
-    """Where a pen goes, in N images by K short straight pieces."""
+    """Where a pen goes: in each of N images, by K short straight pieces."""
 
     middle: Tensor  # (N, K, 2), of each piece, in pixels from the image's centre
     direction: Tensor  # (N, K, 2), of length 1
-    half: Tensor  # (N, K), of its length, in pixels; 0 where the pen is lifted
-    done: Tensor  # (N, K), how much of its stroke is written at the middle, 0..1
-    is_first: Tensor  # (N, K) bool, of its stroke
+    half: Tensor  # (N, K), half of each piece's length, in pixels; 0 where the pen is lifted
+    done: Tensor  # (N, K), how much of the stroke is written at the piece's middle, 0..1
+    is_first: Tensor  # (N, K) bool, whether the piece is its stroke's first
     is_last: Tensor  # (N, K) bool
 
     def at(self, nearest: Tensor) -> "_Way":
-        """Give for each of (N, M) places what is true of the piece that is nearest to it."""
+        """Give for each of M places an image what is true of the piece nearest to it, by its number, (N, M) int64."""
         return _Way(
             *(whole.gather(1, nearest[..., None].expand(-1, -1, 2) if whole.dim() == 3 else nearest) for whole in self)
         )
 
 
 def between(low: float | Tensor, high: float, dice: Tensor) -> Tensor:
-    """Give what dice, 0..1, stand for in a range."""
+    """Give the numbers from `low` to `high` that dice, 0..1, stand for."""
     return low + (high - low) * dice
 
 
@@ -166,7 +173,7 @@ def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
 
     Args:
         which: (N,) int64, their numbers, as `pick_others` and `pick_digits` give them by the first of the dice.
-        pens: (K, 1, 28, 28) uint8, upright ones.
+        pens: (K, 1, 28, 28) uint8, straight 1s, made upright.
         dice: (N, CHARACTER_DICE) float32.
 
     Returns:
@@ -176,29 +183,31 @@ def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
         return pens.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
     least_round = torch.where(which < len(CHARACTERS), 0.0, LEAST_ROUND)
-    way = _follow(_bend(points, dice), lifted, roundness=(1.2 * between(least_round, 1, dice[:, 1])).clamp(max=1))
+    roundness = (ROUND_GAIN * between(least_round, 1, dice[:, 1])).clamp(max=1)
+    way = _follow(_bend(points, dice), lifted, roundness)
     width = between(*PEN_WIDTHS, dice[:, 5])
     return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), width, hardness=dice[:, 6])
 
 
 def _bend(points: Tensor, dice: Tensor) -> Tensor:
     """Move the points of (N, P, 2) characters, each alone and all with their neighbours, and bring them to size."""
-    waves = dice[:, PLAIN_DICE : PLAIN_DICE + 5 * WAVES].view(-1, WAVES, 5)
-    moves = dice[:, PLAIN_DICE + 5 * WAVES :].view(points.shape) - 0.5
-    angles = points @ (0.5 * (waves[:, :, :2] - 0.5)).mT + 2 * math.pi * waves[:, None, :, 2]  # (N, P, WAVES)
+    waves = dice[:, PLAIN_DICE : PLAIN_DICE + WAVE_DICE * WAVES].view(-1, WAVES, WAVE_DICE)
+    moves = dice[:, PLAIN_DICE + WAVE_DICE * WAVES :].view(points.shape) - 0.5
+    angles = points @ (SWING * (waves[:, :, :2] - 0.5)).mT + 2 * math.pi * waves[:, None, :, 2]  # (N, P, WAVES)
     sway = between(*PUSH, dice[:, 3])
     moved = (
         points
         + MOVE * moves.gather(1, _first_of_equals(points))
         + angles.sin() @ (waves[:, :, 3:] - 0.5) * sway[:, None, None]
     )
-    moved = moved * torch.stack([(dice[:, 2] - 0.5).exp(), torch.ones_like(dice[:, 2])], 1)[:, None]
+    wide = (dice[:, 2] - 0.5).exp()
+    moved = moved * torch.stack([wide, torch.ones_like(wide)], 1)[:, None]
     size = (moved.amax(1) - moved.amin(1)).amax(1)
     return moved * (WRITTEN_SIZE_PX / size)[:, None, None]
 
 
 def _first_of_equals(points: Tensor) -> Tensor:
-    """Give for each point the number of the first of those beside it that are the same, so that they stay one."""
+    """Give for each point the number of the first of equal neighbours, so that a corner's two points move together."""
     is_same = F.pad((points[:, 1:] == points[:, :-1]).all(2), (1, 0))
     numbers = torch.arange(points.shape[1], device=points.device).expand_as(is_same)
     return numbers.masked_fill(is_same, 0).cummax(1).values[..., None].expand_as(points)
@@ -231,17 +240,17 @@ def _follow(points: Tensor, lifted: Tensor, roundness: Tensor) -> _Way:
     middle = start + span / 2
     middle = middle - (middle * length[..., None]).sum(1, keepdim=True) / length.sum(1)[:, None, None]  # of mass
     return _Way(
-        middle.masked_fill((length == 0)[..., None], 1e3),  # far from every pixel
+        middle.masked_fill((length == 0)[..., None], FAR_PX),
         F.normalize(span, dim=2),
         length / 2,
         done,
-        is_first=done - step < 1e-3,
-        is_last=done + step > 1 - 1e-3,
+        is_first=done - step < ROUNDING,
+        is_last=done + step > 1 - ROUNDING,
     )
 
 
 def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
-    """Bend (N, 1, 28, 28) pens along the ways, (N,) times as wide as they are: (N, 1, 28, 28)."""
+    """Bend (N, 1, 28, 28) pens along the ways, `width`, (N,), times as wide; give (N, 1, 28, 28) images."""
     numbers = torch.arange(SIDE, device=pens.device) + 0.5 - SIDE / 2
     pixels = torch.cartesian_prod(numbers, numbers).flip(1)  # (784, 2), row by row
     near = way.at(torch.cdist(pixels.expand(len(pens), -1, -1), way.middle).argmin(2))
@@ -255,8 +264,8 @@ def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
     is_left = near.direction[..., 0] * across[..., 1] < near.direction[..., 1] * across[..., 0]
     aside = torch.where(is_left, 1.0, -1.0) * across.norm(dim=2) / width[:, None]
     down = PEN_LENGTH_PX * (near.done - 0.5) + beyond
-    # Farther from the way than a pen reaches, what it has is the ink of another place, beyond a corner.
+    # Farther from the way than a pen reaches, a pixel would get ink from another place of the pen, beyond a corner.
     aside = torch.where(aside.abs() > PEN_REACH_PX, SIDE, aside)
     places = torch.stack([aside, down], 2).view(-1, SIDE, SIDE, 2) / (SIDE / 2)
-    # Bending has blurred the ink. It is made as full as the data set's, or harder: softness must tell nothing.
-    return harden(F.grid_sample(pens, places, align_corners=False), gain=1.1 + hardness)
+    # Bending has blurred the ink, which is made as full as the data set's, or harder: softness must tell nothing.
+    return harden(F.grid_sample(pens, places, align_corners=False), gain=between(*GAINS, hardness))

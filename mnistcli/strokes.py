@@ -1,7 +1,7 @@
 """What is put together from strokes: styles of digits that the data set hardly has, and shapes that are no digits.
 
-Each stroke is an upright one of the training images, laid along a segment, so that it looks like the data set's pen.
-All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, one row for each image.
+Each stroke is a straight 1 of the training images, laid along a segment, so that it looks like the data set's pen.
+All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, a row for each image.
 """
 
 import math
@@ -15,32 +15,47 @@ from mnistcli.augment import SIDE, Distortions
 from mnistcli.characters import CHARACTER_DICE, between, pick_digits, pick_others, write
 from mnistcli.data import Samples
 
-STYLE_DICE, WRITTEN_DICE, OUTLIER_DICE, PAIR_DICE = 12, 1 + CHARACTER_DICE, 4 + CHARACTER_DICE, 7  # numbers in a row
+# How many numbers are in a row of dice, and what they decide, in this order.
+# Whether the image changes; the stroke that `lay` lays (2); a flag's angle, its bend's x and y, whether it has a bend,
+# its length; a foot's reach, whether there is a foot. For a bar the fourth to sixth are its row, reach and slope
+# instead. The last are spare.
+STYLE_DICE = 12
+WRITTEN_DICE = 1 + CHARACTER_DICE  # whether the image is written anew; what `write` takes
+OUTLIER_DICE = 4 + CHARACTER_DICE  # the kind; the digit it is made of, a second digit, how it turns; what `write` takes
+PAIR_DICE = 7  # left digit; right digit; size of both; distance; height of the left; size and height of the right
+
 LETTERS = 0.76  # of outliers, how many are written letters and signs
-ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # an upright one is a stroke of this length, and no wider
-PEN_WIDTHS = (0.8, 1.25)  # times that of the one that is laid
+BLOB_PX = 4  # by which a blob is thicker all around than the digit it is made of
+ONE_LENGTH_PX, WIDEST_ONE_PX = 20, 6  # a straight 1 is a stroke of this length, and no wider
+WIDTH_LEVEL, END_LEVEL = 60, 100  # of 255: what is brighter counts for a 1's width, and for where a digit ends
+PEN_WIDTHS = (0.8, 1.25)  # relative to the width of the 1 that is laid
+SHORTEST_PX = 2  # of strokes: a point is drawn as a dot
+BAR_ROWS, BAR_REACH_PX = (13, 17), (3, 6.5)  # of a 7's bar: the row that it crosses the stem in; half of its width
+BAR_SLOPES = (-0.3, 0.2)  # rows per column, down to the right
+PAIR_SIZES, RIGHT_SIZES = (0.5, 0.85), (0.85, 1.15)  # of both digits; of the right one, relative to the left one
+PAIR_APART_PX, PAIR_HEIGHT_PX = (3.5, 6.5), (-2, 2)  # from the middle: of each digit to its side, and downwards
 
 
 @dataclass(frozen=True)
 class Strokes:
     """The training images that strokes and other shapes are made of."""
 
-    ones: Tensor  # (K, 1, 28, 28) uint8, upright and straight
-    digits: Samples  # all
+    ones: Tensor  # (K, 1, 28, 28) uint8, straight 1s, made upright
+    digits: Samples  # all training images
 
     @classmethod
     def of(cls, samples: Samples) -> "Strokes":
-        """Pick the upright ones out of training images; where there is none, any image stands for one."""
+        """Pick the straight 1s out of training images; where there are none, the first image takes their place."""
         ones = samples.images[samples.labels == 1]
-        upright = ones[(ones > 60).any(2).sum((1, 2)) <= WIDEST_ONE_PX]  # columns that are inked
-        return cls(_straighten(upright if len(upright) else samples.images[:1]), samples)
+        straight = ones[(ones > WIDTH_LEVEL).any(2).sum((1, 2)) <= WIDEST_ONE_PX]  # columns that are inked
+        return cls(_straighten(straight if len(straight) else samples.images[:1]), samples)
 
     def lay(self, segments: Tensor, dice: Tensor) -> Tensor:
         """Lay a stroke along each segment.
 
         Args:
             segments: (N, K, 2, 2) float32, both ends, x and y in pixels from the image's centre.
-            dice: (N, 2), which one is the stroke, and how wide it comes out.
+            dice: (N, 2), which of the 1s is the stroke, and how wide it comes out.
 
         Returns:
             (N, 1, 28, 28) float32, 0..255, all strokes of a row in one image.
@@ -51,11 +66,11 @@ class Strokes:
         ones = self.ones[(dice[:, 0] * len(self.ones)).long()].float().repeat_interleave(strokes, 0)
         wide = between(*PEN_WIDTHS, dice[:, 1]).repeat_interleave(strokes)
         start, end = segments.flatten(0, 1).unbind(1)  # (N * K, 2)
-        span = end - start + torch.tensor([0, 1e-3], device=start.device)  # a point is drawn as a dot
+        span = end - start + torch.tensor([0, 1e-3], device=start.device)  # upright where it has no length
         distance = span.norm(dim=1)
         cos, sin = (span / distance[:, None]).flip(1).unbind(1)  # of the turn from upright
         middle_x, middle_y = ((start + end) / SIDE).unbind(1)  # half of it, in halves of a side
-        long = distance.clamp(min=2) / ONE_LENGTH_PX
+        long = distance.clamp(min=SHORTEST_PX) / ONE_LENGTH_PX
         across = torch.stack([cos, -sin, sin * middle_y - cos * middle_x], 1) / wide[:, None]
         along = torch.stack([sin, cos, -sin * middle_x - cos * middle_y], 1) / long[:, None]
         places = F.affine_grid(torch.stack([across, along], 1), [len(ones), 1, SIDE, SIDE], align_corners=False)
@@ -63,13 +78,13 @@ class Strokes:
         return laid.view(count, strokes, SIDE, SIDE).amax(1, keepdim=True)
 
     def add_styles(self, images: Tensor, labels: Tensor, share: float, dice: Tensor) -> Tensor:
-        """Give some ones a flag and a foot, and some sevens a bar.
+        """Give some 1s a flag, and a few of these a foot as well; give some 7s a bar.
 
         Args:
             images: (N, 1, 28, 28) uint8 or float.
             labels: (N,) int64.
-            share: of the ones and of the sevens, how many are changed, 0..1.
-            dice: (N, 12).
+            share: of the 1s and of the 7s, how many are changed, 0..1.
+            dice: (N, STYLE_DICE).
 
         Returns:
             (N, 1, 28, 28) float32, 0..255.
@@ -114,35 +129,35 @@ class Strokes:
         digit, label = self.digits.images[chosen].float(), self.digits.labels[chosen]
         other = self.digits.images[(dice[:, 2] * len(self.digits)).long()].float()
         two = torch.maximum(digit, other)
-        looks_alike = ((label == 0) | (label == 1) | (label == 8)).view(-1, 1, 1, 1)  # however it is turned
+        looks_alike = ((label == 0) | (label == 1) | (label == 8)).view(-1, 1, 1, 1)  # may be a digit still when turned
         turned = torch.where(looks_alike, two, _turn(digit, dice[:, 3]))
-        blob = F.max_pool2d(digit, 9, stride=1, padding=4)
+        blob = F.max_pool2d(digit, 2 * BLOB_PX + 1, stride=1, padding=BLOB_PX)
         halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
         written = write(pick_others(dice[:, 4:]), self.ones, dice[:, 4:])
         outliers = two
-        # Of what is made of digits five in twelve are turned, three blobs, two halves and two pairs in one place.
+        # Of what is made of digits, five in twelve are turned, three are blobs, two are the lower half of one digit,
+        # mirrored, above the upper half of another, and two are both digits in one place.
         for share, outlier in ((10 / 12, halves), (8 / 12, blob), (5 / 12, turned), (0, written)):
             outliers = torch.where(kind < letters + (1 - letters) * share, outlier, outliers)
         return outliers
 
     def make_pairs(self, dice: Tensor) -> Tensor:
-        """Put two digits beside each other, as small as they have to be, as if they touched.
+        """Put two digits beside each other, small enough for one image, as if they touched.
 
         Args:
-            dice: (N, PAIR_DICE), which ones, how small they are, how near, and how high each stands.
+            dice: (N, PAIR_DICE).
 
         Returns:
             (N, 1, 28, 28) float32, 0..255.
         """
-        size, apart = between(0.5, 0.85, dice[:, 2]), between(3.5, 6.5, dice[:, 3])
-        sides = [
-            self._place(dice[:, 0], size, -apart, between(-2, 2, dice[:, 4])),
-            self._place(dice[:, 1], size * between(0.85, 1.15, dice[:, 5]), apart, between(-2, 2, dice[:, 6])),
-        ]
-        return torch.maximum(*sides)
+        size, apart = between(*PAIR_SIZES, dice[:, 2]), between(*PAIR_APART_PX, dice[:, 3])
+        right_size = size * between(*RIGHT_SIZES, dice[:, 5])
+        left = self._place(dice[:, 0], size, -apart, between(*PAIR_HEIGHT_PX, dice[:, 4]))
+        right = self._place(dice[:, 1], right_size, apart, between(*PAIR_HEIGHT_PX, dice[:, 6]))
+        return torch.maximum(left, right)
 
     def _place(self, which: Tensor, size: Tensor, right_px: Tensor, down_px: Tensor) -> Tensor:
-        """Give digits, (N, 1, 28, 28), so many times as large and so far from the middle, (N,) each."""
+        """Give digits, (N, 1, 28, 28), chosen by dice, `size` times as large and moved; all arguments are (N,)."""
         digits = self.digits.images[(which * len(self.digits)).long()].float()
         nothing = torch.zeros_like(size)
         half = size * SIDE / 2
@@ -154,7 +169,7 @@ class Strokes:
 
 
 def _turn(digit: Tensor, dice: Tensor) -> Tensor:
-    """Mirror a digit, or turn it a quarter either way."""
+    """Turn digits by a quarter to the left or to the right, a quarter of them each, and mirror the others."""
     choice = dice.view(-1, 1, 1, 1)
     quarter = torch.where(choice < 0.25, digit.transpose(2, 3).flip(2), digit.transpose(2, 3).flip(3))
     return torch.where(choice < 0.5, quarter, digit.flip(3))
@@ -179,13 +194,13 @@ def _flag_and_foot(ones: Tensor, dice: Tensor) -> Tensor:
 
 def _ends(ones: Tensor) -> tuple[Tensor, Tensor]:
     """Find where the ink of (N, 28, 28) images begins and ends, (N, 2) each, x and y in pixels from the centre."""
-    is_inked = (ones > 100).any(2).float()
+    is_inked = (ones > END_LEVEL).any(2).float()
     first, last = is_inked.argmax(1), SIDE - 1 - is_inked.flip(1).argmax(1)
     return tuple(torch.stack([_middle_of_row(ones, row), row + 0.5 - SIDE / 2], 1) for row in (first, last))  # type: ignore[return-value]
 
 
 def _middle_of_row(images: Tensor, row: Tensor) -> Tensor:
-    """Give where the ink of one row of each of (N, 28, 28) images has its centre, in pixels from the image's."""
+    """Give where the ink of a row, one for each of (N, 28, 28) images, has its centre, in pixels from the image's."""
     return _row_middles(images).gather(1, row[:, None])[:, 0]
 
 
@@ -205,9 +220,9 @@ def _straighten(ones: Tensor) -> Tensor:
 
 
 def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
-    """Give the segment, (N, 1, 2, 2), of a bar across the stem of (N, 28, 28) sevens."""
-    row = between(13, 17, dice[:, 3]).long()
+    """Give the segment, (N, 1, 2, 2), of a bar across the stem of (N, 28, 28) 7s."""
+    row = between(*BAR_ROWS, dice[:, 3]).long()
     middle = torch.stack([_middle_of_row(sevens, row), row + 0.5 - SIDE / 2], 1)
-    reach = between(3, 6.5, dice[:, 4])
-    side = torch.stack([reach, reach * between(-0.3, 0.2, dice[:, 5])], 1)
+    reach = between(*BAR_REACH_PX, dice[:, 4])
+    side = torch.stack([reach, reach * between(*BAR_SLOPES, dice[:, 5])], 1)
     return torch.stack([middle - side, middle + side], 1)[:, None]
