@@ -214,39 +214,58 @@ def _first_of_equals(points: Tensor) -> Tensor:
 
 
 def _follow(points: Tensor, lifted: Tensor, roundness: Tensor) -> _Way:
-    """Go through the points of (N, P, 2) characters, on straight lines where roundness, (N,), is 0.
+    """Go through the points of (N, P, 2) characters, and put the way's centre of mass in the middle of the image.
 
-    Where it is 1, on the curve that passes each point in the direction from the one before to the one after it (Catmull
-    and Rom, "A class of local interpolating splines", 1974).
+    The pen is lifted after the points that `lifted`, (N, P) bool, marks; `_curve` explains `roundness`, (N,).
     """
-    is_drawn = ~lifted[:, :-1]  # (N, P - 1)
-    begin, end = points[:, :-1], points[:, 1:]
-    before = torch.where(F.pad(is_drawn, (1, -1))[..., None], points.roll(1, 1)[:, :-1], begin)
-    after = torch.where(F.pad(is_drawn, (-1, 1))[..., None], points.roll(-1, 1)[:, 1:], end)
-    knots = []
-    for time in torch.linspace(0, 1, PIECES + 1).tolist():
-        line = torch.lerp(begin, end, time)
-        bow = (1 - time) ** 2 * time * (end - before) / 2 - time**2 * (1 - time) * (after - begin) / 2
-        slack = (3 * time**2 - 2 * time**3 - time) * (end - begin)
-        knots.append(line + roundness[:, None, None] * (bow + slack))
-    way = torch.stack(knots, 2)  # (N, P - 1, PIECES + 1, 2)
-    start, span = way[:, :, :-1].flatten(1, 2), way.diff(dim=2).flatten(1, 2)  # (N, K, 2)
-    length = span.norm(dim=2) * is_drawn.repeat_interleave(PIECES, 1)
-    stroke = F.pad(lifted[:, :-2].cumsum(1), (1, 0)).repeat_interleave(PIECES, 1)  # its number, for each piece
-    whole = torch.zeros_like(points[..., 0]).scatter_add(1, stroke, length)
-    earlier = (whole.cumsum(1) - whole).gather(1, stroke)
-    mine = whole.gather(1, stroke).clamp(min=1)
-    done, step = (length.cumsum(1) - length / 2 - earlier) / mine, length / 2 / mine
-    middle = start + span / 2
+    is_drawn = ~lifted[:, :-1]  # (N, P - 1), from each point to the next
+    knots = _curve(points, is_drawn, roundness)  # (N, P - 1, PIECES + 1, 2)
+    start, span = knots[:, :, :-1].flatten(1, 2), knots.diff(dim=2).flatten(1, 2)  # (N, K, 2)
+    length = span.norm(dim=2) * is_drawn.repeat_interleave(PIECES, 1)  # (N, K)
+    done, half_share = _progress_in_stroke(length, lifted)
+    middle = start + span / 2  # (N, K, 2)
     middle = middle - (middle * length[..., None]).sum(1, keepdim=True) / length.sum(1)[:, None, None]  # of mass
     return _Way(
         middle.masked_fill((length == 0)[..., None], FAR_PX),
         F.normalize(span, dim=2),
         length / 2,
         done,
-        is_first=done - step < ROUNDING,
-        is_last=done + step > 1 - ROUNDING,
+        is_first=done - half_share < ROUNDING,
+        is_last=done + half_share > 1 - ROUNDING,
     )
+
+
+def _curve(points: Tensor, is_drawn: Tensor, roundness: Tensor) -> Tensor:
+    """Give the ends of the pieces, (N, P - 1, PIECES + 1, 2), between each of (N, P, 2) points and the next.
+
+    Where `roundness`, (N,), is 0, they lie on straight lines, and where it is 1, on the curve that passes each point in
+    the direction from the point before it to the one after it (Catmull and Rom, "A class of local interpolating
+    splines", 1974). Where nothing is drawn, `is_drawn` (N, P - 1), a stroke ends, and the curve knows no point beyond.
+    """
+    begin, end = points[:, :-1], points[:, 1:]  # (N, P - 1, 2)
+    before = torch.where(F.pad(is_drawn, (1, -1))[..., None], points.roll(1, 1)[:, :-1], begin)
+    after = torch.where(F.pad(is_drawn, (-1, 1))[..., None], points.roll(-1, 1)[:, 1:], end)
+    begin_speed, end_speed = (end - before) / 2, (after - begin) / 2  # (N, P - 1, 2)
+    knots = []
+    for time in torch.linspace(0, 1, PIECES + 1).tolist():
+        line = torch.lerp(begin, end, time)
+        # Hermite's cubic less that line: how the speeds at both ends bend it, and how far it goes ahead or lags behind.
+        bow = (1 - time) ** 2 * time * begin_speed - time**2 * (1 - time) * end_speed
+        lead = (3 * time**2 - 2 * time**3 - time) * (end - begin)
+        knots.append(line + roundness[:, None, None] * (bow + lead))
+    return torch.stack(knots, 2)
+
+
+def _progress_in_stroke(length: Tensor, lifted: Tensor) -> tuple[Tensor, Tensor]:
+    """Give how much of its stroke is written at the middle of each piece, and half of each piece's share in it.
+
+    Both are (N, K) for pieces of these lengths, (N, K), of characters whose pen is lifted after some of (N, P) points.
+    """
+    stroke = F.pad(lifted[:, :-2].cumsum(1), (1, 0)).repeat_interleave(PIECES, 1)  # (N, K), its number
+    stroke_lengths = length.new_zeros(lifted.shape).scatter_add(1, stroke, length)  # (N, P), by number; many are 0
+    earlier = (stroke_lengths.cumsum(1) - stroke_lengths).gather(1, stroke)  # (N, K), all strokes before this one
+    whole = stroke_lengths.gather(1, stroke).clamp(min=1)  # (N, K)
+    return (length.cumsum(1) - length / 2 - earlier) / whole, length / 2 / whole
 
 
 def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
