@@ -1,7 +1,8 @@
 """Download MNIST, look at it, train a convolutional network on it, evaluate it and read pictures of digits.
 
-The names below are the whole Python API; the commands are built on the same functions. They are loaded when first
-used, so that `import mnistcli` and `mnistcli --help` do not wait for torch.
+The names below are the whole Python API, except for the kinds of `MnistCliError`, which are in `mnistcli.errors`. The
+commands are built on the same core. Each name is loaded when it is first used, so that `import mnistcli` and
+`mnistcli --help` do not wait for torch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,24 @@ if TYPE_CHECKING:
     from mnistcli.api import TrainResult, download_mnist, evaluate, train
     from mnistcli.config import TrainConfig
     from mnistcli.errors import MnistCliError
+    from mnistcli.loop import EpochDone, StepDone
     from mnistcli.reading import MultiPrediction, Prediction, predict, predict_multi
-    from mnistcli.run import train_events
+    from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
     from mnistcli.scoring import Evaluation
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackedUp",
+    "EpochDone",
     "Evaluation",
+    "Finished",
     "MnistCliError",
     "MultiPrediction",
     "Prediction",
+    "Started",
+    "StepDone",
+    "Stopped",
     "TrainConfig",
     "TrainResult",
     "__version__",
@@ -33,10 +41,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BackedUp": "run",
+    "EpochDone": "loop",
     "Evaluation": "scoring",
+    "Finished": "run",
     "MnistCliError": "errors",
     "MultiPrediction": "reading",
     "Prediction": "reading",
+    "Started": "run",
+    "StepDone": "loop",
+    "Stopped": "run",
     "TrainConfig": "config",
     "predict": "reading",
     "predict_multi": "reading",

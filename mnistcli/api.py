@@ -1,4 +1,4 @@
-"""What the commands do, as functions: the core modules put together, without printing."""
+"""What the commands do, as functions: the same core modules put together, without printing."""
 
 import math
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
         MnistCliError: the checkpoint cannot be written, or there is too little memory for so many images at a time.
     """
-    config, checkpoint = open_run(config or TrainConfig(), resume)  # which may tell the device
+    config, checkpoint = open_run(config or TrainConfig(), resume)  # a resumed run may name the device
     with joined(pick_device(config.device)) as ranks:
         *_, last = opened_run_events(config, checkpoint, lambda: False, ranks)
     assert isinstance(last, Finished)  # only a stop ends it otherwise
@@ -63,13 +63,13 @@ def evaluate(
     """Score a checkpoint on a split of MNIST.
 
     Args:
-        checkpoint: the network to score, a file or `bundled`; None is `ckpt.pt` where that exists, else the bundled.
-        split: on which images.
+        checkpoint: the network to score, a file or `bundled`; None is `ckpt.pt` where that exists, else `bundled`.
+        split: which images to score it on.
         data_dir: the folder that holds MNIST/raw.
         batch_size: images at a time; it does not change the answers.
         device: where to compute.
-        weights: those after the last step, or the best epoch's.
-        tta: whether to look at each image seven times, as `ask` describes.
+        weights: `last`, those after the last step, or `best`, those of the best epoch.
+        tta: whether to look at each image seven times (see `mnistcli.scoring.ask`).
 
     Returns:
         The counts and the mean loss over all images of the split; no loss where the network answers no finite numbers.
@@ -86,7 +86,7 @@ def evaluate(
 
 
 def score_network(network: Network, split: Split, data_dir: Path, batch_size: int, *, tta: bool) -> Evaluation:
-    """Score a network that is open already, all else as in `evaluate`."""
+    """Score a network that is already open; the other arguments, and what is given, are as in `evaluate`."""
     samples = load_split(data_dir, split)
     with within_memory():
         return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
@@ -98,7 +98,7 @@ def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str] = (),
     Args:
         data_dir: the folder for them; torchvision's `root`.
         places: folders, archives, HTTP bases or URLs of archives to try before the public sources.
-        force: fetch them although they are there.
+        force: fetch them even if they are there already.
 
     Returns:
         The folder of the raw files.

@@ -3,7 +3,7 @@
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from mnistcli.config import TrainConfig
 from mnistcli.errors import ConfigError
 from mnistcli.finding import PICTURES_AT_ONCE
 from mnistcli.ranks import Ranks, joined
+from mnistcli.run import TrainEvent
 
 
 def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
@@ -86,6 +87,10 @@ def test_predict_takes_no_argument_that_it_does_not_know(read: Any, arguments: d
     (name,) = arguments
     with pytest.raises(ConfigError, match=f"{name} is .*; it may be"):
         read([], checkpoint="bundled", **arguments)
+
+
+def test_all_events_of_a_run_are_public() -> None:
+    assert {event.__name__ for event in get_args(TrainEvent)} <= set(mnistcli.__all__)
 
 
 def test_the_public_names_are_listed() -> None:
