@@ -97,7 +97,10 @@ class TrainConfig(BaseModel):
         default=0.0, ge=0, le=1, description="Largest random thickening and thinning of strokes; 1 is by a pixel."
     )
     styles: float = Field(
-        default=0.0, ge=0, le=1, description="Share of ones that get a flag or a foot, and of sevens that get a bar."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of 1s that get a flag, three in ten of them a foot too, and of 7s that get a bar.",
     )
     written: float = Field(
         default=0.0, ge=0, le=1, description="Share of images whose digit is written anew, stroke by stroke."
