@@ -63,12 +63,12 @@ def _key(name: str) -> Any:
 
 SHIPPED = list(shipped_configs())
 PICTURES = (
-    "Pictures of one digit each, or of several with --multi: files, folders with all in them, patterns in quotes, "
-    "- for standard input."
+    "Pictures of one digit each, or of several with --multi: files, folders with everything in them, quoted patterns, "
+    "or - for standard input."
 )
-WHICH_CHECKPOINT = "A file, or bundled: the one that comes along, which is also taken where there is no ckpt.pt."
+WHICH_CHECKPOINT = "a file, or bundled for the one in the package; by default ckpt.pt, or bundled if there is none."
 
-# Paths are `readable=False`: what cannot be read is the core's to tell, each with its own exit code.
+# Paths are `readable=False`: the core tells what cannot be read, and each kind of failure has its own exit code.
 DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", readable=False, help="Folder that holds MNIST/raw.")
 DEVICE = typer.Option("--device", envvar="MNISTCLI_DEVICE", help="Where to compute; auto takes the fastest there is.")
 
@@ -81,6 +81,7 @@ NoDownload = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
+# Declared for each command, but read by none: `edge.EdgeGroup` looks for the word before options are parsed.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 Tta = Annotated[
     bool, typer.Option("--tta", help="Look at each image seven times, shifted and turned (test-time augmentation).")
@@ -119,10 +120,10 @@ def download(
         typer.Option(
             "--from",
             metavar="PATH|URL",
-            help="Try this folder, .zip, .tgz or HTTP base first; may be given more than once.",
+            help="Try this folder, archive (.zip, .tar, .tgz) or URL of either first; may be given more than once.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Fetch the files although they are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fetch the files even if they are there.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     no_progress: NoProgress = False,
@@ -157,7 +158,7 @@ def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download:
     from mnistcli.idx import raw_folder
 
     folder = raw_folder(data_dir)
-    missing = missing_files(folder)  # of both splits: the other one is wanted next, and costs no second download
+    missing = missing_files(folder)  # of both splits: the other will be wanted next, and this way in one download
     if not any(file.name.startswith(FILE_PREFIX[split]) for file in missing):
         return
     lack = f"{folder} lacks {', '.join(file.name for file in missing)}"
@@ -267,7 +268,7 @@ def train(
     if print_config:
         _print_config(asked, resume, as_json)
         return
-    if launched_ranks()[0] == 0:  # of all processes it alone answers
+    if launched_ranks()[0] == 0:  # the only process that answers
         check_open(sys.stdout)
 
     from mnistcli.interrupt import StopRequest
@@ -277,7 +278,7 @@ def train(
     from mnistcli.report import Report
     from mnistcli.run import Stopped, open_run, opened_run_events
 
-    # Opened before a download, to tell what is wrong and where the data belong.
+    # The run is opened before a download, so that faults are told at once; a resumed run also says where its data are.
     resolved, checkpoint = open_run(asked.config, resume)
     with joined(pick_device(resolved.device)) as ranks:
         report = Report(as_json=as_json, quiet=quiet, progress=not no_progress, muted=ranks.rank > 0)
@@ -312,9 +313,9 @@ def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
 def evaluate(
     checkpoint: Annotated[
         Path | None,
-        typer.Argument(metavar="CKPT", readable=False, help=f"The checkpoint to evaluate. {WHICH_CHECKPOINT}"),
+        typer.Argument(metavar="CKPT", readable=False, help=f"The checkpoint to evaluate: {WHICH_CHECKPOINT}"),
     ] = None,
-    split: Annotated[Literal["train", "test"], typer.Option("--split", help="On which images.")] = "test",
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which images to score it on.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
     fail_under: Annotated[
         float | None,
@@ -329,7 +330,7 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Score a checkpoint: accuracy, loss, each digit, and what is taken for what."""
+    """Score a checkpoint: accuracy, loss, precision and recall of each digit, and the confusion matrix."""
     from mnistcli.api import score_network
     from mnistcli.bundled import checkpoint_name, find_checkpoint
     from mnistcli.network import open_network
@@ -350,19 +351,19 @@ def evaluate(
 
 @app.command()
 def predict(
-    # Texts where it matters how a path is written, with a slash at its end or `./` before it, which a Path has lost.
+    # Text where the spelling of a path matters: a Path drops a slash at the end and `./` at the beginning.
     images: Annotated[list[str], typer.Argument(metavar="PICTURE", help=PICTURES)],
     checkpoint: Annotated[
         Path | None,
-        typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The network to ask. {WHICH_CHECKPOINT}"),
+        typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The checkpoint to ask: {WHICH_CHECKPOINT}"),
     ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="Likeliest digits to show on a terminal.")] = 3,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="How many digits to show on a terminal.")] = 3,
     invert: Annotated[
         Literal["auto", "yes", "no"],
         typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the picture."),
     ] = "auto",
     min_confidence: Annotated[
-        float, typer.Option("--min-confidence", min=0, max=1, help="Answer ? where no digit is as probable, 0 to 1.")
+        float, typer.Option("--min-confidence", min=0, max=1, help="Answer ? where no digit is this probable, 0 to 1.")
     ] = MIN_CONFIDENCE,
     multi: Annotated[bool, typer.Option("--multi", help="Read all digits of each picture, row by row.")] = False,
     picture: Annotated[
@@ -377,7 +378,9 @@ def predict(
     processes: Annotated[
         int | None,
         typer.Option(
-            "--processes", min=0, help="How many find the digits, 0 none; by default one a core from 1,000 pictures on."
+            "--processes",
+            min=0,
+            help="Processes that find digits, 0 for threads; by default one a core from 1,000 pictures.",
         ),
     ] = None,
     weights: WhichWeights = "last",
@@ -394,7 +397,7 @@ def predict(
     from mnistcli.inputs import STANDARD_INPUT, find_pictures
     from mnistcli.report import Report
 
-    # Pillow warns of what it can read all the same; what it cannot, it raises.
+    # Pillow warns of pictures that it can read all the same; for those that it cannot, it raises.
     warnings.filterwarnings("ignore", module="PIL")
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     path = find_checkpoint(checkpoint)

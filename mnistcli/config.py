@@ -83,16 +83,19 @@ class TrainConfig(BaseModel):
         default=0.0, ge=0, lt=1, description="Share of each label that is spread over all digits."
     )
     ema_decay: float = Field(
-        default=0.0, ge=0, lt=1, description="Of an exponential moving average of the weights; 0 keeps none."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Decay of a moving average of the weights, which answers; 0 keeps none.",
     )
     precision: Precision = Field(
-        default="fp32", description="Of the training arithmetic; auto is bf16 where the device has instructions for it."
+        default="fp32", description="Training's arithmetic; auto is bf16 where the device has instructions for it."
     )
     shift_px: float = Field(default=0.0, ge=0, le=28, description="Farthest random shift of a training image, pixels.")
     rotation_degrees: float = Field(default=0.0, ge=0, le=180, description="Largest random rotation, either way.")
     scale: float = Field(default=0.0, ge=0, lt=1, description="Largest random change of width and of height, a share.")
     shear: float = Field(default=0.0, ge=0, le=1, description="Largest random slant, in widths per height.")
-    elastic_px: float = Field(default=0.0, ge=0, le=28, description="Deviation of random elastic bends, pixels.")
+    elastic_px: float = Field(default=0.0, ge=0, le=28, description="Standard deviation of elastic bends, pixels.")
     thickness: float = Field(
         default=0.0, ge=0, le=1, description="Largest random thickening and thinning of strokes; 1 is by a pixel."
     )
@@ -103,13 +106,13 @@ class TrainConfig(BaseModel):
         description="Share of 1s that get a flag, three in ten of them a foot too, and of 7s that get a bar.",
     )
     written: float = Field(
-        default=0.0, ge=0, le=1, description="Share of images whose digit is written anew, stroke by stroke."
+        default=0.0, ge=0, le=1, description="Share of images replaced by the same digit, written stroke by stroke."
     )
     outliers: float = Field(
-        default=0.0, ge=0, le=1, description="Shapes that are no digits, for each image, to learn to be unsure of."
+        default=0.0, ge=0, le=1, description="Shapes that are no digits, per training image, to learn to be unsure of."
     )
     val_size: int = Field(default=0, ge=0, description="Training images held out to validate each epoch.")
-    patience: int = Field(default=0, ge=0, description="Epochs without a better one to stop after; 0 never stops.")
+    patience: int = Field(default=0, ge=0, description="Stop after so many epochs without a better one; 0 never does.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Decides all that is drawn at random.")
     device: Device = Field(default="auto", description="Where to compute; auto takes the fastest there is.")
     threads: int = Field(
