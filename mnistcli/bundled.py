@@ -6,7 +6,7 @@ from pathlib import Path
 from mnistcli.config import PACKAGE, TrainConfig
 
 USUAL: Path = TrainConfig.model_fields["output"].default  # where `train` saves; used where none is named
-BUNDLED = "bundled"  # its name
+BUNDLED = "bundled"  # the name that the bundled checkpoint is asked for by
 BUNDLED_PATH = PACKAGE / "weights" / "bundled.pt"
 
 
@@ -17,7 +17,7 @@ def find_checkpoint(name: str | Path | None) -> Path:
         name: a file, or `bundled`; None is `ckpt.pt` where that exists, else the one that comes with the package.
     """
     if name is None:
-        # A link counts wherever it leads: that it cannot be read is then told, and nothing else answers in its place.
+        # A link counts even if it leads nowhere: it is then reported as unreadable, and no other checkpoint answers.
         return USUAL if os.path.lexists(USUAL) else BUNDLED_PATH
     return BUNDLED_PATH if str(name) == BUNDLED else Path(name)
 

@@ -152,7 +152,7 @@ def _fetch(report: "Report", folder: Path, wanted: list["RawFile"], places: list
 
 
 def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download: bool) -> None:
-    """Download what is missing if a split needs any of it, unless that is forbidden."""
+    """Download the missing files if a split needs any of them, unless downloading is forbidden."""
     from mnistcli.data import FILE_PREFIX
     from mnistcli.download import missing_files
     from mnistcli.idx import raw_folder

@@ -18,17 +18,17 @@ ENVIRONMENT_PREFIX = "MNISTCLI_"
 # Variables of the same prefix that the commands read as options of their own, not as keys of the configuration.
 COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
 
-PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys that say where, and no part of a recipe
+PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys that say where to run; not part of a recipe
 
 # What may differ when a run is continued; any other change would make it another run.
 RESUMABLE_KEYS = PLACES | {"epochs", "patience"}
 
-PARTIAL = {"is_partial": True}  # validation context: another place may still set a key, so keys are not compared
+PARTIAL = {"is_partial": True}  # validation context: another place may still set keys, so they are checked one by one
 
 # From this probability on, `predict` names a digit; docs/benchmarks.md tells what that turns away and lets pass.
 MIN_CONFIDENCE = 0.5
 
-EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would leave a processor's cache
+EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would not fit a CPU's cache
 
 PACKAGE = Path(__file__).parent
 
@@ -39,7 +39,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def check_choice(name: str, value: object, choices: object) -> None:
-    """Make sure that an argument is one of those that a Literal type names.
+    """Make sure that an argument is one of the values that a Literal type lists.
 
     Raises:
         ConfigError: it is not.
@@ -192,7 +192,7 @@ def variable_name(key: str) -> str:
 
 
 def choices(key: str) -> list[str]:
-    """List what a configuration key may be; empty where that is a range."""
+    """List the words that a configuration key may be; none where it is a number or a path."""
     annotation = TrainConfig.model_fields[key].annotation
     return list(get_args(annotation)) if get_origin(annotation) is Literal else []
 
@@ -208,7 +208,7 @@ def read_config(name_or_file: str) -> dict[str, Any]:
     """Read a shipped configuration by name, or any TOML file by path.
 
     Raises:
-        ConfigError: there is no such configuration, or it is not TOML, or holds what Python cannot.
+        ConfigError: there is no such configuration, it is not TOML, or its numbers or tables are too much for Python.
     """
     shipped = shipped_configs()
     path = shipped.get(name_or_file, Path(name_or_file))
@@ -222,7 +222,7 @@ def read_config(name_or_file: str) -> dict[str, Any]:
         raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from None
-    except ValueError:  # of Python's int, which takes 4,300 digits at most
+    except ValueError:  # Python's int takes 4,300 digits at most
         raise ConfigError(f"config {path} cannot be used: a number has too many digits") from None
     except RecursionError:
         raise ConfigError(f"config {path} cannot be used: its arrays or tables are nested too deeply") from None
@@ -251,7 +251,7 @@ def resolve(
         flags: the text of each option by its key, None where it was not given.
         environment: all variables; those that start with `MNISTCLI_` count.
         name_or_file: a shipped configuration or a file, as in `read_config`.
-        is_partial: a run that is continued has further keys, so what they do to each other is not checked yet.
+        is_partial: whether a continued run will add its own keys, so that they are not yet checked against each other.
 
     Raises:
         ConfigError: naming every fault of every place, a line each.
@@ -329,5 +329,5 @@ def _reason(detail: ErrorDetails) -> str:
 
 
 def plain(message: str) -> str:
-    """Put a message of pydantic's, which typer passes on too, in a user's words."""
+    """Put a message of pydantic's or typer's in a user's words."""
     return message.replace("Value error, ", "").replace("Input should be", "must be")

@@ -50,9 +50,9 @@ MNIST_FILES = (
 
 
 class Wanted(NamedTuple):
-    """So many bytes are to come in all, counted unpacked."""
+    """The files to fetch are known."""
 
-    size: int
+    size: int  # bytes of all of them, unpacked
 
 
 class Trying(NamedTuple):
@@ -62,13 +62,13 @@ class Trying(NamedTuple):
 
 
 class Received(NamedTuple):
-    """Bytes arrived; negative where a failed attempt's bytes no longer count."""
+    """Bytes arrived, or those of a failed attempt no longer count."""
 
-    size: int
+    size: int  # bytes, unpacked; negative where they no longer count
 
 
 class Retrying(NamedTuple):
-    """A passing failure; the same file is asked for again after a pause."""
+    """A source failed in a way that may pass; it is asked again after a pause."""
 
     source: str
     reason: str
@@ -99,7 +99,7 @@ def missing_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[
     """List the files that are not in `folder`; content is not looked at, so this costs nothing.
 
     Raises:
-        DataError: that cannot be known, because no folder can have that name or this one may not be entered.
+        DataError: `folder` cannot be looked into: no folder can have that name, or it may not be entered.
     """
     try:
         return [file for file in files if not (is_there(path := folder / file.name) and path.is_file())]
@@ -118,8 +118,8 @@ def _is_sound(path: Path, file: RawFile) -> bool:
 def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> Iterator[Event]:
     """Get `files` into `folder`, from each source in turn until none is missing.
 
-    A source gives what it holds; one that fails in any other way is left. The next one is asked only for what is still
-    missing. A file appears in its place only when it is complete and has the right digest.
+    Each source gives the files that it holds. If it lacks some of them, or fails, the next one is asked for those that
+    are still missing. A file appears in its place only when it is complete and has the right digest.
 
     Raises:
         DataError: no source was left and files are missing, or `folder` cannot be written.

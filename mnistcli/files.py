@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever meets half of it, and to an output that is closed, full or gone."""
+"""Writing a file so that nobody ever finds half of it, and writing to an output that may be closed, full or gone."""
 
 import errno
 import os
@@ -13,11 +13,11 @@ from mnistcli.errors import ConfigError, MnistCliError
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether something is at `path`, links followed.
+    """Tell whether there is something at `path`, following links.
 
     Raises:
         OSError: that cannot be known: no file can have that name, a folder on the way may not be entered, or links
-            lead round in a circle. Path's own methods answer or raise here, each version of Python in its way.
+            lead round in a circle. Path's own methods give an answer or raise here, depending on Python's version.
     """
     try:
         path.stat()
@@ -29,7 +29,7 @@ def is_there(path: Path) -> bool:
 
 
 def follow(path: Path) -> Path:
-    """Give the place to which links lead from `path`, whether there is something or not.
+    """Give the place to which links lead from `path`, whether or not there is anything.
 
     Raises:
         OSError: that cannot be known, as in `is_there`.
@@ -52,10 +52,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     path = follow(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
-    file = part.open("xb")  # outside the try, that nothing but our own is taken away
+    file = part.open("xb")  # outside the try, so that no file but our own is ever removed
     try:
         with file:
-            with suppress(OSError):  # whoever kept the old file from others means the new one, too; not all systems can
+            with suppress(OSError):  # the new file is as private as the old one, on systems that have permissions
                 shutil.copymode(path, part)
             yield file
             file.flush()
@@ -67,7 +67,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def _part(path: Path) -> Path:
-    # Not by the process's number, which several containers that share a folder may have at the same time.
+    # Not named by the process's number, which may be the same in several containers that share a folder.
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
@@ -91,7 +91,7 @@ def check_writable(output: Path) -> None:
 
 def cannot_write(output: Path, error: OSError) -> MnistCliError:
     """Say that a result could not be written, and why."""
-    # Where a file is in the place of one of its folders, making that is what fails.
+    # If a file lies where one of the folders should be, making that folder is what fails.
     reason = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
     return MnistCliError(f"cannot write {output}: {reason}; choose another place")
 
@@ -112,7 +112,7 @@ def check_open(stream: TextIO | None) -> TextIO:
 
 @contextmanager
 def answering(stream: TextIO | None) -> Iterator[None]:
-    """Translate what goes wrong where the block writes to standard output.
+    """Translate the errors of a block that writes to standard output.
 
     Args:
         stream: standard output, as `check_open` takes it.
@@ -127,7 +127,7 @@ def answering(stream: TextIO | None) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # What could not be written would be tried, and fail, once more when the interpreter ends.
+        # Otherwise the interpreter would try to write the rest once more at its end, and fail.
         discard_output(stream.fileno())
         raise MnistCliError(f"cannot write the answer to standard output: {error.strerror}") from None
 

@@ -1,4 +1,4 @@
-"""Ctrl-C as the end of a program that is still loading, and as a question that the loop asks between two steps."""
+"""Ctrl-C: how it ends a program that is still loading, and how a loop asks between two steps whether it was pressed."""
 
 import atexit
 import os
@@ -18,10 +18,10 @@ STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has 
 
 
 def end_while_importing() -> None:
-    """Let Ctrl-C end the process at once while modules are imported, and raise KeyboardInterrupt after that, as ever.
+    """Let Ctrl-C end the process at once while modules are imported; otherwise it raises KeyboardInterrupt as usual.
 
-    Some modules catch whatever is raised while they load, and would go on, or tell of an error of their own. Commands
-    import what they need before they begin; of a later import, a file's hidden part may be left.
+    Some modules catch whatever is raised while they load, and would carry on, or report an error of their own. Commands
+    import what they need before they begin; if a later import is interrupted, a hidden, unfinished file may be left.
     """
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
@@ -33,7 +33,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         if within.f_code.co_filename.startswith("<frozen importlib"):
             os.write(STANDARD_STREAMS[1], b"error: interrupted\n")
             with suppress(BaseException):
-                atexit._run_exitfuncs()  # processes that were started would tell what they miss
+                atexit._run_exitfuncs()  # else processes that were started would complain
             os._exit(ExitCode.INTERRUPTED)
         within = within.f_back
     signal.default_int_handler(number, frame)
@@ -41,7 +41,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends, which has something begun that it would leave half done.
+    """Let Ctrl-C wait until the block ends, so that nothing in it is left half done.
 
     Python lets the main thread alone listen for signals; in others, this does nothing.
     """
@@ -59,11 +59,11 @@ def held_back() -> Iterator[None]:
 
 
 class StopRequest:
-    """Within the block, the first SIGINT, SIGTERM or SIGHUP is remembered, and the next one acts as ever.
+    """Remember the first SIGINT, SIGTERM or SIGHUP within the block; the next one acts as usual.
 
-    But for SIGHUP: shell and system may both send one when a terminal is closed, so those that follow are ignored; and
-    what is written to the terminal from then on is dropped, where it would fail. Python lets the main thread alone
-    listen for signals; enter it there.
+    After a SIGHUP, however, further ones are ignored, because shell and system may both send one when a terminal is
+    closed, and what is written to that terminal is dropped, because writing to it would fail. Enter the block in the
+    main thread: Python lets no other listen for signals.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class StopRequest:
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
         if self.signal.name == "SIGHUP":
-            signal.signal(number, signal.SIG_IGN)  # first: were it as before for a moment, the next one could end it
+            signal.signal(number, signal.SIG_IGN)  # first of all, or another one could end the program meanwhile
             self._previous.pop(self.signal, None)
             for stream in self._terminals:
                 discard_output(stream)

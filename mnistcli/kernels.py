@@ -13,8 +13,8 @@ from torch.autograd.function import once_differentiable
 class Conv2d(nn.Conv2d):
     """A convolution, with a bias and without padding or stride, whose gradients come sooner on a CPU with AVX-512.
 
-    There oneDNN finds the input's gradient faster in torch's usual layout, the weight's with channels last, and
-    summing the bias's apart beats both.
+    There oneDNN finds the input's gradient faster in torch's usual layout and the weight's gradient faster with
+    channels last, and it is faster to sum the bias's gradient separately than to leave it to oneDNN.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel_size: int) -> None:
@@ -45,7 +45,7 @@ class _Convolution(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = _gradients(grad, x, weight, [True, False, False])[0]
-            # Worth its copies where there is more than one channel.
+            # Channels last is worth the copies where there is more than one channel.
             grad, x = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (grad, x))
         grad_weight = _gradients(grad, x, weight, [False, True, False])[1]
         return grad_x, grad_weight, grad.sum((0, 2, 3))
@@ -65,7 +65,7 @@ def max_pool_relu(x: Tensor) -> Tensor:
 
     Pooling before ReLU is the same function as ReLU before pooling, on a quarter of the values. On a CPU, torch's
     pooling looks at one value after the other; the maximum of four strided slices is vectorised, and so is its
-    gradient. Both equal torch's own to the bit, ties included: they are common where a picture is blank.
+    gradient. Both equal torch's own to the bit, even for ties, which are common where a picture is blank.
     """
     if x.device.type != "cpu":
         return F.relu(F.max_pool2d(x, 2))
@@ -97,14 +97,14 @@ def conv_pool_relu(x: Tensor, conv: Conv2d) -> Tensor:
     """Give `max_pool_relu(conv(x))`, (B, O, H', W'), for images (B, 1, H, W) of any floating type.
 
     On a CPU, oneDNN takes long over a single channel, above all for the weight's gradient, and pooling takes as long
-    again to collect its strided values. A product of matrices does the work of both: what is pooled sees a window that
-    is one pixel larger than the filter, and the filter lies in each of its four corners; the filters so placed, times
-    the windows, give the values to take the maximum of in four planes. These, and the gradients, equal torch's but for
-    rounding.
+    again to collect its strided values. A product of matrices does the work of both. Each pooled value depends on a
+    window that is one pixel larger than the filter, in each of whose four corners the filter lies. The filters, placed
+    in the four corners, times the windows give four planes, and pooling is their maximum. Values and gradients equal
+    torch's except for rounding.
 
     Args:
-        x: the images; where they need a gradient, torch finds it.
-        conv: a convolution of one channel; what it gives has to have an even height and width.
+        x: the images; if they need a gradient, `conv` itself is called.
+        conv: a convolution of one channel, whose output must have an even height and width.
     """
     if not _has_fast_way(x) or x.requires_grad:
         return max_pool_relu(conv(x))
@@ -140,14 +140,14 @@ class _ConvPoolRelu(torch.autograd.Function):
 
 @functools.cache
 def _placements(size: int) -> Tensor:
-    """Give (K * K, 4 * (K + 1) ** 2) zeros and ones; times them, a filter, (K * K,), lies in the corners of windows."""
+    """Give the matrix, (K * K, 4 * (K + 1) ** 2), that places a filter, (K * K,), in the four corners of a window."""
     filters = torch.eye(size * size, dtype=torch.float32, device="cpu").view(-1, size, size)
     corners = [F.pad(filters, (left, 1 - left, top, 1 - top)) for top in (0, 1) for left in (0, 1)]
     return torch.stack(corners, 1).view(size * size, -1)
 
 
 def _pool(top_left: Tensor, top_right: Tensor, bottom_left: Tensor, bottom_right: Tensor) -> tuple[Tensor, ...]:
-    """Give the maximum of four, or 0, and what `_unpool` has to know; the right ones are overwritten."""
+    """Give the maximum of four tensors and 0, and what `_unpool` has to know; the two right ones are overwritten."""
     top, bottom = torch.maximum(top_left, top_right), torch.maximum(bottom_left, bottom_right)
     pooled = torch.maximum(top, bottom).relu_()
     return pooled, top_right.sub_(top_left), bottom_right.sub_(bottom_left), bottom.sub_(top)
@@ -158,8 +158,8 @@ def _unpool(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Give each of the four its share of the gradient of their maximum.
 
-    What tells the winners is positive where the later value of a pair was larger. The gradient of a pair then goes
-    there whole, else, ties included, to the earlier one, as torch has it.
+    `right_wins_top` and the others are positive where the later value of a pair was larger. The whole gradient of a
+    pair goes there; otherwise, also for ties, it goes to the earlier value, as in torch.
     """
     to_bottom = _where_positive(grad, bottom_wins)
     to_top = grad - to_bottom

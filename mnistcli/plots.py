@@ -18,11 +18,11 @@ LABEL_PX = 10  # image pixels above each digit, for its label
 LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
-UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but TeX alone, or nothing, shows
+UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but that only TeX, or no program, can show
 
 
 def new_figure(*, window: bool = False) -> "Figure":
-    """Make an empty figure: for a file only, or for a window as well where a display is there."""
+    """Make an empty figure for a file only, or also for a window, if there is a display."""
     if window:
         from matplotlib import pyplot
 
@@ -63,7 +63,7 @@ def picture_format(path: Path) -> str:
     """Give the format that a file's ending names.
 
     Raises:
-        ConfigError: it is none that matplotlib draws.
+        ConfigError: matplotlib cannot draw it.
     """
     from matplotlib.backend_bases import FigureCanvasBase
 
@@ -85,7 +85,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
     kind = picture_format(path)
     try:
-        # A user's own settings may cut the margins, and every pixel would be blurred to another size.
+        # A user's own settings may have the margins cut off, and every pixel would then be scaled and blurred.
         with matplotlib.rc_context({"savefig.bbox": "standard"}), atomic_write(path) as file:
             figure.savefig(file, format=kind, dpi=DPI)
     except OSError as error:
@@ -93,7 +93,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
 
 def show_figure(figure: "Figure") -> bool:
-    """Show a figure made for a window until that is closed; False, at once, where there is no display."""
+    """Show a figure made for a window until the window is closed; give False, at once, if there is no display."""
     from matplotlib import pyplot
 
     if figure.canvas.required_interactive_framework is None:

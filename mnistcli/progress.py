@@ -19,9 +19,9 @@ from mnistcli.screen import counted, printable
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
 OTHER_COLUMNS_WIDTH = 64  # what is beside the bar, and two more for the ^C that a terminal echoes
-CROWD_SECONDS = 3.0  # between looks at how long threads wait for a core, until that is told
-# Two threads that wait for each other compute only while both have a core: where each lacks one 0.3 of the time, that
-# is half of it, and one thread alone gets as much done.
+CROWD_SECONDS = 3.0  # between looks at how long threads wait for a core, until a warning was given
+# Two threads that wait for each other compute only while both have a core: if each lacks one for 0.3 of the time, they
+# compute for about half of it, and one thread alone gets as much done.
 CROWDED_SHARE = 0.3
 SMOOTHING = 0.3  # weight of the newest loss shown, at ten a second
 
@@ -31,7 +31,7 @@ class TrainingView:
 
     Args:
         console: where to; standard error, for the answer goes to standard output.
-        bars: draw bars, which only a terminal can; else write a line per epoch, and one each 30 s.
+        bars: draw bars, for which the console must be a terminal; else write a line per epoch, and one every 30 s.
     """
 
     def __init__(self, console: Console, *, bars: bool) -> None:
@@ -40,7 +40,7 @@ class TrainingView:
         self.pace = _Pace()
         self.looked = time.monotonic()
         self.threads = 1
-        self.crowd: Crowd | None = None  # where several threads may wait, and nobody was told yet
+        self.crowd: Crowd | None = None  # None where one thread computes, or a warning was given
 
     def __enter__(self) -> Self:
         if self.progress:
@@ -109,7 +109,7 @@ class TrainingView:
             self.console.print(f"epoch {event.epoch}  step {event.step:,}/{event.steps:,}  {figures}")
 
     def _look_at(self, crowd: Crowd) -> None:
-        """Tell once where threads that compute together lose their time."""
+        """Warn, once, if threads that compute together lose much of their time waiting for cores."""
         share = crowd.share_waited()
         if share > CROWDED_SHARE:
             self.crowd = None

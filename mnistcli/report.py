@@ -53,19 +53,19 @@ def _usable(stream: TextIO | None) -> TextIO:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether a person's terminal, that can move its cursor, is at the other end."""
+    """Tell whether a stream leads to a person's terminal, and to one that can move its cursor."""
     return stream.isatty() and not _console(stream).is_dumb_terminal
 
 
 def _is_pipe(stream: IO[str]) -> bool:
     try:
         return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
-    except OSError:  # it is closed, or no file of the system
+    except OSError:  # it is closed, or not a file of the operating system
         return False
 
 
 class _Aside(Console):
-    """A console for what is not the answer: what finds no room or no reader is dropped, so that the answer comes."""
+    """A console for all but the answer, which still comes if this text cannot be written: the text is then dropped."""
 
     def print(self, *objects: Any, **manner: Any) -> None:
         """Print as rich does."""
@@ -75,8 +75,8 @@ class _Aside(Console):
             discard_output(self.file.fileno())
 
     def on_broken_pipe(self) -> None:
-        """End the program, as rich does, only where the answer would go to the reader who is gone, too."""
-        with suppress(OSError, ValueError):  # where standard output is closed, it goes nowhere
+        """End the program, as rich does, only if the answer goes to the same reader, who is gone."""
+        with suppress(OSError, ValueError):  # standard output is closed, so that the answer goes nowhere
             if sys.stdout and os.path.sameopenfile(self.file.fileno(), sys.stdout.fileno()):
                 super().on_broken_pipe()
         discard_output(self.file.fileno())
@@ -91,10 +91,10 @@ class Report:
     """Says what a command has to say.
 
     Args:
-        as_json: answers are JSON objects.
-        quiet: nothing on standard error but failures, stops and a missed --fail-under.
-        progress: bars where there is a terminal.
-        muted: nothing at all, but what goes to a `Report` of its own.
+        as_json: give answers as JSON objects.
+        quiet: say nothing on standard error but failures, stops and a missed --fail-under.
+        progress: draw bars where there is a terminal.
+        muted: say nothing at all; failures are told by another `Report`.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Report:
             self.err.print(printable(line))
 
     def insist(self, text: str) -> None:
-        """Tell it even a person who asked for quiet."""
+        """Tell the same way what even a person who asked for quiet has to know."""
         quiet, self.err.quiet = self.err.quiet, False
         self.say(text)
         self.err.quiet = quiet
@@ -160,7 +160,7 @@ class Report:
         if self.as_json:
             self.document(config=values, origins=origins)
             return
-        # What JSON writes of text, numbers and truth is TOML too, but for one character.
+        # Texts, numbers and booleans as JSON writes them are TOML too, except for one character.
         texts = [json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f") for value in values.values()]
         assignments = [f"{key} = {text}" for key, text in zip(values, texts, strict=True)]
         width = max(map(len, assignments))
@@ -207,7 +207,7 @@ class Report:
         self.answer(str(output))
 
     def epoch(self, event: "TrainEvent", checkpoint: Path) -> None:
-        """Answer with each epoch, where answers are JSON, and tell how to go on where that fails: it is saved."""
+        """Answer with each epoch if answers are JSON; if that fails, tell how to continue, for the epoch is saved."""
         if not self.as_json:
             return
         from mnistcli.loop import EpochDone
@@ -254,7 +254,7 @@ class Report:
                 self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = _resumption(checkpoint)
-                self.insist(  # before the object, which may find no room or no reader
+                self.insist(  # before the object, which may fail to be written
                     f"stopped after {counted(epoch, 'epoch')} and {counted(step, 'step')}; saved as {checkpoint}\n"
                     f"continue with: {resume}"
                 )
@@ -296,10 +296,11 @@ class Report:
         self.draw(scores, confusion)
 
     def reading(self, answers: Iterable[_T], count: Callable[[], int]) -> Iterator[_T]:
-        """Follow the reading of so many pictures, where the answers themselves do not show how far it is.
+        """Pass on answers, and draw a bar where the answers themselves do not show how far the reading is.
 
-        They are counted only for the bar: there may be many to look for. What reads a pipe writes to this screen, too,
-        as a rule, and both would be torn.
+        `count` gives how many there will be, and is asked only for a bar: it may have to look through many folders.
+        Answers that go to a pipe get no bar: the program that reads them usually writes to the same screen, and its
+        text and the bar would tear each other.
         """
         total = count() if self.bars and not self.to_person and not _is_pipe(self.out.file) else 0
         columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

