@@ -136,21 +136,31 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 def _opaque(picture: Image.Image) -> Pixels:
     """Turn any kind of pixel into grey or RGB levels of 8 bits."""
+    if picture.mode[0] in "IF":
+        return _opaque_deep(picture)
     if picture.has_transparency_data:
         covered, factor = picture.convert("RGBA"), max(picture.size) // WORKING_PX
         if factor > 1:  # as floats it would take much memory; multiplied by it, colour that is not seen weighs nothing
             covered = covered.convert("RGBa").reduce(factor).convert("RGBA")
         return _on_contrast(np.asarray(covered, np.float32))
-    if picture.mode[0] in "IF":
-        return _eight_bit(np.asarray(picture, np.float64), MOST_OVERSHOOT if picture.mode == "F" else 1)[..., None]
     if picture.mode in ("1", "L"):
         return np.asarray(picture.convert("L"))[..., None]
     return np.asarray(picture.convert("RGB"))
 
 
+def _opaque_deep(picture: Image.Image) -> Pixels:
+    """Turn grey of more than 8 bits, and floats, into 8 bits; a PNG file may name a level that is transparent."""
+    levels = np.asarray(picture, np.float64)
+    grey = _eight_bit(levels, MOST_OVERSHOOT if picture.mode == "F" else 1)
+    transparent = picture.info.get("transparency")
+    if transparent is None:
+        return grey[..., None]
+    return _on_contrast(np.stack([grey, np.where(levels == transparent, 0, 255)], 2).astype(np.float32))
+
+
 def _on_contrast(pixels: np.ndarray) -> Pixels:
-    """Lay (H, W, 4) RGBA on black where its ink is light and the rest is transparent, else on white."""
-    colours, cover = pixels[..., :3], pixels[..., 3:] / 255
+    """Lay (H, W, C + 1), levels and then opacity, on black where light ink is on a transparent rest, else on white."""
+    colours, cover = pixels[..., :-1], pixels[..., -1:] / 255
     ink = float((colours.mean(2, keepdims=True) * cover).sum() / max(float(cover.sum()), 1))  # 0..255
     background = 0.0 if ink > LIGHT_INK and float(cover.min()) < SEE_THROUGH else 255.0
     opaque: Pixels = (colours * cover + background * (1 - cover)).round().astype(np.uint8)

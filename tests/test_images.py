@@ -78,6 +78,22 @@ def test_deeper_pixels_are_scaled_not_cut_off(deep: np.ndarray) -> None:
     assert np.array_equal(read_picture(save(deep, "TIFF")).pixels[..., 0], draw_big())
 
 
+def test_a_level_that_is_transparent_cuts_off_no_deeper_pixels(tmp_path: Path) -> None:
+    deep = Image.fromarray(257 * (255 - draw_big()).astype(np.uint16))
+    deep.save(tmp_path / "deep.png", transparency=1)  # a level that no pixel has
+    with Image.open(tmp_path / "deep.png") as opened:
+        assert opened.mode.startswith("I")
+        assert opened.info["transparency"] == 1
+    assert np.array_equal(read_picture(tmp_path / "deep.png").pixels[..., 0], 255 - draw_big())
+
+
+def test_transparent_deeper_pixels_are_paper_that_contrasts(tmp_path: Path) -> None:
+    is_ink = draw_big() > 127
+    levels = np.where(is_ink, 65_000, 65_535).astype(np.uint16)  # too alike to be told apart
+    Image.fromarray(levels).save(tmp_path / "deep.png", transparency=65_535)
+    assert likeness(see(read_picture(tmp_path / "deep.png").pixels[..., 0]), see(is_ink)) > 0.99
+
+
 def test_a_photographs_orientation_is_followed(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side: turn it by 90 degrees to the right
