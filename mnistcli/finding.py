@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
@@ -32,7 +32,7 @@ from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, is_folder, is_pattern
 from mnistcli.interrupt import held_back
-from mnistcli.layout import find_digit, find_digits
+from mnistcli.layout import FindDigits
 from mnistcli.touching import Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -56,25 +56,11 @@ class Seen(NamedTuple):
     picture: Picture | None
 
 
-Finder = Callable[[Picture, Invert], tuple[list[list[Run]], bool]]  # the digits, and whether there may be several
-
-
-def find_one(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
-    """Find the digit of a picture of one."""
-    run, are_several = find_digit(picture, invert)
-    return ([[run]] if run else []), are_several
-
-
-def find_all(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
-    """Find all digits of a picture."""
-    return find_digits(picture, invert), False
-
-
 @dataclass(frozen=True)
 class Search:
     """What is looked for in every picture."""
 
-    find: Finder
+    find: FindDigits
     invert: Invert
     keep_pictures: bool
 

@@ -1,5 +1,6 @@
 """All digits of a picture in reading order, or the digit of a picture of one: where in the picture to look for them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from itertools import chain, pairwise
@@ -64,45 +65,62 @@ class _Inked(NamedTuple):
         return [self.draw_run(spot, max(height, spot.height), CUT_WIDTH) for spot in row]
 
 
-def find_digits(picture: Picture, invert: Invert = "auto") -> list[list[Run]]:
+class Found(NamedTuple):
+    """The digits that were found in a picture."""
+
+    rows: list[list[Run]]  # from top to bottom, in each from left to right; none where nothing stands out
+    are_several: bool = False  # beside the one digit that was looked for, there seem to be others
+
+    def moved(self, crop: Crop) -> "Found":
+        """Give it where it is in the larger picture that this one was cut out of."""
+        return self._replace(rows=[[run.moved(crop.box) for run in row] for row in self.rows])
+
+
+FindDigits = Callable[[Picture, Invert], Found]
+
+
+def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     """Find all digits in a picture, each as the data set would show it, in reading order.
 
     Args:
         picture: of any size, ink and paper.
         invert: whether the digits are darker than their paper; auto judges by the picture.
-
-    Returns:
-        Rows from top to bottom, in each the digits from left to right; nothing where nothing stands out.
     """
-    sample = _sample_glyph(picture, invert)
-    if sample is not None:
-        return [[Run.of(sample)]]
-    rest = cut_bars(picture)
-    if rest:
-        return _moved(find_digits(rest.picture, invert), rest)
-    sheet = cut_table(picture)
-    if sheet and (rows := _find_on(sheet, invert)):
-        return rows
+    found = _find_in_part(picture, invert, find_digits)
+    if found:
+        return found
     inked = _find_inked(picture, invert)
     if inked is None:
-        return []
+        return Found([])
     inside = look_inside(picture, inked.components)
-    if inside and _is_all(inside, inked) and (rows := _find_on(inside, invert)):
-        return rows
+    if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
+        return found
     inked = _without_surroundings(inked, invert)
     if inked is None:
-        return []
-    return _without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))])
+        return Found([])
+    return Found(_without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]))
 
 
-def _find_on(sheet: Crop, invert: Invert) -> list[list[Run]]:
-    """Find all digits on a sheet of paper, or in a frame, but none where there is only dirt."""
-    rows = find_digits(sheet.picture, invert)
-    return _moved(rows, sheet) if _hold_digits(sheet, [run.whole for run in chain(*rows)]) else []
+def _find_in_part(picture: Picture, invert: Invert, find: FindDigits) -> Found | None:
+    """Find what there is in a picture that has to be cut first, or is an image as the data set has them; else None.
+
+    It is cut where there are bars along its sides, or a table beside a sheet of paper; what is left is looked at with
+    `find`.
+    """
+    sample = sample_of(picture.pixels, invert)
+    if sample is not None:
+        return Found([[Run.of(Glyph(sample, (0, 0, SIZE_PX, SIZE_PX)))]])
+    rest = cut_bars(picture)
+    if rest:
+        return find(rest.picture, invert).moved(rest)
+    sheet = cut_table(picture)
+    return _find_on(sheet, invert, find) if sheet else None
 
 
-def _moved(rows: list[list[Run]], crop: Crop) -> list[list[Run]]:
-    return [[run.moved(crop.box) for run in row] for row in rows]
+def _find_on(sheet: Crop, invert: Invert, find: FindDigits) -> Found | None:
+    """Find what there is on a sheet of paper, or in a frame; None where there is only dirt."""
+    found = find(sheet.picture, invert)
+    return found.moved(sheet) if _hold_digits(sheet, [run.whole for run in chain(*found.rows)]) else None
 
 
 def _is_all(inside: Crop, inked: _Inked) -> bool:
@@ -173,40 +191,24 @@ def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
     return bool(span.max() > min(LEAST_INSIDE * longest, max(LEAST_INSIDE_LARGE * longest, LEAST_INSIDE_PX)))
 
 
-def find_digit(picture: Picture, invert: Invert = "auto") -> tuple[Run | None, bool]:
-    """Find the digit in a picture of one, as the data set would show it.
+def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
+    """Find the one digit of a picture, as the data set would show it.
+
+    Whether two digits touch is for the network to tell: the digit is given with all that it may be cut into. There seem
+    to be several where two are side by side, about equally high.
 
     Args:
         picture: of any size, ink and paper.
         invert: whether the digit is darker than its paper; auto judges by the picture.
-
-    Returns:
-        The digit, None where nothing stands out; and whether there seem to be several: two side by side, about equally
-        high. Whether two touch is for the network to tell: the digit is then given with what it may be cut into.
     """
-    sample = _sample_glyph(picture, invert)
-    if sample is not None:
-        return Run.of(sample), False
-    rest = cut_bars(picture)
-    if rest:
-        run, are_several = find_digit(rest.picture, invert)
-        return run and run.moved(rest.box), are_several
-    sheet = cut_table(picture)
-    if sheet:
-        run, are_several = find_digit(sheet.picture, invert)
-        if run and _hold_digits(sheet, [run.whole]):
-            return run.moved(sheet.box), are_several
+    found = _find_in_part(picture, invert, find_digit)
+    if found:
+        return found
     coarse = shrink_drawing(picture)
-    found = _find_main(coarse, invert) if coarse else None
-    if found is None or found.size_px < LARGE_PX:
-        found = _find_main(picture, invert)
-    return (found.run, found.are_several) if found else (None, False)
-
-
-def _sample_glyph(picture: Picture, invert: Invert) -> Glyph | None:
-    """Give a picture that is an image as the data set has them just as it is."""
-    sample = sample_of(picture.pixels, invert)
-    return None if sample is None else Glyph(sample, (0, 0, SIZE_PX, SIZE_PX))
+    main = _find_main(coarse, invert) if coarse else None
+    if main is None or main.size_px < LARGE_PX:
+        main = _find_main(picture, invert)
+    return Found([[main.run]], main.are_several) if main else Found([])
 
 
 class _Main(NamedTuple):

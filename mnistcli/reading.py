@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mnistcli.config import MIN_CONFIDENCE, Device, Weights, check_range
 from mnistcli.errors import ImageError
-from mnistcli.finding import Finding, Search, Seen, find_all, find_one
+from mnistcli.finding import Finding, Search, Seen
 from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import find_pictures
+from mnistcli.layout import find_digit, find_digits
 from mnistcli.touching import Run
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def predict(
             finite numbers.
         ConfigError: the device is missing, or an argument is none of its choices.
     """
-    search = Search(find_one, invert, keep_pictures)
+    search = Search(find_digit, invert, keep_pictures)
     found = _read(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
     return (_single(picture) for picture in found)
 
@@ -184,7 +185,7 @@ def predict_multi(
     processes: int | None = 0,
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
-    search = Search(find_all, invert, keep_pictures)
+    search = Search(find_digits, invert, keep_pictures)
     found = _read(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
     return (_multi(picture) for picture in found)
 

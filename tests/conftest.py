@@ -105,13 +105,13 @@ def make_samples(count: int, seed: int = 0) -> "Samples":
 
 def find_glyph(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:
     """Find a picture's digit, all that is connected taken for one, and tell whether it seems to hold several."""
-    run, are_several = find_digit(picture, invert)
-    return run.whole if run else None, are_several
+    found = find_digit(picture, invert)
+    return next((run.whole for row in found.rows for run in row), None), found.are_several
 
 
 def find_glyphs(picture: Picture, invert: Invert = "auto") -> list[list[Glyph]]:
     """Find a picture's digits, all that is connected taken for one."""
-    return [[run.whole for run in row] for row in find_digits(picture, invert)]
+    return [[run.whole for run in row] for row in find_digits(picture, invert).rows]
 
 
 def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -21,10 +21,10 @@ from conftest import draw_digits
 from finders import end_early, leave_trace, take_long
 from mnistcli import finding
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
-from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen, find_all
+from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen
 from mnistcli.images import Picture
 from mnistcli.ink import Invert
-from mnistcli.touching import Run
+from mnistcli.layout import Found, find_digits
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 released = threading.Event()
@@ -54,7 +54,7 @@ def drawings(tmp_path: Path) -> list[Path]:
 )
 def test_what_stands_for_nothing_is_told_for_what_it_is(drawings: list[Path], name: str, reason: str) -> None:
     path = drawings[0].parent / name
-    error = Search(find_all, "auto", keep_pictures=False).see(path)
+    error = Search(find_digits, "auto", keep_pictures=False).see(path)
     assert isinstance(error, ImageError)
     assert str(error) == f"{reason} {path}"
 
@@ -217,10 +217,10 @@ def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], proce
     assert [len(seen) for _, seen in groups] == [len(group) for group, _ in groups]
 
 
-def wait_at_the_fourth(picture: Picture, invert: Invert) -> tuple[list[list[Run]], bool]:
+def wait_at_the_fourth(picture: Picture, invert: Invert) -> Found:
     if picture.name.endswith("03.png"):
         assert released.wait(30)
-    return [], False
+    return Found([])
 
 
 def test_what_is_found_does_not_wait_long_for_the_rest(drawings: list[Path]) -> None:
@@ -256,7 +256,7 @@ def test_a_script_that_its_processes_would_run_again_is_told_how_to_begin(drawin
 
 
 def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> None:
-    with Finders(Search(find_all, "auto", keep_pictures=True), 1) as finders:
+    with Finders(Search(find_digits, "auto", keep_pictures=True), 1) as finders:
         ((seen, error),) = finders.begin([drawings[0], drawings[5]])
     assert isinstance(seen, Seen)
     assert seen.picture is not None
