@@ -44,11 +44,11 @@ MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs t
 GROUPS_AHEAD = 4  # that processes begin with before torch is there; from then on one is enough, as it is of threads
 PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
 
-_unfinished: "weakref.WeakSet[Finders]" = weakref.WeakSet()
+_unfinished: "weakref.WeakSet[SearchPool]" = weakref.WeakSet()
 _over: Connection | None = None  # in a process, what closes when nobody wants to know any more
 
 
-class Seen(NamedTuple):
+class Searched(NamedTuple):
     """A picture whose digits were found, but not read yet."""
 
     rows: list[list[Run]]
@@ -67,15 +67,15 @@ class Search:
     def __post_init__(self) -> None:
         check_choice("invert", self.invert, Invert)
 
-    def see(self, content: Path | bytes) -> Seen | ImageError:
+    def see(self, content: Path | bytes) -> Searched | ImageError:
         """Read a picture, from a file or as it came from standard input, and find its digits."""
         try:
             picture = _open(content)
         except ImageError as error:
             return error
-        return Seen(*self.find(picture, self.invert), picture if self.keep_pictures else None)
+        return Searched(*self.find(picture, self.invert), picture if self.keep_pictures else None)
 
-    def see_all(self, contents: Sequence[Path | bytes]) -> list[Seen | ImageError]:
+    def see_all(self, contents: Sequence[Path | bytes]) -> list[Searched | ImageError]:
         """Do so with several, in order; with no more of them once nobody wants to know."""
         return [self.see(content) for content in contents if not _is_over()]
 
@@ -92,28 +92,28 @@ def _open(content: Path | bytes) -> Picture:
     return read_picture(content)
 
 
-class Finders:
+class SearchPool:
     """Threads, or processes, that search several pictures at once; who leaves the block early waits for no thread."""
 
     def __init__(self, search: Search, processes: int) -> None:
         self.search = search
         self._at_once = PICTURES_A_TASK if processes else 1
         self._over, self._until_over = Pipe(duplex=False)
-        self._pool: Executor = (
+        self._executor: Executor = (
             _start_processes(processes, self._over)
             if processes
             else ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
         )
         self._opencv_threads = cv2.getNumThreads()
         self._asking = threading.current_thread()
-        weakref.finalize(self, _stop, self._pool, self._until_over)  # where nobody enters the block
+        weakref.finalize(self, _stop, self._executor, self._until_over)  # where nobody enters the block
         _unfinished.add(self)
 
-    def begin(self, contents: Sequence[Path | bytes]) -> Iterator[list[Seen | ImageError]]:
+    def begin(self, contents: Sequence[Path | bytes]) -> Iterator[list[Searched | ImageError]]:
         """Begin to search some pictures; what is given back waits for the results, as `_collect` does."""
         tasks = [contents[first : first + self._at_once] for first in range(0, len(contents), self._at_once)]
         with _named_failures(), held_back(), _deaf_to_interrupts():
-            results = [self._pool.submit(self.search.see_all, task) for task in tasks]
+            results = [self._executor.submit(self.search.see_all, task) for task in tasks]
         return _collect(results)
 
     def __enter__(self) -> Self:
@@ -125,29 +125,29 @@ class Finders:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
-            self._pool.shutdown()
+            self._executor.shutdown()
         self.stop()
         cv2.setNumThreads(self._opencv_threads)
 
     def stop(self) -> None:
         """Begin with no more pictures, and wait for those that processes are at, one each."""
-        _stop(self._pool, self._until_over)
+        _stop(self._executor, self._until_over)
 
     def is_asked_no_more(self) -> bool:
         """Tell whether the thread that went through the results cannot go on, where the main thread has ended."""
         return self._asking is threading.main_thread() or self._asking.daemon or not self._asking.is_alive()
 
 
-def _stop(pool: Executor, until_over: Connection) -> None:
+def _stop(executor: Executor, until_over: Connection) -> None:
     until_over.close()  # which the processes see at the other end
     # The interpreter would wait for processes as well, but some that end with it leave a traceback (Python 3.11).
-    pool.shutdown(wait=isinstance(pool, ProcessPoolExecutor), cancel_futures=True)
+    executor.shutdown(wait=isinstance(executor, ProcessPoolExecutor), cancel_futures=True)
 
 
 def _stop_unfinished() -> None:
-    for finders in list(_unfinished):
-        if finders.is_asked_no_more():
-            finders.stop()
+    for pool in list(_unfinished):
+        if pool.is_asked_no_more():
+            pool.stop()
 
 
 # At its end the interpreter waits for all that threads and processes were asked to do, and only then runs what atexit
@@ -155,7 +155,7 @@ def _stop_unfinished() -> None:
 getattr(threading, "_register_atexit", atexit.register)(_stop_unfinished)
 
 
-class Finding:
+class PictureGroups:
     """Groups of pictures, to be gone through once; one is searched while the network reads the one before it.
 
     Processes begin at once, and with more than one, so that they lose no time while the network is still loaded; `stop`
@@ -180,8 +180,8 @@ class Finding:
         self.processes = processes
         size = KEPT_AT_ONCE if search.keep_pictures else PICTURES_AT_ONCE
         self._groups: Iterator[list[Path]] = iter(lambda: list(islice(paths, size)), [])
-        self._finders = Finders(search, processes)
-        self._begun: deque[tuple[list[Path], Iterator[list[Seen | ImageError]]]] = deque()
+        self._pool = SearchPool(search, processes)
+        self._begun: deque[tuple[list[Path], Iterator[list[Searched | ImageError]]]] = deque()
         if processes:
             self._begin(1 if search.keep_pictures else GROUPS_AHEAD, may_wait=False)
 
@@ -191,10 +191,10 @@ class Finding:
             if Path(STANDARD_INPUT) in group and not may_wait:
                 self._groups = chain([group], self._groups)
                 return
-            self._begun.append((group, self._finders.begin([*map(_content, group)])))
+            self._begun.append((group, self._pool.begin([*map(_content, group)])))
 
-    def __iter__(self) -> Iterator[tuple[list[Path], list[Seen | ImageError]]]:
-        with self._finders:
+    def __iter__(self) -> Iterator[tuple[list[Path], list[Searched | ImageError]]]:
+        with self._pool:
             self._begin(1)
             while self._begun:
                 group, results = self._begun.popleft()
@@ -205,7 +205,7 @@ class Finding:
 
     def stop(self) -> None:
         """Begin with no more pictures."""
-        self._finders.stop()
+        self._pool.stop()
 
 
 def _content(path: Path) -> Path | bytes:
@@ -215,9 +215,9 @@ def _content(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read() if sys.stdin else b""
 
 
-def _collect(tasks: Sequence[Future[list[Seen | ImageError]]]) -> Iterator[list[Seen | ImageError]]:
+def _collect(tasks: Sequence[Future[list[Searched | ImageError]]]) -> Iterator[list[Searched | ImageError]]:
     """Give all results in order, together if they come within a second; else what has come by then, and so on."""
-    found: list[Seen | ImageError] = []
+    found: list[Searched | ImageError] = []
     until = time.monotonic() + PATIENCE_SECONDS
     for task in tasks:
         if found and not _is_done(task, until):
@@ -228,7 +228,7 @@ def _collect(tasks: Sequence[Future[list[Seen | ImageError]]]) -> Iterator[list[
     yield found
 
 
-def _is_done(task: Future[list[Seen | ImageError]], until: float) -> bool:
+def _is_done(task: Future[list[Searched | ImageError]], until: float) -> bool:
     """Wait for a task, but not for long."""
     return task.done() or bool(wait_for([task], max(0.0, until - time.monotonic())).done)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mnistcli.config import MIN_CONFIDENCE, Device, Weights, check_range
 from mnistcli.errors import ImageError
-from mnistcli.finding import Finding, Search, Seen
+from mnistcli.finding import PictureGroups, Search, Searched
 from mnistcli.images import Glyph, Picture
 from mnistcli.ink import Invert
 from mnistcli.inputs import find_pictures
@@ -168,8 +168,8 @@ def predict(
         ConfigError: the device is missing, or an argument is none of its choices.
     """
     search = Search(find_digit, invert, keep_pictures)
-    found = _read(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
-    return (_single(picture) for picture in found)
+    answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
+    return (_single(picture) for picture in answers)
 
 
 def predict_multi(
@@ -186,8 +186,8 @@ def predict_multi(
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
     search = Search(find_digits, invert, keep_pictures)
-    found = _read(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
-    return (_multi(picture) for picture in found)
+    answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
+    return (_multi(picture) for picture in answers)
 
 
 class _Which(NamedTuple):
@@ -205,7 +205,7 @@ class _Place(NamedTuple):
     digits: list[Prediction]  # from left to right, where it takes it for several that touch; else only the whole
 
 
-class _Found(NamedTuple):
+class _Read(NamedTuple):
     """What was found in a picture, and what the network says of it."""
 
     path: str
@@ -215,17 +215,17 @@ class _Found(NamedTuple):
     picture: Picture | None = None
 
 
-def _single(found: _Found) -> Prediction:
-    if not found.rows:
-        return Prediction(found.path, error=found.error, picture=found.picture)
-    [[place]] = found.rows
-    are_several = found.are_several or len(place.digits) > 1
-    return replace(place.whole, is_one_of_several=are_several, picture=found.picture)
+def _single(read: _Read) -> Prediction:
+    if not read.rows:
+        return Prediction(read.path, error=read.error, picture=read.picture)
+    [[place]] = read.rows
+    are_several = read.are_several or len(place.digits) > 1
+    return replace(place.whole, is_one_of_several=are_several, picture=read.picture)
 
 
-def _multi(found: _Found) -> MultiPrediction:
-    rows = tuple(tuple(digit for place in row for digit in place.digits) for row in found.rows)
-    return MultiPrediction(found.path, rows, found.error, found.picture)
+def _multi(read: _Read) -> MultiPrediction:
+    rows = tuple(tuple(digit for place in row for digit in place.digits) for row in read.rows)
+    return MultiPrediction(read.path, rows, read.error, read.picture)
 
 
 @dataclass(frozen=True)
@@ -236,20 +236,20 @@ class _Reader:
     min_confidence: float
     tta: bool
 
-    def read(self, finding: Finding) -> Iterator[_Found]:
+    def read(self, groups: PictureGroups) -> Iterator[_Read]:
         """Give what the network says of each picture, in order."""
         # Where processes need the other cores, several threads would wait for each other.
-        threads = 1 if finding.processes else None
-        for paths, pictures in finding:
-            seen = [picture for picture in pictures if isinstance(picture, Seen)]
-            images = [image for picture in seen for row in picture.rows for run in row for image in run.images]
+        threads = 1 if groups.processes else None
+        for paths, pictures in groups:
+            searched = [picture for picture in pictures if isinstance(picture, Searched)]
+            images = [image for picture in searched for row in picture.rows for run in row for image in run.images]
             answers = iter(self.network.probabilities(images, tta=self.tta, threads=threads))
             for path, picture in zip(map(str, paths), pictures, strict=True):
                 if isinstance(picture, ImageError):
-                    yield _Found(path, error=str(picture))
+                    yield _Read(path, error=str(picture))
                 else:
                     rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
-                    yield _Found(path, rows, picture.are_several, None, picture.picture)
+                    yield _Read(path, rows, picture.are_several, None, picture.picture)
 
     def _place(self, path: str, run: Run, answers: Iterator[tuple[float, ...]]) -> _Place:
         """Take the answers to a run's pieces, and tell which of them are its digits."""
@@ -258,7 +258,7 @@ class _Reader:
         return _Place(pieces[0], [pieces[place] for place in surest])
 
 
-def _read(
+def _read_all(
     images: Iterable[str | Path],
     search: Search,
     processes: int | None,
@@ -266,9 +266,9 @@ def _read(
     min_confidence: float,
     *,
     tta: bool,
-) -> Iterator[_Found]:
+) -> Iterator[_Read]:
     check_range("min_confidence", min_confidence, 0, 1)
-    finding = Finding(find_pictures(images), search, processes)
+    groups = PictureGroups(find_pictures(images), search, processes)
     # Opened here and not in the generator, which would tell of a bad checkpoint only when first asked; and only now,
     # for torch takes two seconds to import, in which processes find the first digits.
     try:
@@ -276,6 +276,6 @@ def _read(
 
         network = open_network(*which)
     except BaseException:
-        finding.stop()
+        groups.stop()
         raise
-    return _Reader(network, min_confidence, tta).read(finding)
+    return _Reader(network, min_confidence, tta).read(groups)

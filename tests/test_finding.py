@@ -21,7 +21,7 @@ from conftest import draw_digits
 from finders import end_early, leave_trace, take_long
 from mnistcli import finding
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
-from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, Finders, Finding, Search, Seen
+from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, PictureGroups, Search, Searched, SearchPool
 from mnistcli.images import Picture
 from mnistcli.ink import Invert
 from mnistcli.layout import Found, find_digits
@@ -78,11 +78,11 @@ def test_many_pictures_are_left_to_processes_without_being_told(
 ) -> None:
     asked: list[int] = []
 
-    def note(search: Search, processes: int) -> Finders:
+    def note(search: Search, processes: int) -> SearchPool:
         asked.append(processes)
-        return Finders(search, 0)
+        return SearchPool(search, 0)
 
-    monkeypatch.setattr(finding, "Finders", note)
+    monkeypatch.setattr(finding, "SearchPool", note)
     monkeypatch.setattr(finding, "CORES", 3)
     monkeypatch.setattr(finding, "MANY_PICTURES", len(drawings))
     for paths, keep in ((drawings, False), (drawings[1:], False), (drawings, True)):
@@ -139,7 +139,7 @@ def test_a_program_that_ends_does_not_wait_for_what_nobody_asks_for(
 ) -> None:
     rest = (
         "    finding.PICTURES_A_TASK = 1\n"
-        "    found = iter(finding.Finding(iter([picture] * 2000), search, processes))\n"
+        "    found = iter(finding.PictureGroups(iter([picture] * 2000), search, processes))\n"
         "    next(found)\n"
     )
     assert run_script(tmp_path, drawings[0], processes, 0.5, rest) == (0, "", "")
@@ -150,7 +150,7 @@ def test_a_thread_goes_on_asking_where_the_main_one_has_ended(
     drawings: list[Path], tmp_path: Path, processes: int
 ) -> None:
     rest = (
-        "    found = finding.Finding(iter([picture] * 100), search, processes)\n"
+        "    found = finding.PictureGroups(iter([picture] * 100), search, processes)\n"
         "    threading.Thread(target=count, args=[found]).start()\n"
         "    time.sleep(0.5)\n"
     )
@@ -158,7 +158,7 @@ def test_a_thread_goes_on_asking_where_the_main_one_has_ended(
 
 
 def test_whoever_stops_processes_waits_for_one_picture_each(drawings: list[Path]) -> None:
-    searched = Finding(iter(drawings * 4), Search(take_long, "auto", keep_pictures=False), 1)
+    searched = PictureGroups(iter(drawings * 4), Search(take_long, "auto", keep_pictures=False), 1)
     while not multiprocessing.active_children():
         time.sleep(0.05)
     began = time.monotonic()
@@ -198,7 +198,7 @@ def test_standard_input_is_not_waited_for_before_the_network_is_there(
 
 
 def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:
-    searched = Finding(iter(drawings), Search(leave_trace, "auto", keep_pictures=False), 1)
+    searched = PictureGroups(iter(drawings), Search(leave_trace, "auto", keep_pictures=False), 1)
     try:
         until = time.monotonic() + 30
         while not drawings[-1].with_name(f"{drawings[-1].name}.seen").exists():
@@ -212,7 +212,7 @@ def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:
 @pytest.mark.usefixtures("at_once")
 def test_groups_come_in_order_however_many_are_begun(drawings: list[Path], processes: int) -> None:
     paths = drawings * 2 * GROUPS_AHEAD
-    groups = list(Finding(iter(paths), Search(leave_trace, "auto", keep_pictures=False), processes))
+    groups = list(PictureGroups(iter(paths), Search(leave_trace, "auto", keep_pictures=False), processes))
     assert [path for group, _ in groups for path in group] == paths
     assert [len(seen) for _, seen in groups] == [len(group) for group, _ in groups]
 
@@ -225,7 +225,7 @@ def wait_at_the_fourth(picture: Picture, invert: Invert) -> Found:
 
 def test_what_is_found_does_not_wait_long_for_the_rest(drawings: list[Path]) -> None:
     released.clear()
-    groups = iter(Finding(iter(drawings), Search(wait_at_the_fourth, "auto", keep_pictures=False), 0))
+    groups = iter(PictureGroups(iter(drawings), Search(wait_at_the_fourth, "auto", keep_pictures=False), 0))
     early, _ = next(groups)
     released.set()
     assert early == drawings[:3][: len(early)]
@@ -238,12 +238,12 @@ def test_what_reads_pictures_is_there_before_torch() -> None:
 
 
 def test_a_process_that_ends_early_is_told_of(drawings: list[Path]) -> None:
-    with Finders(Search(end_early, "auto", False), 1) as finders:
-        results = finders.begin(drawings)
+    with SearchPool(Search(end_early, "auto", False), 1) as pool:
+        results = pool.begin(drawings)
         with pytest.raises(MnistCliError, match=r"ended early.*`processes` 0"):
             next(results)
         with pytest.raises(MnistCliError, match="ended early"):
-            finders.begin(drawings)
+            pool.begin(drawings)
 
 
 def test_a_script_that_its_processes_would_run_again_is_told_how_to_begin(drawings: list[Path], tmp_path: Path) -> None:
@@ -256,9 +256,9 @@ def test_a_script_that_its_processes_would_run_again_is_told_how_to_begin(drawin
 
 
 def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> None:
-    with Finders(Search(find_digits, "auto", keep_pictures=True), 1) as finders:
-        ((seen, error),) = finders.begin([drawings[0], drawings[5]])
-    assert isinstance(seen, Seen)
+    with SearchPool(Search(find_digits, "auto", keep_pictures=True), 1) as pool:
+        ((seen, error),) = pool.begin([drawings[0], drawings[5]])
+    assert isinstance(seen, Searched)
     assert seen.picture is not None
     assert seen.rows[0][0].whole.image.shape == (28, 28)
     assert isinstance(error, ImageError)
