@@ -49,7 +49,7 @@ class Glyph:
 
     image: Grey = field(repr=False)  # (28, 28), 0 = paper, 255 = ink: what the network sees
     box: Box
-    is_blot: bool = False  # no digit: too wide for its length, and without dents, as flat as a dash, or of a pattern
+    is_no_digit: bool = False  # whatever a network says: it is a blot, as flat as a dash, or one of a pattern
 
     @property
     def width(self) -> int:

@@ -50,8 +50,8 @@ class _Inked(NamedTuple):
         ink = replace(self.ink, strength=self.ink.strength[spot.window])
         return draw_glyph(self.picture, ink, mask, spot.left, spot.top)
 
-    def is_blot(self, spot: Spot) -> bool:
-        return self.draw(spot, spot.mask(self.components)).is_blot
+    def is_no_digit(self, spot: Spot) -> bool:
+        return self.draw(spot, spot.mask(self.components)).is_no_digit
 
     def draw_run(self, spot: Spot, height: float, cut_width: float) -> Run:
         """Draw a digit; if it is wider than a share of the row's height, but no bar, with all it may be cut into."""
@@ -128,7 +128,7 @@ def _is_all(inside: Crop, inked: _Inked) -> bool:
     sheet = Spot.of(inked.components, inside.label)
     spots = find_spots(inked.components)
     is_all = all(spot.join(sheet).window == sheet.window for spot in spots)
-    return is_all and (inside.is_sure or any(inked.is_blot(spot) for spot in spots))
+    return is_all and (inside.is_sure or any(inked.is_no_digit(spot) for spot in spots))
 
 
 def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -> _Inked | None:
@@ -172,18 +172,18 @@ def _look_past_patches(inked: _Inked, invert: Invert) -> _Inked:
 
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
     """Leave out blots that are lower than the digits beside them, or much higher: a punched hole, a bullet, a stamp."""
-    heights = [run.whole.height for run in chain(*rows) if not run.whole.is_blot]
+    heights = [run.whole.height for run in chain(*rows) if not run.whole.is_no_digit]
     if not heights:
         return rows
     usual = float(np.median(heights))
     lowest, highest = DOT_HEIGHT * usual, JOINED_HEIGHT * usual  # between these, a blot may be a very bold digit
-    kept = [[run for run in row if not run.whole.is_blot or lowest < run.whole.height < highest] for row in rows]
+    kept = [[run for run in row if not run.whole.is_no_digit or lowest < run.whole.height < highest] for row in rows]
     return [row for row in kept if row]
 
 
 def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
     """Tell whether what was found on a sheet of paper, or in a frame, is large enough to be no dirt."""
-    boxes = np.array([glyph.box for glyph in glyphs if not glyph.is_blot]).reshape(-1, 4)
+    boxes = np.array([glyph.box for glyph in glyphs if not glyph.is_no_digit]).reshape(-1, 4)
     if not len(boxes):
         return False
     span = (boxes[:, :2] + boxes[:, 2:]).max(0) - boxes[:, :2].min(0)
@@ -225,7 +225,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if inked is None:
         return None
     inside = look_inside(picture, inked.components)
-    if inside and (inside.is_sure or inked.is_blot(_main_spot(inked.components))):
+    if inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main(inside.picture, invert)
         if found and _hold_digits(inside, [found.run.whole]):
             are_several = found.are_several or _are_several(_spots(inked.components))
@@ -236,7 +236,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     spot = _main_spot(inked.components)
     run, spots = inked.draw_run(spot, spot.height, TWO_WIDTH), _spots(inked.components)
     if sum(_are_alike(spot, other) for other in spots) > PATTERN:
-        run = Run.of(replace(run.whole, is_blot=True))
+        run = Run.of(replace(run.whole, is_no_digit=True))
     return _Main(run, max(spot.width, spot.height), _are_several(spots))
 
 

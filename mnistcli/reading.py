@@ -45,8 +45,8 @@ class Prediction:
             return "error"
         if not self.probabilities:
             return "blank"
-        is_blot = self.glyph is not None and self.glyph.is_blot
-        return "unsure" if is_blot or max(self.probabilities) < self.min_confidence else "ok"
+        is_no_digit = self.glyph is not None and self.glyph.is_no_digit
+        return "unsure" if is_no_digit or max(self.probabilities) < self.min_confidence else "ok"
 
     @property
     def digit(self) -> int | None:

@@ -77,7 +77,7 @@ class Run:
             return [0]
         height = self.whole.height
         costs = {
-            piece: _doubt(0.0 if glyph.is_blot else confidence) + WIDE_COST * max(glyph.width / height - 1, 0)
+            piece: _doubt(0.0 if glyph.is_no_digit else confidence) + WIDE_COST * max(glyph.width / height - 1, 0)
             for (piece, glyph), confidence in zip(self.pieces.items(), confidences, strict=True)
         }
         places = list(costs)

@@ -80,11 +80,11 @@ def test_a_blot_is_told_from_a_digit() -> None:
     rows, columns = np.mgrid[-100:100, -100:100]
     crossing = ((np.abs(rows) < 30) | (np.abs(columns) < 30)) & (np.abs(columns) < 80)
     dot, stroke = np.hypot(rows, columns) < 40, np.abs(columns) < 15
-    for shape, is_blot in ((dot, True), (stroke, False), (crossing, False)):
+    for shape, is_no_digit in ((dot, True), (stroke, False), (crossing, False)):
         picture = np.where(shape & (np.abs(rows) < 80), 0, 255).astype(np.uint8)
         glyph, _ = find_glyph(read_picture(save(picture)))
         assert glyph is not None
-        assert glyph.is_blot == is_blot
+        assert glyph.is_no_digit == is_no_digit
 
 
 @pytest.mark.parametrize("width", [4, 7, 12, 20, 25])

@@ -189,4 +189,4 @@ def test_a_dash_is_no_digit(ends: tuple[tuple[int, int], tuple[int, int]], is_da
     ImageDraw.Draw(picture).line(ends, "black", 14)
     glyph, _ = find_glyph(read_picture(save(picture)))
     assert glyph is not None
-    assert glyph.is_blot == is_dash
+    assert glyph.is_no_digit == is_dash

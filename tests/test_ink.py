@@ -135,7 +135,7 @@ def test_a_blot_that_fills_a_picture_is_no_frame() -> None:
     ImageDraw.Draw(picture).ellipse((1, 1, 58, 58), "black")
     glyph, _ = find_glyph(read_picture(save(picture)))
     assert glyph is not None
-    assert glyph.is_blot
+    assert glyph.is_no_digit
     assert glyph.image[14, 14] == 255  # the blot is the ink
 
 

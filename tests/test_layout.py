@@ -324,4 +324,4 @@ def test_one_of_a_pattern_is_no_digit(columns: int, is_pattern: bool) -> None:
     bars = [(bar, 60 + 45 * column, 100 + 120 * row) for column in range(columns) for row in range(2)]
     ((run,),), are_several = find_digit(as_picture(page(*bars, size=(500, 700))))
     assert are_several
-    assert run.whole.is_blot == is_pattern
+    assert run.whole.is_no_digit == is_pattern

@@ -202,4 +202,4 @@ def test_a_frame_that_something_is_joined_to_is_not_looked_into() -> None:
 def test_a_card_without_a_digit_stays_what_it_is() -> None:
     glyph, _ = find_glyph(as_picture(around(np.full((160, 120), PAPER, np.uint8), BLACK)))
     assert glyph is not None
-    assert glyph.is_blot
+    assert glyph.is_no_digit

@@ -28,8 +28,8 @@ def ring() -> Mask:
     return disc() & (np.hypot(rows - 49.5, columns - 49.5) > 42)
 
 
-def glyph(left: int = 0, *, is_blot: bool = False) -> Glyph:
-    return Glyph(np.zeros((SIZE_PX, SIZE_PX), np.uint8), (left, 0, 10, 20), is_blot)
+def glyph(left: int = 0, *, is_no_digit: bool = False) -> Glyph:
+    return Glyph(np.zeros((SIZE_PX, SIZE_PX), np.uint8), (left, 0, 10, 20), is_no_digit)
 
 
 def test_two_rings_are_cut_apart_where_they_touch() -> None:
@@ -97,7 +97,7 @@ def test_the_surest_digits_are_chosen_and_no_blots() -> None:
     pieces = {(0, 2): glyph(), (0, 1): glyph(), (1, 2): glyph(10)}
     assert Run(pieces).surest([0.3, 0.99, 0.98]) == [1, 2]
     assert Run(pieces).surest([0.99, 0.6, 0.9]) == [0]
-    assert Run(pieces | {(0, 1): glyph(is_blot=True)}).surest([0.3, 0.99, 0.98]) == [0]
+    assert Run(pieces | {(0, 1): glyph(is_no_digit=True)}).surest([0.3, 0.99, 0.98]) == [0]
     assert Run.of(glyph()).surest([0.1]) == [0]
 
 
