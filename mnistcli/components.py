@@ -21,7 +21,7 @@ from mnistcli.planes import (
 
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
-SPECK_SIZE, SPECK_AREA = 0.12, 0.01  # of the main component's: a smaller one is dirt
+SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's: a smaller one is dirt
 GAP_SIZE = 0.15  # of the main component's size: the other parts of a digit are no farther from it
 SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
 CUT_WEIGHT = 0.35  # that a component counts which touches the border: it may be a neighbour that was cut off
@@ -32,7 +32,7 @@ OTHER_WEIGHT = 0.03  # that a frame, a table, a line, a button or a pen counts: 
 # A pen that lies beside what it wrote.
 PEN_SIZE = 1.5  # times the length and the breadth of what it wrote: a pen is longer and broader
 LEAST_WRITTEN = 0.03  # of the pen's own area: what it wrote has more
-STROKE_AREA = 12  # times the square of its inscribed radius: a stroke's area is larger; a dot's is less than 4 times
+STROKE_INK = 12  # times the square of its inscribed radius: a stroke's area is larger; a dot's is less than 4 times
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class Components:
 
     labels: NDArray[Any]  # (H, W) int32
     boxes: Boxes  # (N + 1, 5)
-    area: NDArray[np.int64]  # (N + 1,), pixels of full ink; 0 for the paper and for what is faint throughout
+    full_ink_px: NDArray[np.int64]  # (N + 1,), counts of pixels; 0 for the paper and for what is faint throughout
 
     @classmethod
     def of(cls, mask: Mask, is_full: Mask) -> "Components":
         """Label the components of the ink in a mask, given where ink is full, both (H, W)."""
         labels, boxes = connect(mask)
         if len(boxes) == 2:  # for a single component, as in most pictures, a plain count is faster
-            area = np.array([0, np.count_nonzero(is_full & mask)])
+            full_ink_px = np.array([0, np.count_nonzero(is_full & mask)])
         else:
-            area = np.bincount(labels[is_full], minlength=len(boxes))
-            area[0] = 0
-        return cls(labels, boxes, area)
+            full_ink_px = np.bincount(labels[is_full], minlength=len(boxes))
+            full_ink_px[0] = 0
+        return cls(labels, boxes, full_ink_px)
 
     @property
-    def size(self) -> NDArray[np.int32]:
+    def longer_side(self) -> NDArray[np.int32]:
         """Give the longer side of each component's box, (N + 1,)."""
-        size: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
-        return size
+        longer: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
+        return longer
 
     def window(self, label: int) -> tuple[slice, slice]:
         """Give the rows and columns of a component's box, to select it from a plane, (H, W)."""
@@ -78,7 +78,7 @@ class Components:
         """Tell which components, (N + 1,), are bars; those without full ink are told by their boxes alone."""
         width, height = self.boxes[:, 2:4].T
         are_bars: Mask = width > BAR_SHAPE * height
-        for label in np.flatnonzero(are_bars & (self.area > 0)).tolist():
+        for label in np.flatnonzero(are_bars & (self.full_ink_px > 0)).tolist():
             are_bars[label] = is_bar(self.mask(label))
         return are_bars
 
@@ -100,7 +100,7 @@ def find_components(ink: Ink) -> Components:
 
 def _reach_border_faintly(components: Components, is_full: Mask) -> Mask:
     """Tell of each component, (N + 1,), whether it touches the border, but not with its largest piece of full ink."""
-    reaches = touches_border(components.boxes, is_full.shape) & (components.area > 0)
+    reaches = touches_border(components.boxes, is_full.shape) & (components.full_ink_px > 0)
     if not reaches.any():
         return reaches
     piece_labels, pieces = connect(is_full)
@@ -119,20 +119,20 @@ def pick_digit(components: Components) -> list[int]:
 
     The main one is large and near the middle, and neither cut off by the border nor anything that lies around a digit.
     """
-    inked = np.flatnonzero(components.area)
+    inked = np.flatnonzero(components.full_ink_px)
     if len(inked) == 1:
         return [int(inked[0])]
     left, top, width, height = components.boxes[:, :4].T
     is_cut = touches_border(components.boxes, components.labels.shape)
     main = _main_component(components, is_cut)
-    size = components.size[main]
+    size = components.longer_side[main]
     gap_x = np.maximum(left - (left + width)[main], left[main] - (left + width))
     gap_y = np.maximum(top - (top + height)[main], top[main] - (top + height))
     is_line = (width > BAR_SHAPE * height) & (width > LONGEST_BAR * size)
     is_part = (
         ~is_line
-        & (components.size > SPECK_SIZE * size)
-        & (components.area > SPECK_AREA * components.area[main])
+        & (components.longer_side > SPECK_SIZE * size)
+        & (components.full_ink_px > SPECK_INK * components.full_ink_px[main])
         & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
         & (~is_cut | is_cut[main])
     )
@@ -147,27 +147,27 @@ def _main_component(components: Components, is_cut: Mask) -> int:
     off_centre = np.hypot((left + width / 2) / columns - 0.5, (top + height / 2) / rows - 0.5)  # 0..0.7
     # A frame that was drawn by hand runs along no side, but its box is the picture.
     is_other = _run_along_border(components) | ((width == columns) & (height == rows))
-    is_other |= components.are_bars() | ((width > height) & (components.area > SOLID_SHARE * width * height))
+    is_other |= components.are_bars() | ((width > height) & (components.full_ink_px > SOLID_SHARE * width * height))
     is_other[find_pen(components)] = True
     factor = np.where(is_other, OTHER_WEIGHT, np.where(is_cut, CUT_WEIGHT, 1))
-    weight = np.sqrt(components.area * components.size) * factor * (1 - off_centre / 2)
+    weight = np.sqrt(components.full_ink_px * components.longer_side) * factor * (1 - off_centre / 2)
     return int(weight.argmax())
 
 
 def find_pen(components: Components) -> int:
     """Give the component that is a pen beside what it wrote: straight, longer and broader than that; else 0."""
-    inked = np.flatnonzero(components.area)
+    inked = np.flatnonzero(components.full_ink_px)
     if len(inked) == 1:
         return 0
-    pen = int(inked[components.size[inked].argmax()])
+    pen = int(inked[components.longer_side[inked].argmax()])
     others = inked[inked != pen]
-    main = int(others[components.area[others].argmax()])
-    is_longer = components.size[pen] > PEN_SIZE * components.size[others].max()
-    is_enough = components.area[main] > LEAST_WRITTEN * components.area[pen]
+    main = int(others[components.full_ink_px[others].argmax()])
+    is_longer = components.longer_side[pen] > PEN_SIZE * components.longer_side[others].max()
+    is_enough = components.full_ink_px[main] > LEAST_WRITTEN * components.full_ink_px[pen]
     if not (is_longer and is_enough and is_straight(components.mask(pen))):
         return 0
     radius = components.inscribed_radius_px(main)
-    is_written = components.area[main] > STROKE_AREA * radius**2 and not is_straight(components.mask(main))
+    is_written = components.full_ink_px[main] > STROKE_INK * radius**2 and not is_straight(components.mask(main))
     return pen if is_written and components.inscribed_radius_px(pen) > PEN_SIZE * radius else 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 TASKS = Path("/proc/self/task")  # a folder for each thread; other systems have none, and nobody is told to wait
 
 
-class Crowd:
+class WaitingMeter:
     """The share of their time that threads wait for a core, from one look to the next."""
 
     def __init__(self) -> None:
@@ -18,7 +18,8 @@ class Crowd:
         """Give what part of the time since the last look, in which threads ran or were ready to, they waited: 0..1."""
         before, self._times, self.looked = self._times, thread_times(), time.monotonic()
         ran, waited = (now - then for now, then in zip(self._times, before, strict=True))
-        return waited / (ran + waited) if min(ran, waited) >= 0 < ran + waited else 0.0  # less: some threads ended
+        have_threads_ended = ran < 0 or waited < 0  # their time is no longer part of the sum
+        return 0.0 if have_threads_ended or ran + waited == 0 else waited / (ran + waited)
 
 
 def thread_times() -> tuple[int, int]:

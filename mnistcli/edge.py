@@ -1,6 +1,7 @@
 """Where expected failures end: a line on standard error, an object under --json, and an exit code."""
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -17,8 +18,9 @@ from mnistcli.files import answering
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# That the first process of a machine has to tell what is wrong in all of them. Once it has ended, torchrun ends the
-# others, so that these wait less; if they ended first, torchrun would end the first one before it has told.
+# How long the other processes of a machine wait while the first one tells what is wrong in all of them. They seldom
+# wait so long, for once the first one has ended, torchrun ends them; if one of them ended before it, torchrun would end
+# the first one before it has told.
 FIRST_TELLS_SECONDS = 30.0
 
 SHOW_COMPLETION = "--show-completion"  # typer's own, which answers while options are parsed
@@ -59,7 +61,7 @@ class EdgeGroup(_EdgeHelp, TyperGroup):  # type: ignore[misc]
         if not args:  # shows the help, by an exception
             return super().parse_args(ctx, args)
         with _edge(ctx), answering(sys.stdout) if SHOW_COMPLETION in words else nullcontext():
-            if any(word == "" or (word.startswith("--") and word.find("=") == len(word) - 1) for word in words):
+            if any(word == "" or re.fullmatch("--[^=]*=", word) for word in words):
                 raise ConfigError("an argument is empty; is a variable in it not set?")
             return super().parse_args(ctx, args)
 

@@ -83,7 +83,7 @@ def without_frames(ink: Ink, components: Components) -> Components:
         The same components where there are no frames, else those without them, labelled anew; strokes that cross a
         frame's straight lines are left, where it is 100 pixels high and wide or more.
     """
-    large = np.flatnonzero((components.area > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
+    large = np.flatnonzero((components.full_ink_px > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
     across = {label: _strokes_across(ink, components, label) for label in large if has_corners(components.mask(label))}
     frames = _find_frames(components, large, [label for label, strokes in across.items() if strokes.any()])
     if not frames:
@@ -100,7 +100,7 @@ def without_frames(ink: Ink, components: Components) -> Components:
 
 def _find_frames(components: Components, large: list[int], crossed: list[int]) -> set[int]:
     """Give the frames and rings among the components that are large enough, given those that strokes cross."""
-    is_alone = np.count_nonzero(components.area) == 1
+    is_alone = np.count_nonzero(components.full_ink_px) == 1
     around = set() if is_alone else {label for label in large if _are_written_in(components, label)}
     frames = {label for label in around if _is_frame(components, label)}
     similar = {
@@ -184,12 +184,14 @@ def _line_thickness(frame: Mask, depth: Plane) -> int:
 def _are_written_in(components: Components, label: int) -> bool:
     """Tell whether what is inside a component is more than dirt: part of a digit, or many small components."""
     is_inside = _are_inside(components, label)
-    return bool(components.size[is_inside].sum() > components.boxes[label, 3] or _parts_inside(components, label))
+    return bool(
+        components.longer_side[is_inside].sum() > components.boxes[label, 3] or _parts_inside(components, label)
+    )
 
 
 def _is_open_frame(components: Components, label: int) -> bool:
     """Tell whether a component is a grid around digits, or thin lines along its box, as a sheet's edges are."""
-    largest = int(components.size[_are_inside(components, label)].max(initial=0))
+    largest = int(components.longer_side[_are_inside(components, label)].max(initial=0))
     if largest == 0:
         return False
     mask = components.mask(label)
@@ -217,7 +219,7 @@ def _is_frame(components: Components, label: int, *, may_be_slashed: bool = True
 
 
 def _have_similar_size(components: Components, one: int, other: int) -> bool:
-    smaller, larger = sorted((components.size[one], components.size[other]))
+    smaller, larger = sorted((components.longer_side[one], components.longer_side[other]))
     return bool(smaller > SIMILAR_SIZE * larger)
 
 
@@ -304,8 +306,8 @@ def _is_around(components: Components, ring: int, *, may_be_slashed: bool) -> bo
 def _parts_inside(components: Components, label: int) -> list[int]:
     """Give the components inside one that may be parts of a digit: large ones, and small ones that are no marks."""
     is_inside, height = _are_inside(components, label), components.boxes[label, 3]
-    is_part = is_inside & (components.size > PART_INSIDE * height)
-    for small in np.flatnonzero(is_inside & ~is_part & (components.size > SMALL_PART_INSIDE * height)).tolist():
+    is_part = is_inside & (components.longer_side > PART_INSIDE * height)
+    for small in np.flatnonzero(is_inside & ~is_part & (components.longer_side > SMALL_PART_INSIDE * height)).tolist():
         is_part[small] = not _is_mark(components.mask(small))
     return np.flatnonzero(is_part).tolist()
 
@@ -321,7 +323,7 @@ def _are_inside(components: Components, label: int) -> Mask:
     left, top, width, height = components.boxes[:, :4].T
     right, bottom = left + width, top + height
     are_inside: Mask = (left > left[label]) & (top > top[label]) & (right < right[label]) & (bottom < bottom[label])
-    return are_inside & (components.area > 0)
+    return are_inside & (components.full_ink_px > 0)
 
 
 def _is_slash(mask: Mask) -> bool:

@@ -142,7 +142,7 @@ def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -
 
 def _is_grain(ink: Ink, components: Components) -> bool:
     """Tell whether all ink is faint, or specks that hardly stand out, as the paper's grain has."""
-    largest = int(components.area.max())
+    largest = int(components.full_ink_px.max())
     most = min(GRAIN_PX, GRAIN_SHARE * components.labels.size)
     return largest == 0 or (largest < most and ink.threshold > GRAIN_THRESHOLD)
 
@@ -151,7 +151,7 @@ def _without_surroundings(inked: _Inked, invert: Invert) -> _Inked | None:
     """Leave out patches that digits are on, and frames that they are in; None where there is nothing else."""
     inked = _look_past_patches(inked, invert)
     components = without_frames(inked.ink, inked.components)
-    return inked._replace(components=components) if components.area.any() else None
+    return inked._replace(components=components) if components.full_ink_px.any() else None
 
 
 def _look_past_patches(inked: _Inked, invert: Invert) -> _Inked:
@@ -167,7 +167,8 @@ def _look_past_patches(inked: _Inked, invert: Invert) -> _Inked:
     may_be_patch = inscribed_radius(is_ink) > LEAST_PATCH_RADIUS and (
         not is_drawn or quantile(strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
     )
-    return (may_be_patch and _find_inked(inked.picture, invert, on_patches=True)) or inked
+    on_patches = _find_inked(inked.picture, invert, on_patches=True) if may_be_patch else None
+    return on_patches or inked
 
 
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
@@ -247,7 +248,7 @@ def _main_spot(components: Components) -> Spot:
 
 def _spots(components: Components) -> list[Spot]:
     """Find what may be digits, if there are several."""
-    return find_spots(components) if np.count_nonzero(components.area) > 1 else []
+    return find_spots(components) if np.count_nonzero(components.full_ink_px) > 1 else []
 
 
 def _are_several(spots: list[Spot]) -> bool:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mnistcli.config import spell_options
-from mnistcli.crowd import Crowd
+from mnistcli.crowd import WaitingMeter
 from mnistcli.loop import EpochDone, StepDone
 from mnistcli.run import BackedUp, Started, TrainEvent
 from mnistcli.screen import counted, printable
@@ -40,7 +40,7 @@ class TrainingView:
         self.pace = _Pace()
         self.looked = time.monotonic()
         self.threads = 1
-        self.crowd: Crowd | None = None  # None where one thread computes, or a warning was given
+        self.waiting: WaitingMeter | None = None  # None where one thread computes, or a warning was given
 
     def __enter__(self) -> Self:
         if self.progress:
@@ -72,7 +72,7 @@ class TrainingView:
 
     def _start(self, event: Started) -> None:
         self.pace = _Pace(event.images)
-        self.threads, self.crowd = event.threads, Crowd() if event.threads > 1 else None
+        self.threads, self.waiting = event.threads, WaitingMeter() if event.threads > 1 else None
         if event.is_finished:
             self.console.print(f"nothing to do: {counted(event.epoch, 'epoch')} finished already")
             return
@@ -91,8 +91,8 @@ class TrainingView:
     def _step(self, event: StepDone) -> None:
         # Looking at the sums makes an accelerator wait, and drawing costs milliseconds: both only now and then.
         now = time.monotonic()
-        if self.crowd and now - self.crowd.looked > CROWD_SECONDS:
-            self._look_at(self.crowd)
+        if self.waiting and now - self.waiting.looked > CROWD_SECONDS:
+            self._look_at(self.waiting)
         is_last = event.step == event.steps
         if now - self.looked < (REDRAW_SECONDS if self.progress else HEARTBEAT_SECONDS) and not is_last:
             return
@@ -108,11 +108,11 @@ class TrainingView:
             figures = self.pace.figures(event, now)
             self.console.print(f"epoch {event.epoch}  step {event.step:,}/{event.steps:,}  {figures}")
 
-    def _look_at(self, crowd: Crowd) -> None:
+    def _look_at(self, waiting: WaitingMeter) -> None:
         """Warn, once, if threads that compute together lose much of their time waiting for cores."""
-        share = crowd.share_waited()
+        share = waiting.share_waited()
         if share > CROWDED_SHARE:
-            self.crowd = None
+            self.waiting = None
             self.console.print(
                 f"warning: {self.threads} threads waited {share:.0%} of their time for busy cores; "
                 "--threads 1 may be many times faster"

@@ -117,7 +117,7 @@ class MultiPrediction:
             return "error"
         if not self.rows:
             return "blank"
-        return "unsure" if "?" in self.text else "ok"
+        return "unsure" if any(digit.status != "ok" for digit in self.digits) else "ok"
 
     @property
     def confidence(self) -> float | None:

@@ -37,7 +37,7 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     Returns:
         What is inside, or None where the largest component is nothing of the kind.
     """
-    inked = np.flatnonzero(components.area)
+    inked = np.flatnonzero(components.full_ink_px)
     is_alone = len(inked) == 1
     label = int(inked[0]) if is_alone else _largest(components)
     left, top, width, height, _ = components.boxes[label].tolist()
@@ -80,7 +80,7 @@ def cut_out(
 
 def _largest(components: Components) -> int:
     """Give the component that takes up the largest box, of those with full ink."""
-    return int((components.boxes[:, 2] * components.boxes[:, 3] * (components.area > 0)).argmax())
+    return int((components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)).argmax())
 
 
 def _is_one_of_several(components: Components, label: int) -> bool:
@@ -89,7 +89,7 @@ def _is_one_of_several(components: Components, label: int) -> bool:
     area = width * height
     right, bottom = left + width, top + height
     is_outside = (left < left[label]) | (top < top[label]) | (right > right[label]) | (bottom > bottom[label])
-    return bool((is_outside & (components.area > 0) & (area > OTHER_SHARE * area[label])).any())
+    return bool((is_outside & (components.full_ink_px > 0) & (area > OTHER_SHARE * area[label])).any())
 
 
 def _rectangularity(mask: Mask) -> float:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.components import SOLID_SHARE, SPECK_AREA, SPECK_SIZE, Components, find_pen
+from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
 from mnistcli.planes import Mask, touches_border
 from mnistcli.underlines import PART_GAP
 
@@ -76,7 +76,7 @@ class _Typical(NamedTuple):
     """What most digits of a picture are like."""
 
     height: float  # in pixels
-    area: float
+    full_ink_px: float
     is_whole: Mask  # (N + 1,), the components that may be digits
     is_bar: Mask  # (N + 1,)
 
@@ -85,11 +85,13 @@ def find_spots(components: Components) -> list[Spot]:
     """Find the components that are digits, each with the other parts of its digit."""
     typical = _typical_digit(components)
     width, height = components.boxes[:, 2:4].T
-    is_speck = (components.size <= SPECK_SIZE * typical.height) | (components.area <= SPECK_AREA * typical.area)
+    is_speck = (components.longer_side <= SPECK_SIZE * typical.height) | (
+        components.full_ink_px <= SPECK_INK * typical.full_ink_px
+    )
     is_line = (height >= MOST_HEIGHT * typical.height) | (typical.is_bar & (width > typical.height))
     is_part = typical.is_whole & ~is_speck & ~is_line
-    is_digit = (height >= LEAST_HEIGHT * typical.height) & (components.area > LEAST_INK * typical.area)
-    largest_first = np.argsort(-components.size, kind="stable")
+    is_digit = (height >= LEAST_HEIGHT * typical.height) & (components.full_ink_px > LEAST_INK * typical.full_ink_px)
+    largest_first = np.argsort(-components.longer_side, kind="stable")
     kept = largest_first[is_part[largest_first]][:MOST_COMPONENTS].tolist()
     spots = _join([Spot.of(components, label) for label in kept], typical.height)
     return [spot for spot in spots if is_digit[list(spot.labels)].any()]
@@ -98,24 +100,24 @@ def find_spots(components: Components) -> list[Spot]:
 def _typical_digit(components: Components) -> _Typical:
     """Measure the typical digit, without what the border cuts, stamps and holes, unless there is nothing else."""
     width, height = components.boxes[:, 2:4].T
-    is_solid = (components.area > SOLID_SHARE * width * height) & (height < SOLID_SHAPE * width)
+    is_solid = (components.full_ink_px > SOLID_SHARE * width * height) & (height < SOLID_SHAPE * width)
     is_bar = components.are_bars()
-    is_stroke = components.area > 0
+    is_stroke = components.full_ink_px > 0
     is_stroke[find_pen(components)] = False
     is_whole = is_stroke & ~touches_border(components.boxes, components.labels.shape)
     is_usual = is_whole & ~is_solid
-    if components.area[is_usual].sum() < LEAST_INK * components.area[is_whole].max(initial=0):
+    if components.full_ink_px[is_usual].sum() < LEAST_INK * components.full_ink_px[is_whole].max(initial=0):
         is_usual = is_whole  # a bold digit among dirt
-    typical_height = _weighted_median(height, components.area * (is_usual & ~is_bar))
+    typical_height = _weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
     if typical_height == 0 or typical_height > TIGHT_SHARE * components.labels.shape[0]:
         is_usual = is_whole = is_stroke
-        typical_height = _weighted_median(height, components.area * (is_usual & ~is_bar))
-    area = _weighted_median(components.area, components.area * is_usual)
-    return _Typical(typical_height, area, is_whole, is_bar)
+        typical_height = _weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
+    full_ink_px = _weighted_median(components.full_ink_px, components.full_ink_px * is_usual)
+    return _Typical(typical_height, full_ink_px, is_whole, is_bar)
 
 
 def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
-    """Give the median of values by weight, here by area, so that many specks cannot move it; 0 where nothing weighs."""
+    """Give the median of values by weight, here by full ink, so that many specks cannot move it; 0 where nothing weighs."""
     order = np.argsort(values)
     summed = weights[order].cumsum()
     return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if summed[-1] else 0.0

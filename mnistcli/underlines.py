@@ -39,7 +39,7 @@ def without_underlines(ink: Ink, components: Components) -> Components:
         The same components where there are no such lines, else those without them, labelled anew.
     """
     width, height = components.boxes[:, 2:4].T
-    is_long = (components.area > 0) & (width > SHORTEST * components.labels.shape[1]) & (2 * width > height)
+    is_long = (components.full_ink_px > 0) & (width > SHORTEST * components.labels.shape[1]) & (2 * width > height)
     line = np.zeros(components.labels.shape, np.bool_)
     for label in np.flatnonzero(is_long).tolist():
         mask = components.mask(label)
@@ -53,7 +53,7 @@ def without_underlines(ink: Ink, components: Components) -> Components:
 def _is_below(components: Components, bar: int) -> bool:
     """Tell whether a bar is below another component, and longer than that on both sides."""
     left, top, width, height = components.boxes[:, :4].T
-    is_higher = (height > 2 * height[bar]) & (components.area > 0)
+    is_higher = (height > 2 * height[bar]) & (components.full_ink_px > 0)
     gap = top[bar] - (top + height)
     beside = np.minimum(left - left[bar], left[bar] + width[bar] - (left + width))  # on the side where there is less
     # A bar's box is higher than the bar where it rises or falls.

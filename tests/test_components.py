@@ -25,12 +25,12 @@ def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
     strength[30, 20:60] = 0.3  # from one to the other
     strength[50, 20:60] = 0.3  # beside both
     components = find_components(Ink(strength, threshold=0.5, faint=0.175))
-    assert sorted(components.area.tolist()) == [0, 0, 400]  # of paper, of what is faint alone, of both pieces
-    joined = int(components.area.argmax())
+    assert sorted(components.full_ink_px.tolist()) == [0, 0, 400]  # of paper, of what is faint alone, of both pieces
+    joined = int(components.full_ink_px.argmax())
     assert components.boxes[joined, :4].tolist() == [10, 20, 60, 20]
     assert np.array_equal(components.mask(joined), strength[20:40, 10:70] > 0)
     parted = find_components(Ink(strength, threshold=0.5, faint=0.4))
-    assert parted.area.tolist() == [0, 200, 200]
+    assert parted.full_ink_px.tolist() == [0, 200, 200]
 
 
 def test_specks_and_a_cut_neighbour_are_left_out() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mnistcli import crowd
-from mnistcli.crowd import TASKS, Crowd, thread_times
+from mnistcli.crowd import TASKS, WaitingMeter, thread_times
 
 
 @pytest.mark.skipif(not TASKS.is_dir(), reason="needs Linux's account of threads")
@@ -25,11 +25,11 @@ def test_a_thread_that_works_runs_or_waits_and_one_that_sleeps_does_not() -> Non
 def test_the_share_is_of_the_time_since_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([(500, 10), (600, 310), (600, 310), (1600, 310), (50, 0), (150, 100)])
     monkeypatch.setattr(crowd, "thread_times", lambda: next(looks))
-    seen = Crowd()
+    seen = WaitingMeter()
     shares = [seen.share_waited() for _ in range(5)]
     assert shares == [0.75, 0.0, 0.0, 0.0, 0.5]  # of nothing, of work undisturbed, and once that threads have ended
 
 
 def test_where_nobody_tells_nobody_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(crowd, "TASKS", tmp_path / "none")
-    assert Crowd().share_waited() == 0.0
+    assert WaitingMeter().share_waited() == 0.0

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from mnistcli import progress
-from mnistcli.crowd import Crowd
+from mnistcli.crowd import WaitingMeter
 from mnistcli.loop import EpochDone, StepDone
 from mnistcli.progress import TrainingView, epoch_line
 from mnistcli.run import Started
@@ -50,7 +50,7 @@ def test_between_heartbeats_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 def told_of_cores(share: float, threads: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(progress, "CROWD_SECONDS", 0.0)
-    monkeypatch.setattr(Crowd, "share_waited", lambda _: share)
+    monkeypatch.setattr(WaitingMeter, "share_waited", lambda _: share)
     written = io.StringIO()
     with TrainingView(Console(file=written, width=200), bars=False) as view:
         view.show(Started(4000, val_size=0, device="cpu", epochs=1, epoch=0, step=0, images=0, threads=threads))
