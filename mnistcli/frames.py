@@ -99,17 +99,24 @@ def without_frames(ink: Ink, components: Components) -> Components:
 
 
 def _find_frames(components: Components, large: list[int], crossed: list[int]) -> set[int]:
-    """Give the frames and rings among the components that are large enough, given those that strokes cross."""
+    """Give the frames and rings among the components that are large enough, given those that strokes cross.
+
+    The order matters: what is less clearly a frame is judged by the frames that were found before.
+    """
     is_alone = np.count_nonzero(components.full_ink_px) == 1
     around = set() if is_alone else {label for label in large if _are_written_in(components, label)}
     frames = {label for label in around if _is_frame(components, label)}
+    # What looks like a 0 with a slash is a ring if it is about as large as a frame.
     similar = {
         label for label in around - frames if any(_have_similar_size(components, label, frame) for frame in frames)
     }
     frames |= {label for label in similar if _is_frame(components, label, may_be_slashed=False)}
+    # Strokes that cross a frame are part of it, so that nothing need be inside it.
     frames |= {label for label in crossed if label not in frames and _is_frame(components, label)}
+    # Open lines and grids lack a frame's shape; a component that is alone is rather a digit.
     if not is_alone:
         frames |= {label for label in large if label not in frames and _is_open_frame(components, label)}
+    # Boxes that were left empty are known by the frames that were written in.
     return frames | _find_empty_boxes(components, set(large) - around - frames, frames)
 
 
@@ -133,26 +140,35 @@ def _is_square(components: Components, label: int) -> bool:
 
 
 def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
-    """Give what is left of a level frame without its straight lines, (H, W) of its box; nothing if it is all lines."""
-    window, mask = components.window(frame), components.mask(frame)
-    beyond = 1 + max(mask.shape) // 20  # mirrored there, a line along the border has paper on both sides
-    lines = np.where(mask, ink.strength[window], 0).astype(np.float32)
-    wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
-    cleared = without_rules(wider, ink.faint, FRAME_THICKNESS)
-    if cleared is wider:
-        return np.zeros_like(mask)
-    labels, boxes = connect((cleared[beyond:-beyond, beyond:-beyond] > ink.faint) & mask)
+    """Give the strokes that cross a level frame, (H, W) of its box: what is left without its lines, or nothing."""
+    mask = components.mask(frame)
+    labels, boxes = connect(_without_straight_lines(ink.strength[components.window(frame)], mask, ink.faint))
     sizes = boxes[:, 2:4]
     is_side = (sizes >= SIDE_SHARE * np.array(mask.shape[::-1])) & (sizes[:, ::-1] < SIDE_WIDTH * len(mask))
     is_stroke = ~np.any(is_side, axis=1)
     is_stroke[0] = False  # the paper
-    rest: Mask = is_stroke[labels]
-    # A line that is left in part would look like strokes.
-    filled, _ = outline(mask)
-    around = filled - cv2.erode(filled, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT) > 0
-    is_crossed = np.count_nonzero(rest & around) < MOST_CROSSED * np.count_nonzero(around)
+    strokes = pixels_of(labels, is_stroke)
     has_strokes = sizes[is_stroke].max(initial=0) > RING_INSIDE * len(mask)
-    return rest if is_crossed and has_strokes else np.zeros_like(mask)
+    return strokes if has_strokes and not _run_along_outline(strokes, mask) else np.zeros_like(mask)
+
+
+def _without_straight_lines(strength: Plane, frame: Mask, faint: float) -> Mask:
+    """Give what is left of a frame without its straight lines, (H, W) of its box; nothing where it has no such lines."""
+    beyond = 1 + max(frame.shape) // 20  # mirrored there, a line along the border has paper on both sides
+    lines = np.where(frame, strength, 0).astype(np.float32)
+    wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)
+    cleared = without_rules(wider, faint, FRAME_THICKNESS)
+    if cleared is wider:
+        return np.zeros_like(frame)
+    left: Mask = (cleared[beyond:-beyond, beyond:-beyond] > faint) & frame
+    return left
+
+
+def _run_along_outline(strokes: Mask, frame: Mask) -> bool:
+    """Tell whether what looks like strokes takes much of a frame's outline, as a line does that is left in part."""
+    filled, _ = outline(frame)
+    around = filled - cv2.erode(filled, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT) > 0
+    return bool(np.count_nonzero(strokes & around) >= MOST_CROSSED * np.count_nonzero(around))
 
 
 def _strokes_within(frame: Mask) -> Mask:

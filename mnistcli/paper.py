@@ -106,12 +106,17 @@ def envelopes(image: Image) -> Iterator[Image]:
     Morphological closing takes away what is dark and narrow, opening what is light and narrow.
     """
     height, width = image.shape[:2]
-    small = cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
+    small = _small_and_soft(image)
     side = max(small.shape[:2])
     wide = np.ones((int(side * WIDEST_STROKE) | 1,) * 2, np.uint8)
     for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN):
         without = cv2.morphologyEx(small, how, wide)
         yield resize(cv2.GaussianBlur(without, (0, 0), side / 80), width, height, cv2.INTER_LINEAR)
+
+
+def _small_and_soft(image: Image) -> Image:
+    """Shrink a picture for what an envelope is taken of; (h, w, C), or (h, w) where C = 1."""
+    return cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
 
 
 def patches(image: Image, widest: float) -> Iterator[Image]:
@@ -121,13 +126,13 @@ def patches(image: Image, widest: float) -> Iterator[Image]:
 
     Args:
         image: (H, W, C).
-        widest: that strokes are, as a share of the longer side.
+        widest: how wide strokes are at most, as a share of the longer side.
 
     Yields:
         (H, W, C).
     """
     height, width = image.shape[:2]
-    small = cv2.GaussianBlur(resize(image, *shrunk_size(image, ENVELOPE_PX)), (0, 0), 1)
+    small = _small_and_soft(image)
     reach = int(max(small.shape[:2]) * min(widest, WIDEST_STROKE)) | 1
     kernels = [cv2.getStructuringElement(shape, (reach, reach)) for shape in (cv2.MORPH_RECT, cv2.MORPH_ELLIPSE)]
     for how, nearer in ((cv2.MORPH_CLOSE, np.minimum), (cv2.MORPH_OPEN, np.maximum)):

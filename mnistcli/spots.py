@@ -117,7 +117,7 @@ def _typical_digit(components: Components) -> _Typical:
 
 
 def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
-    """Give the median of values by weight, here by full ink, so that many specks cannot move it; 0 where nothing weighs."""
+    """Give the median of values by weight, so that many specks cannot move it; 0 where nothing weighs."""
     order = np.argsort(values)
     summed = weights[order].cumsum()
     return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if summed[-1] else 0.0
