@@ -1,4 +1,4 @@
-"""Connected components of ink: how they are found, and which of them are the digit in a picture of one."""
+"""Connected components of ink: how they are found, and which of them are the digit in a single-digit picture."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,21 +21,21 @@ from mnistcli.planes import (
 
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
-SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's: a smaller one is dirt
-GAP_SIZE = 0.15  # of the main component's size: the other parts of a digit are no farther from it
+SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's longer side and full ink: what has less of either is dirt
+GAP_SIZE = 0.15  # of the main component's longer side: the other parts of a digit are no farther from it
 SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
-CUT_WEIGHT = 0.35  # that a component counts which touches the border: it may be a neighbour that was cut off
-LONGEST_BAR = 2.0  # times the main component's size: a line that is longer is no bar of a digit
-SOLID_SHARE = 0.75  # of its box: a button, a stamp or a hole takes more
-OTHER_WEIGHT = 0.03  # that a frame, a table, a line, a button or a pen counts: the digit only if there is nothing else
+CUT_WEIGHT = 0.35  # how much a component counts that touches the border: it may be a neighbour that was cut off
+LONGEST_BAR = 2.0  # times the main component's longer side: a line that is longer is no bar of a digit
+SOLID_SHARE = 0.75  # of its box: a button, a stamp or a hole fills more
+OTHER_WEIGHT = 0.03  # how much a frame, a table, a line, a button or a pen counts: it is the digit only if alone
 
 # A pen that lies beside what it wrote.
 PEN_SIZE = 1.5  # times the length and the breadth of what it wrote: a pen is longer and broader
-LEAST_WRITTEN = 0.03  # of the pen's own area: what it wrote has more
-STROKE_INK = 12  # times the square of its inscribed radius: a stroke's area is larger; a dot's is less than 4 times
+LEAST_WRITTEN = 0.03  # of the pen's full ink: what it wrote has more
+STROKE_INK = 12  # times the square of its inscribed radius: a stroke has more full ink, a dot less than 4 times
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false
 class Components:
     """Connected components of ink, labelled from 1 on; 0 is the paper."""
 
@@ -115,7 +115,7 @@ def _reach_border_faintly(components: Components, is_full: Mask) -> Mask:
 
 
 def pick_digit(components: Components) -> list[int]:
-    """Give the components that are the digit of a picture of one: the main one, and the digit's other parts near it.
+    """Give the components that are the digit of a single-digit picture: the main one, and its other parts near that.
 
     The main one is large and near the middle, and neither cut off by the border nor anything that lies around a digit.
     """

@@ -12,27 +12,28 @@ from numpy.typing import NDArray
 from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, Plane
 
 MIN_CONTRAST = 10.0  # of 255: less is no ink
-NOISES = 4  # ink stands out from the paper's noise by as many standard deviations
-MOST_NOISE = 0.5  # of Otsu's threshold, that ink need not be above for noise: if for more, the paper is estimated wrong
-LEAST_PIXELS = 4  # above all noise: fewer are no ink
-DARK_QUANTILE, DARK_SHARE = 0.9, 0.45  # of what stands out from the noise; and the threshold as a share of that
-FAINT_SHARE = 0.35  # of the threshold
-COLOUR_SCALE = 1.5**0.5  # that distances of colours are divided by, to compare with those of greys
+NOISES = 4  # standard deviations of the paper's noise: ink stands out from it by as many
+MOST_NOISE = 0.5  # of Otsu's threshold: noise raises ink's least contrast to no more; more would be misjudged paper
+LEAST_PIXELS = 4  # with fewer above all noise, there is no ink
+# The contrast of dark ink is this quantile of all that stands out from the noise; the threshold is this share of it.
+DARK_QUANTILE, DARK_SHARE = 0.9, 0.45
+FAINT_SHARE = 0.35  # of the threshold: what has more contrast belongs to the full ink beside it
+COLOUR_SCALE = 1.5**0.5  # distances between colours are divided by it, to compare with those between greys
 
 # Grain, where there is no contrast by which to tell ink from it.
-LEAST_GRAINY = 0.05  # of the pixels: fewer that differ are the soft edges and the compression of faint ink
-OUTLIER, CLIPPINGS = 3, 10  # standard deviations: what is farther off is no grain; how often that is found anew
+LEAST_GRAINY = 0.05  # of the pixels: if fewer differ, it is by the soft edges and the compression of faint ink
+OUTLIER, CLIPPINGS = 3, 10  # standard deviations: what is farther off is no grain; and how often they are computed anew
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false
 class Layer:
     """What stands out from an estimate of the paper."""
 
     paper: Image
     contrast: Plane  # from 0 on; black on white is 255 in grey, 360 in colour
-    threshold: float
-    noise: float
-    grain: float  # that of the noise which is known to be the paper's grain
+    threshold: float  # contrast: full ink has more
+    noise: float  # the standard deviation of the paper, in units of contrast
+    grain: float  # as much of the noise as is known to be the paper's grain; 0 where none was measured
 
     @classmethod
     def of(cls, paper: Image, difference: Plane, grain: float | None = None) -> "Layer | None":

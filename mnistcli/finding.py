@@ -36,16 +36,19 @@ from mnistcli.layout import FindDigits
 from mnistcli.touching import Run
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-THREADS = min(8, CORES)  # Pillow and OpenCV let others run meanwhile, Python between their calls does not
+THREADS = min(8, CORES)  # others run while Pillow and OpenCV work, but none while Python does between their calls
 WITHOUT_PROCESSES = "try 0 of them: `processes` 0"
-PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8  # what the network is asked about together
-PATIENCE_SECONDS = 1.0  # after which it is asked about what there is, so that answers to slow pictures come sooner
-MANY_PICTURES = 1000  # that processes pay for; of 600 drawings or photographs threads find the digits as soon
-GROUPS_AHEAD = 4  # that processes begin with before torch is there; from then on one is enough, as it is of threads
-PICTURES_A_TASK = 16  # what is sent to a process at a time: few enough that the last ones are soon done
+# Pictures in a group, about which the network is asked together; fewer where pictures are kept.
+PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
+PATIENCE_SECONDS = 1.0  # then it is asked about what there is, so that answers come before slow pictures are found
+MANY_PICTURES = 1000  # from as many on, processes pay; in 600 drawings or photographs threads find the digits as soon
+# Processes begin with this many groups while torch is still being imported; afterwards one ahead is enough, as it is
+# for threads.
+GROUPS_AHEAD = 4
+PICTURES_A_TASK = 16  # sent to a process at a time: few enough that the last ones are soon done
 
 _unfinished: "weakref.WeakSet[SearchPool]" = weakref.WeakSet()
-_over: Connection | None = None  # in a process, what closes when nobody wants to know any more
+_over: Connection | None = None  # in a process of a pool, a pipe that is closed once no more results are wanted
 
 
 class Searched(NamedTuple):
@@ -134,7 +137,7 @@ class SearchPool:
         _stop(self._executor, self._until_over)
 
     def is_asked_no_more(self) -> bool:
-        """Tell whether the thread that went through the results cannot go on, where the main thread has ended."""
+        """Tell, once the main thread has ended, whether the thread that went through the results ends as well."""
         return self._asking is threading.main_thread() or self._asking.daemon or not self._asking.is_alive()
 
 
@@ -150,8 +153,8 @@ def _stop_unfinished() -> None:
             pool.stop()
 
 
-# At its end the interpreter waits for all that threads and processes were asked to do, and only then runs what atexit
-# has; what is registered here comes first.
+# At its end, the interpreter first waits until threads and processes have done all their tasks, and only then calls
+# what is registered with atexit. What is registered here is called before it waits.
 getattr(threading, "_register_atexit", atexit.register)(_stop_unfinished)
 
 

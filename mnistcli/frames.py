@@ -24,38 +24,46 @@ LEAST_PX = 16  # of a side: what is smaller holds no digit
 
 # Shapes: a sheet of paper or a frame has four corners, a ring is round.
 LEAST_SOLIDITY = 0.93  # of its convex hull: a shape without dents fills more
-LEAST_FIT, SURE_FIT = 0.8, 0.9  # of a hull, that its four corners span: of an ellipse's 0.64, of a boxy 0's up to 0.8
+# Four corners of its convex hull span more than this share of it; of an ellipse they span 0.64, of a boxy 0 up to 0.8.
+LEAST_FIT, SURE_FIT = 0.8, 0.9
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of a hull's perimeter: how far off straight its sides may be
-CORNER = 1 / 8  # of a box's shorter side, in which a level frame has ink at each corner
+CORNER = 1 / 8  # of a box's shorter side: a level frame has ink as near to each corner
 
 # Frames and rings.
-FRAME_INK, FRAME_INSIDE = 0.5, 0.5  # of what it surrounds, a frame's own ink at most, and the paper inside at least
+# Of what its outline encloses, a frame's own ink takes less than this share, and the paper inside at least this share.
+FRAME_INK, FRAME_INSIDE = 0.5, 0.5
 RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
 RING_INSIDE = 0.35  # of a ring's height: what is longer inside is no dot in a 0, but what the ring is drawn around
-RING_GAP = 0.12  # of a ring's longer side: its ends, drawn by hand, are no farther apart
-SIMILAR_SIZE = 0.7  # of the larger of two rings: the smaller one is larger
-SIMILAR_SIDES = 0.8  # of the longer of two boxes' sides: a form's boxes are as alike, written in or not
+RING_GAP = 0.12  # of a ring's longer side: the ends of one that was drawn by hand are no farther apart
+SIMILAR_SIZE = 0.7  # of two rings' longer sides, the shorter one is more than this share of the other
+SIMILAR_SIDES = 0.8  # of two boxes of a form, written in or not, each side is more than this share of the other's
 SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is not
-PART_INSIDE = 0.25  # of the height around it: what is smaller may be a dot in a 0, and no part of a digit
-SMALL_PART_INSIDE = 0.15  # of it, too: what is smaller than a part, but larger than this, is a digit if it is no mark
+PART_INSIDE = 0.25  # of the height of what is around it: what is smaller may be a dot in a 0, and no part of a digit
+SMALL_PART_INSIDE = (
+    0.15  # of that height: what is smaller than a part, but larger than this, is of a digit unless it is a mark
+)
 MARK_SHARE = 0.8  # of its convex hull: a dot or a slash fills more, a digit that is not just a stroke fills less
-SLASH_SLANT = 0.3  # columns for each row, by which a slash is aslant at least
+SLASH_SLANT = 0.3  # columns for each row: a slash slants by more
 
 # Frames whose lines strokes cross.
-FRAME_THICKNESS = 0.05  # of the longer side of its box, or of twice the shorter one: its lines are no thicker
-SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15  # of a frame's side, and of its height: one of its lines is longer, and thinner
-MOST_CROSSED = 0.15  # of a frame's outline: strokes cross less of it
+# A frame's lines are no thicker than this share of the longer side of its box, or of twice the shorter one where that
+# is less.
+FRAME_THICKNESS = 0.05
+# One of a frame's lines is longer than this share of its side, and thinner than this share of its height.
+SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15
+MOST_CROSSED = 0.15  # of a frame's outline: strokes that cross it take less
 
 # Frames that a digit touches.
-LINE_SHARE = 0.5  # of what is as far inside a frame's outline: its lines take more, strokes that touch them less
-LINE_OFF, LINE_OFF_PX = 1.25, 1  # times the lines' thickness, and pixels more: farther inside is no line
-LEAST_DEEP = 0.15  # of a frame's shorter side: a stroke goes deeper inside
+LINE_SHARE = 0.5  # of all that is equally deep inside a frame: its lines take more, strokes that touch them less
+LINE_OFF, LINE_OFF_PX = 1.25, 1  # times the lines' thickness, and pixels more: what is deeper inside is no line
+LEAST_DEEP = 0.15  # of a frame's shorter side: a stroke reaches deeper inside
 
 # Frames that are open, and grids.
-THIN_INK = 0.12  # of its box: thin lines take less; a sheet's shaded edge takes half as much
-SIDE_ZONE, MOST_OFF = 0.1, 0.1  # of a box's sides, the zone that its lines are in; of their ink, as much elsewhere
-OPEN_INSIDE = 0.1  # of its longer side: what is smaller between lines that are open is dirt
-MOST_HOLES = 2  # that a digit has; with more, a component is a table's or a calendar's grid
+THIN_INK = 0.12  # of a box: thin lines take less; a sheet's shaded edge takes half as much
+# Thin lines lie along the sides of their box, in zones of this share of it, but for less than this share of their ink.
+SIDE_ZONE, MOST_OFF = 0.1, 0.1
+OPEN_INSIDE = 0.1  # of a frame's longer side: what is smaller inside open lines is dirt
+MOST_HOLES = 2  # a digit has no more; with more, a component is a table's or a calendar's grid
 LEAST_CELL = 0.05  # of a grid's shorter side: its cells are wider and higher
 
 
@@ -153,7 +161,7 @@ def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
 
 
 def _without_straight_lines(strength: Plane, frame: Mask, faint: float) -> Mask:
-    """Give what is left of a frame without its straight lines, (H, W) of its box; nothing where it has no such lines."""
+    """Give what is left of a frame without its straight lines, (H, W) of its box; nothing where it has none."""
     beyond = 1 + max(frame.shape) // 20  # mirrored there, a line along the border has paper on both sides
     lines = np.where(frame, strength, 0).astype(np.float32)
     wider = cv2.copyMakeBorder(lines, *(beyond,) * 4, cv2.BORDER_REFLECT_101)

@@ -16,19 +16,19 @@ SIZE_PX = 28
 INK_SIZE_PX = 20  # the digit's longer side; LeCun et al. 1998 made the data set so, and centred it by its mass
 # Strokes of the training images are 2 to 4 pixels wide; thinner ones are thickened, wider ones thinned.
 THINNEST_PX, WIDEST_PX = 1.9, 5.0
-WHITE_LEVEL = 267  # of the strongest ink before it is cut off at 255: strokes are white inside, as theirs are
-LEAST_COVERED = 0.6  # of a pixel: ink that covers less at its strongest stays grey
-DRAWN_PX = (80, 240)  # the longer side at which strokes are corrected, before the digit shrinks to 20
+WHITE_LEVEL = 267  # of the strongest ink, before all is cut off at 255: strokes are white inside, as the data set's are
+LEAST_COVERED = 0.6  # of a pixel: ink that covers less even where it is strongest stays grey
+DRAWN_PX = (80, 240)  # the least and the most of its longer side while strokes are corrected, before it shrinks to 20
 CUT_BORDER_PX = 3  # of paper around ink that was cut out
 
-MASK_SHARE, CROP_SHARE = 0.5, 0.4  # of the strongest ink: from there on a pixel is inked, and inside the digit's box
-# A blot has an inscribed circle of more than this share of its longer side, and fills as much of its convex hull; of
-# 4,000 enlarged test digits 3 are.
+MASK_SHARE, CROP_SHARE = 0.5, 0.4  # of the strongest ink: a pixel with more is inked; and lies inside the digit's box
+# The radius of a blot's largest circle is more than this share of its longer side, and it fills more than this share of
+# its convex hull; of 4,000 enlarged test digits 3 are blots.
 BLOT_RADIUS, BLOT_SOLIDITY = 0.22, 0.8
 HAIR_SHARE = 0.3  # of the stroke's width: no stroke of the same pen is as thin
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false
 class Stroke:
     """Ink that was cut out, and what is measured of it when first asked for."""
 

@@ -17,14 +17,16 @@ from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, longer_side
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
-FLATTEST = 3.0  # times as wide as high; none of MNIST's 70,000 digits and of 15,000 others is over 2.5
+# What is more than this many times as wide as high is a dash; of MNIST's 70,000 digits and of 15,000 others none is
+# over 2.5.
+FLATTEST = 3.0
 DRAFTED = ("L", "RGB")  # the kinds of pixels for which a JPEG file is decoded no larger than needed
-MOST_DRAFTED_PX = 300_000_000  # of such a file: more than a telephone's camera has
+MOST_DRAFTED_PX = 300_000_000  # of such a file, width times height: more than a telephone's camera has
 COARSE_PX = 128  # about the longer side at which a drawing is looked at first
-LIGHT_INK = 127  # of 255: ink that is lighter is laid on black
-SEE_THROUGH = 0.5  # a picture is made for another background where some of it covers less
+LIGHT_INK = 127  # of 255: lighter ink is laid on black
+SEE_THROUGH = 0.5  # opacity: a picture with less than this anywhere was made for another background
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12, 14 and 16 bits
-MOST_OVERSHOOT = 1.25  # of floats, times the white level: resizing makes the lighter side of an edge lighter yet
+MOST_OVERSHOOT = 1.25  # times white, for floats: resizing makes the lighter side of an edge lighter yet
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
 

@@ -25,28 +25,32 @@ from mnistcli.rules import without_rules
 
 Invert = Literal["auto", "yes", "no"]
 
-FULL_SHARE = 0.7  # of the ink's pixels: as many are fainter than what counts as full ink
+FULL_SHARE = 0.7  # of the ink's pixels are fainter than what counts as full ink
 
 # A picture that is mostly ink is a frame around its paper, or a blot.
-MOST_INK, LEAST_ISLANDS = 0.6, 0.005  # of a picture: a digit covers less of it, and inside a frame more
+# A digit covers less than the first share of the picture, and inside a frame more than the second.
+MOST_INK, LEAST_ISLANDS = 0.6, 0.005
 
 # Lines of ruled paper.
-RULE_SHARE = 0.9  # of the threshold: what is as dark may be a line of the paper, however noisy that is
-LEAST_LEFT = 0.5  # of the threshold with lines: what is fainter without them is what they left
+RULE_SHARE = 0.9  # of the threshold: what is darker may be a line of the paper, however noisy the paper is
+LEAST_LEFT = 0.5  # of the threshold with the lines: what is fainter once they are taken out is a rest of them
 
 # Patches: strokes on them are narrower, stand out more, and are thinner than the patch.
-PATCH_STROKE = 1.6  # times the radius of what is broadest, that they are wide at most
-LEAST_ON_PATCH = 0.15  # of the strokes, that is on a patch
-STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3  # of the patch's contrast at least, and of its radius at most
+PATCH_STROKE = 1.6  # strokes are at most this many times as wide as the radius of the broadest ink, the patch
+LEAST_ON_PATCH = 0.15  # of the strokes' ink: more of it lies on the patch
+# Strokes have more than this many times the patch's contrast, and less than this share of its radius.
+STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3
 
 # Shadows at the border.
-SHADOW_SHARE = 0.02  # of the picture: as much dark at its border may be a shadow; with 0.08 more of them were ink
-SHADOW_CONTRAST = 0.6  # of the ink's threshold: fainter, a shadow is smoothed away
-SHADOW_SHARPNESS = 0.5  # of the ink's: a shadow's edge is no sharper
-SOBEL_SCALE = 8  # times the slope per pixel is what the kernel gives
+# If more than this share of the picture is dark and touches its border, it may be a shadow; with 0.08, more shadows
+# were taken for ink.
+SHADOW_SHARE = 0.02
+SHADOW_CONTRAST = 0.6  # of the ink's threshold: what is fainter is smoothed away, shadow or not
+SHADOW_SHARPNESS = 0.5  # of the ink's sharpness: a shadow's edge is less sharp
+SOBEL_SCALE = 8  # the kernel gives the slope per pixel times this
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false
 class Ink:
     """A picture as ink on paper."""
 

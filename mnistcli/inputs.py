@@ -18,7 +18,7 @@ def is_pattern(name: str | Path) -> bool:
     return glob.has_magic(str(name)) and not os.path.exists(name)  # noqa: PTH110  # as below
 
 
-def find_pictures(names: Iterable[str | Path]) -> Iterator[Path]:
+def find_pictures(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     """Give the picture files that are named, in order.
 
     A folder stands for all pictures in it and in its folders, sorted by path, hidden ones left out; a pattern such as

@@ -1,4 +1,4 @@
-"""All digits of a picture in reading order, or the digit of a picture of one: where in the picture to look for them."""
+"""All digits of a picture in reading order, or the one digit of a single-digit picture: where to look for them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,20 +22,24 @@ from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import without_underlines
 
 CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
-TWO_WIDTH = 1.2  # of its own height: in a picture of one digit, too, what is wider may be two
-SIMILAR_HEIGHT = 0.7  # of the higher of two digits side by side: the lower one is higher
-PATTERN = 20  # spots as high as the digit, and more than a card's number has: bricks, or a page of writing
+TWO_WIDTH = 1.2  # of its own height: what is wider, in a single-digit picture too, may be two digits
+SIMILAR_HEIGHT = 0.7  # of the height of the higher of two digits side by side: the other one is higher than this
+PATTERN = 20  # spots that are as high as the digit: more than a card's number has are bricks, or a page of writing
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
-# Dirt on a sheet of paper is shorter, all together, than a share of its longer side; on a large sheet, where a digit
-# may be small, than a smaller share.
+# What lies on a sheet of paper may be dirt where, all together, it is no longer than this share of the sheet's longer
+# side; on a large sheet, where a digit may be small, than the smaller share.
 LEAST_INSIDE, LEAST_INSIDE_LARGE = 0.1, 0.03
-LEAST_INSIDE_PX = 16  # on a large sheet, too: what is no longer may be dirt
-LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink that is broader may be a patch
-STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2  # of a drawing's patch that strokes take; of full ink's strength they have
-# Specks of grain: a few JPEG blocks at most, a small share of the picture, and with ink not much above the threshold.
+LEAST_INSIDE_PX = 16  # on a large sheet, too: if it is no longer, it may be dirt
+LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink with a larger inscribed radius may be a patch
+# On a drawing's patch, strokes take more than this share of the ink, and are more than this many times as strong as
+# what is full ink on the whole.
+STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2
+# The largest speck of grain has fewer pixels than a few JPEG blocks, and than this share of the picture.
 GRAIN_PX, GRAIN_SHARE = 100, 0.001
-GRAIN_THRESHOLD = 0.6  # of full ink: in strokes it is lower, below half of what most of them have
-LARGE_PX = 64  # of a digit in a drawing that was shrunk: a smaller one loses strokes, and is drawn from the whole
+# The threshold of grain is a larger share of full ink; that of strokes is below half of what most of them have.
+GRAIN_THRESHOLD = 0.6
+# A digit that is smaller in a shrunk drawing may have lost strokes, and is looked for in the drawing itself.
+LARGE_PX = 64
 
 
 class _Inked(NamedTuple):
@@ -213,7 +217,7 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
 
 
 class _Main(NamedTuple):
-    """The digit of a picture of one, as `find_digit` gives it."""
+    """The digit of a single-digit picture, as `find_digit` gives it."""
 
     run: Run
     size_px: int  # its longer side where it was found
@@ -242,7 +246,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 
 
 def _main_spot(components: Components) -> Spot:
-    """Join the parts of the digit in a picture of one."""
+    """Join the parts of the digit in a single-digit picture."""
     return reduce(Spot.join, (Spot.of(components, label) for label in pick_digit(components)))
 
 

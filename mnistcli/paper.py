@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 
 from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, border_pixels, quantile, resize, shrunk_size, spread
 
-FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8  # of 255, of its length: a border that varies by less was drawn, not photographed
+# A border was drawn, not photographed, if at least this share of it is within this many levels, of 255, of its colour.
+FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8
 SURFACE_PX, REFINED_PX, ENVELOPE_PX = 48, 160, 256  # the longer sides at which paper is estimated
 WIDEST_STROKE = 1 / 6  # of the longer side: what is wider is left in an envelope
 
 # How a surface is fitted to the paper.
-OTHER_LEVELS = 60  # of 255: what differs more from the paper's colour is none, before anything is fitted
-BORDER_BEGINS = 0.88  # of the way from the centre to the border: paper is at first what is beyond
+OTHER_LEVELS = 60  # of 255: what differs more from the paper's colour is no paper, before anything is fitted
+BORDER_BEGINS = 0.88  # of the way from the centre to the border: at first, only what is beyond counts as paper
 FITTED_TERMS = (3, 3, 6, 6, 6, 6)  # a plane first: what it explains decides what the quadratic surface is fitted to
-LEAST_FITTED = 12  # places: fewer tell nothing of six terms
+LEAST_FITTED = 12  # places: fewer cannot determine six terms
 OUTLIER = 3  # standard deviations: what is farther off is no paper
-LEAST_DEVIATION, PLANE_MISSES = 2, 6  # of 255: of paper at least; and by how much a plane may miss paper that is bent
+# Levels, of 255: what is added to the paper's deviation, and how much farther paper that is bent may be off a plane.
+LEAST_DEVIATION, PLANE_MISSES = 2, 6
 
-UNDER_INK = 0.02  # of the longer side: the edges of ink are soft, and no paper within it
+UNDER_INK = 0.02  # of the longer side: what is no farther from ink is no paper, for the edges of ink are soft
 
 
 def flat_colour(image: NDArray[Any]) -> NDArray[Any] | None:

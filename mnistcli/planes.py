@@ -14,12 +14,12 @@ Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area, as OpenCV 
 Mask = NDArray[np.bool_]  # (H, W)
 ByteMask = NDArray[Any]  # (H, W) uint8, 0 or 1: a mask as OpenCV takes and gives it
 
-BAR_SHAPE = 4.0  # a bar is wider than as many times its height
-RUN_SHAPE = 12.0  # times its height: no run of digits that touch is wider
-RUN_INK = 1.5  # times what a bar as long and as thick would have: a run of digits that touch has more
-STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less across it
+BAR_SHAPE = 4.0  # times its height: a bar is wider
+RUN_SHAPE = 12.0  # times its height: a run of digits that touch is no wider
+RUN_INK = 1.5  # times the ink of a bar that is as long and as thick: a run of digits that touch has more
+STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less variance across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
-DEVIATION_OF_MEDIAN = 1.4826  # times the median absolute deviation is the standard deviation, of normal numbers
+DEVIATION_OF_MEDIAN = 1.4826  # the median absolute deviation of normal numbers, times this, is their standard deviation
 
 
 def resize(image: NDArray[Any], width: int, height: int, how: int = cv2.INTER_AREA) -> Image:

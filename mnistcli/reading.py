@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
-ROUNDING = 1e-12  # what probabilities that are to sum to 1 may lack of it
+ROUNDING = 1e-12  # by as much, probabilities that sum to 1 may fall short of it
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Prediction:
 
     @property
     def digit(self) -> int | None:
-        """Give the most probable digit, if the network is sure enough of it."""
+        """Give the most probable digit, 0..9; None unless the status is `ok`, which that of a blot or a dash is not."""
         return max(range(10), key=self.probabilities.__getitem__) if self.status == "ok" else None
 
     @property
@@ -65,12 +65,15 @@ class Prediction:
 
     @property
     def confidence(self) -> float | None:
-        """Give the most probable digit's probability, 0..1, sure or not."""
+        """Give the most probable digit's probability, 0..1, sure or not; None where no network was asked."""
         return max(self.probabilities, default=None)
 
     @property
     def no_digit_probability(self) -> float | None:
-        """Give the probability that this is no digit, 0..1: 0 where the network knows of no such thing."""
+        """Give the probability that this is no digit, 0..1: 0 where the network knows of no such thing.
+
+        None where no network was asked.
+        """
         if not self.probabilities:
             return None
         rest = 1 - sum(self.probabilities)
@@ -121,7 +124,7 @@ class MultiPrediction:
 
     @property
     def confidence(self) -> float | None:
-        """Give the confidence of the least sure digit, 0..1."""
+        """Give the confidence of the least sure digit, 0..1; None where there is no digit."""
         return min((digit.confidence or 0 for digit in self.digits), default=None)
 
 
@@ -131,7 +134,7 @@ def _in_a_line(answer: Prediction | MultiPrediction, **said: str | float | None)
 
 
 def predict(
-    images: Iterable[str | Path],
+    images: str | Path | Iterable[str | Path],
     *,
     checkpoint: str | Path | None = None,
     invert: Invert = "auto",
@@ -145,8 +148,8 @@ def predict(
     """Read pictures of one digit each, in order, some hundreds at a time, or as many as are found within a second.
 
     Args:
-        images: picture files, of any format that Pillow reads; folders, patterns, and `-` for standard input are what
-            `find_pictures` takes them for.
+        images: picture files, of any format that Pillow reads, or a single one; folders, patterns, and `-` for standard
+            input are what `find_pictures` takes them for.
         checkpoint: the network to ask, as in `evaluate`.
         invert: whether the digits are darker than their paper; auto judges each by the picture.
         min_confidence: below this probability no digit is named, 0..1.
@@ -166,6 +169,7 @@ def predict(
         CheckpointError: the checkpoint cannot be read, holds no best epoch where that is asked for, or answers no
             finite numbers.
         ConfigError: the device is missing, or an argument is none of its choices.
+        MnistCliError: processes cannot be started, or, while answers are asked for, one of them ended early.
     """
     search = Search(find_digit, invert, keep_pictures)
     answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
@@ -173,7 +177,7 @@ def predict(
 
 
 def predict_multi(
-    images: Iterable[str | Path],
+    images: str | Path | Iterable[str | Path],
     *,
     checkpoint: str | Path | None = None,
     invert: Invert = "auto",
@@ -259,7 +263,7 @@ class _Reader:
 
 
 def _read_all(
-    images: Iterable[str | Path],
+    images: str | Path | Iterable[str | Path],
     search: Search,
     processes: int | None,
     which: _Which,

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from mnistcli.planes import Boxes, ByteMask, Mask, Plane, border_pixels, connect, pixels_of, quantile, shrunk_size
 
 LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
-SLOPES = np.arange(-8, 9) / 50  # pixels down for each to the right: 9 degrees either way
+SLOPES = np.arange(-8, 9) / 50  # rows down for each column to the right: up to 9 degrees either way
 SLOPE_PX = 400  # the longer side at which slopes are looked for
-SLOPE_RUN = 0.3  # of the width: a line runs straight so far at that size
-LEAST_RUNS = 0.3  # of the width: with fewer pixels in such runs, there are no lines
-SLOPE_SHARE = 0.5  # of the best slope's pixels in such runs: in perspective, lines have several slopes
+SLOPE_RUN = 0.3  # of the width: at that size, a line runs straight for at least as long
+LEAST_RUNS = 0.3  # of the width: if fewer pixels are in such runs, there are no lines
+SLOPE_SHARE = 0.5  # of the pixels in such runs at the best slope: others with as many are lines' too, as in perspective
 THICKNESS = 0.02  # of the longer side: a line is no thicker
-RUN, LEAST_RUN_PX = 0.06, 8  # of the width: a line runs straight so far at a time
+RUN, LEAST_RUN_PX = 0.06, 8  # of the width, and in pixels: a line runs straight for at least as long at a time
 GAP = 0.8  # of the width: a line has no longer gaps
-BEND = 0.08  # of the height: a line bends no more in all
-SOME_LINES, LONG_SHARE = 3, 0.5  # among as many, one that is longer than this share of the width may fade away
-USUAL_SHARE = 0.75  # of a line's pixels: as many are fainter than its usual contrast
+BEND = 0.08  # of the height: from end to end, a line bends by no more
+SOME_LINES, LONG_SHARE = 3, 0.5  # among as many lines, one that is longer than this share of the width may fade away
+USUAL_SHARE = 0.75  # of a line's pixels are fainter than its usual contrast
 REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
 BOLDER = 1.5  # times a line's thickness: what is thicker was drawn by another pen
-DARKER = 1.4  # times its usual contrast: what is darker is a stroke, of another pen or along the line
+DARKER = 1.4  # times a line's usual contrast: what is darker is a stroke, of another pen or along the line
 
 
 class _Lines(NamedTuple):
@@ -30,7 +30,7 @@ class _Lines(NamedTuple):
 
     mask: Mask
     thickness_px: int
-    number: int  # that most columns have
+    number: int  # how many of them most columns have
 
 
 def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -> Plane:
@@ -42,7 +42,7 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     Args:
         contrast: (H, W) float32, by how much each place differs from the paper, from 0 on.
         faint: from which contrast on a place may be a line's.
-        thickness: that lines have at most, as a share of the longer side or, in a strip, of twice the shorter one.
+        thickness: how thick lines are at most, as a share of the longer side or, in a strip, of twice the shorter one.
 
     Returns:
         The plane without lines; the very same one where there are none, or one or two that may be strokes.
@@ -129,7 +129,7 @@ def _thickest(shape: tuple[int, ...], thickness: float) -> int:
 
 
 def _slopes(inked: ByteMask, thickness: float) -> list[float]:
-    """Give the slopes at which long thin lines run, if there are any, that of the most first."""
+    """Give the slopes at which long thin lines run, if there are any, the slope of the most lines first."""
     width, height = shrunk_size(inked, SLOPE_PX)
     thickest = max(2, _thickest((height, width), thickness))
     if width < inked.shape[1]:
@@ -158,12 +158,12 @@ def _shear(plane: ByteMask, slope: float) -> ByteMask:
 
 
 def _shear_back(level: ByteMask, slope: float, height: int) -> ByteMask:
-    """Undo `_shear` of a plane that had so many rows."""
+    """Undo `_shear` of a plane that had `height` rows."""
     return _shift_columns(level, slope, -_beyond(level.shape[1], slope), height)
 
 
 def _shift_columns(plane: ByteMask, slope: float, down: int, height: int) -> ByteMask:
-    """Shift the middle column down by some rows, and each one to its right by a slope more, into so many rows."""
+    """Shift the middle column by `down` rows, and each one to its right by `slope` more, within `height` rows."""
     width = plane.shape[1]
     affine = np.array([[1, 0, 0], [slope, 1, down - slope * width / 2]])
     return cv2.warpAffine(plane, affine, (width, height), flags=cv2.INTER_NEAREST)
@@ -175,18 +175,18 @@ def _beyond(width: int, slope: float) -> int:
 
 
 def _thin(level: ByteMask, thickest: int) -> ByteMask:
-    """Keep what is no higher than so many pixels."""
+    """Keep what is no higher than `thickest` pixels."""
     return level - cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
 
 
 def _straight(level: ByteMask, thickest: int, share: float) -> ByteMask:
-    """Keep what is thin, and level for a share of the width; what crosses it is no gap."""
+    """Keep what is at most `thickest` high, and level for a share of the width; what crosses it is no gap."""
     bridged = cv2.morphologyEx(_thin(level, thickest), cv2.MORPH_CLOSE, np.ones((1, thickest + 2), np.uint8))
     return cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones((1, _run_px(level, share)), np.uint8))
 
 
 def _straight_pieces(level: ByteMask, thickest: int) -> ByteMask:
-    """Keep what is thin and level; it is dilated by a pixel above and below, so that a line may be off as much."""
+    """Keep what is at most `thickest` high, and level, but for a pixel up or down: it is dilated by as much first."""
     return _straight(cv2.dilate(level, np.ones((3, 1), np.uint8)), thickest + 2, RUN)
 
 

@@ -56,9 +56,9 @@ def _sureness(row: Sequence["Prediction"]) -> str:
 
 
 def candidates(answer: "Prediction", count: int) -> list[tuple[str, float]]:
-    """Give the most probable digits, so many, with their probabilities in falling order, and among them no digit.
+    """Give the `count` most probable digits with their probabilities in falling order, and among them no digit.
 
-    That is a question mark, and left out where it is no more probable than the last of them.
+    No digit is a question mark, and left out where it is no more probable than the last of them.
     """
     ranked = [(str(digit), share) for digit, share in answer.top(count)]
     rest = answer.no_digit_probability or 0.0
@@ -93,7 +93,7 @@ def glyph_lines(image: "Grey") -> list[Text]:
 
 
 def sample_lines(samples: "Samples", width: int, has_colour: bool) -> list[Text]:
-    """Draw samples in half-blocks at half their size, each above its label, as many as fit so many columns."""
+    """Draw samples in half-blocks at half their size, each above its label, as many as fit into `width` columns."""
     small = samples.images[:, 0].float().unfold(1, 2, 2).unfold(2, 2, 2).mean((3, 4)).byte()  # (N, 14, 14)
     wide = small.shape[2]
     count = max(1, (width + 1) // (wide + 1))

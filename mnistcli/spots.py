@@ -14,14 +14,17 @@ from mnistcli.underlines import PART_GAP
 LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
-SOLID_SHAPE = 2.0  # times as long as wide: what is solid and higher than this may be a 1, and no stamp and no hole
-TIGHT_SHARE = 0.7  # of the picture's height: digits as high were cut out so tightly that whole ones touch the border
-MOST_COMPONENTS = 500  # the largest ones: with more, it is a texture, and joining and sorting them would take long
+SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be a 1, but no stamp and no hole
+TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
+# If there are more, it is a texture, and only the largest are looked at: joining and sorting them would take long.
+MOST_COMPONENTS = 500
 
-PART_HEIGHT = 0.7  # of two components of one digit, at least one is lower; two that are higher are two digits
+PART_HEIGHT = 0.7  # of two parts of one digit, at least one is lower; two components that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower component's width: parts of one digit lie above each other
-JOINED_HEIGHT = 1.4  # no digit is higher when joined; more than 1, for where all are broken their parts are typical
-ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row are as much beside each other
+# No digit is higher once its parts are joined. It is more than 1, because where all digits are broken, the typical
+# height is that of a part.
+JOINED_HEIGHT = 1.4
+ROW_OVERLAP = 0.4  # of the lower one's height: neighbours in a row overlap by more
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,18 @@ from mnistcli.sheets import Crop, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there
-TABLE_LEVELS = 40  # of 255, by which a table differs from the paper at least
-TABLE_STEP = 0.85  # of this difference, that there is close beside the edge: at a soft shadow there is less
-TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255, by which most of a table differs from its colour at most; and how much
-TABLE_COMPONENT_PX = 8  # a longer component on it, at that size, may be a digit
-LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture, that it takes
-BAR_LEVELS = 24  # of 255: what differs less, as by noise, has the same colour
+TABLE_LEVELS = 40  # of 255: a table differs from the paper by more
+TABLE_STEP = 0.85  # of this difference: close beside the edge there is more of it; at a soft shadow there is less
+TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255: this share of a table differs by less from its colour
+TABLE_COMPONENT_PX = 8  # at that size: a longer component on the table may be a digit
+LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture: a table takes more than the first share, and less than the second
+BAR_LEVELS = 24  # of 255: what differs by less, as by noise, has the same colour
 BAR_EDGE_PX = 3  # rows that the edge of a bar takes where it is soft
 BAR_LOOKS = 16  # pixels of each row that are looked at first
 BAR_DEPTH = 1 / 5  # of a picture's height: as many rows after a bar differ from it; a stroke or a ruled line has fewer
-BAR_BESIDE, BAR_NEXT = 0.6, 0.98  # of the pixels in each of those rows, and in the first one, that differ from the bar
+# Of the pixels in each of those rows, more than this share differs from the bar; of those in the first one, more than
+# this.
+BAR_BESIDE, BAR_NEXT = 0.6, 0.98
 
 
 def cut_bars(picture: Picture) -> Crop | None:

@@ -24,18 +24,18 @@ WHOLE: Piece = (0, 1)  # where there is no cut
 
 # Shares of the height of the row that the digits are in.
 MOST_INK = 0.5  # a cut goes through no more ink
-LEAST_APART = 0.08  # from one cut to the next, measured in the middle of the row
+LEAST_APART = 0.08  # two cuts are at least as far apart, measured in the middle of the row
 WIDEST = 1.3  # a piece that may be a digit is no wider
 
 LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower
 SLIVER = 0.25  # of the height of a piece's highest part: a part that is smaller was cut off a neighbour
-SLANT_COST = 0.1  # in pixels of ink, what a step to the left or right costs
+SLANT_COST = 0.1  # pixels of ink: a step to the left or right costs as much as these
 
 # A piece costs the negative logarithm of its confidence, CUT_COST, and WIDE_COST times the share by which it is wider
 # than the whole ink is high. Chosen on held-out digits that were pushed together, and on single ones, of which hardly
 # any may be cut.
 CUT_COST, WIDE_COST = 0.35, 1.0
-LEAST_CONFIDENCE = 1e-6  # of a piece: one that has less, such as a blot, costs no more
+LEAST_CONFIDENCE = 1e-6  # of a piece: one with less, such as a blot, costs no more
 STEPS = np.array([[0], [-1], [1]])  # columns, from one row to the next; the first one is taken where all cost the same
 
 

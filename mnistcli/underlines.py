@@ -22,7 +22,7 @@ MOST_BELOW = 0.12  # of the height of the ink: a tail goes no farther below the 
 # What tells a line from the foot of a 2, or from the bar of a 7.
 BESIDE = 0.015  # of its length: a line is longer than the digits by as much on each side
 FAR_BESIDE, FAR_TOUCHING = 0.2, 0.45  # of a digit's width: a line that is longer by as much on each side is no foot
-NARROWEST = 0.3  # of its height, that a digit counts as wide: a line below a 1 need not be much longer
+NARROWEST = 0.3  # of its height: a narrower digit counts as so wide, for a line below a 1 need not be much longer
 LONG = 2.0  # times the height of the ink on it: a longer line is no foot
 PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
 LEAST_GAP = 0.07  # of a digit's height: a line that is closer below it may be its foot, after the pen was lifted
