@@ -4,7 +4,6 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,42 +46,6 @@ OTHERS, TRACK, FAINT = "#AAAAAA", "#EEEEEE", "#666666"
 _Place = tuple[float, float, float, float]  # left, top, width, height in pixels of the picture
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the network saw and said of one digit, and how that looks."""
-
-    glyph: "Glyph"
-    probabilities: Sequence[float]  # of the digits 0..9
-    is_sure: bool  # that it is named; else its box is dashed and has a question mark
-    no_digit_probability: float = 0.0  # 0 where the network knows of no such thing
-
-    @property
-    def label(self) -> str:
-        """Give the digit, or a question mark."""
-        return str(max(range(10), key=self.probabilities.__getitem__)) if self.is_sure else "?"
-
-    @property
-    def colour(self) -> str:
-        """Give the colour of its box, its label and its bar."""
-        return SURE if self.is_sure else UNSURE
-
-    @property
-    def shares(self) -> list[tuple[str, float]]:
-        """Give the ten digits with their probabilities, and after them no digit, where the network knows of it."""
-        shares = [(str(digit), share) for digit, share in enumerate(self.probabilities)]
-        return [*shares, ("?", self.no_digit_probability)] if self.no_digit_probability else shares
-
-    @property
-    def ranked(self) -> list[tuple[str, float]]:
-        """Give them in falling order."""
-        return sorted(self.shares, key=lambda named: -named[1])
-
-    @property
-    def best(self) -> str:
-        """Name the digit that it is taken for, or what is the most probable where that is none."""
-        return self.label if self.is_sure else self.ranked[0][0]
-
-
 class ReadingPictures:
     """Draws readings to files: to one file, or to one for each picture in a folder; missing folders are made.
 
@@ -98,11 +61,11 @@ class ReadingPictures:
 
     def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
         self.place = Path(place)
-        self.is_folder = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
-        if not self.is_folder and (len(images) > 1 or is_folder(images[0])):
+        self.takes_several = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
+        if not self.takes_several and (len(images) > 1 or is_folder(images[0])):
             raise self._too_many()
         self._check_apart(images)
-        drawing = self.place / "drawing.png" if self.is_folder else self.place
+        drawing = self.place / "drawing.png" if self.takes_several else self.place
         picture_format(drawing)
         check_writable(drawing)
         self.drawn: set[Path] = set()
@@ -117,12 +80,7 @@ class ReadingPictures:
         if answer.picture is None:
             return
         figure = new_figure()
-        answers = [
-            Answer(digit.glyph, digit.probabilities, digit.status == "ok", digit.no_digit_probability or 0.0)
-            for digit in answer.digits
-            if digit.glyph
-        ]
-        draw_reading(figure, answer.picture, answers, reading_title(answer))
+        draw_reading(figure, answer.picture, answer.digits, reading_title(answer))
         save_figure(figure, self._path(Path(answer.path)))
 
     def _check_apart(self, images: Sequence[str | Path]) -> None:
@@ -145,7 +103,7 @@ class ReadingPictures:
             raise cannot_write(self.place, error) from None
 
     def _path(self, picture: Path) -> Path:
-        if not self.is_folder:
+        if not self.takes_several:
             if self.drawn:
                 raise self._too_many()
             self.drawn.add(self.place)
@@ -176,13 +134,40 @@ def reading_title(answer: "Prediction | MultiPrediction") -> str:
     return f"{text}   {sureness}"
 
 
-def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence[Answer], title: str) -> None:
+def _glyph(answer: "Prediction") -> "Glyph":
+    assert answer.glyph is not None  # it is a digit that was found
+    return answer.glyph
+
+
+def _colour(answer: "Prediction") -> str:
+    """Give the colour of a digit's box, its label and its bar."""
+    return SURE if answer.status == "ok" else UNSURE
+
+
+def _shares(answer: "Prediction") -> list[tuple[str, float]]:
+    """Give the ten digits with their probabilities, and after them no digit, where the network knows of it."""
+    shares = [(str(digit), share) for digit, share in enumerate(answer.probabilities)]
+    return [*shares, ("?", answer.no_digit_probability)] if answer.no_digit_probability else shares
+
+
+def _ranked(answer: "Prediction") -> list[tuple[str, float]]:
+    """Give them in falling order."""
+    return sorted(_shares(answer), key=lambda named: -named[1])
+
+
+def _best(answer: "Prediction") -> str:
+    """Name the digit that it is taken for, or what is the most probable where it is taken for none."""
+    return answer.text if answer.status == "ok" else _ranked(answer)[0][0]
+
+
+def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence["Prediction"], title: str) -> None:
     """Draw a picture with its digits boxed, and what the network saw and said of each; the figure takes its size.
 
     Args:
         figure: an empty one.
         picture: as it was read.
-        answers: one for each digit found in it, none if it is blank; those after the first MOST_SHOWN are boxed only.
+        answers: one for each digit found in it, with its glyph, none if it is blank; those after the first MOST_SHOWN
+            are boxed only.
         title: a line above; the picture's name comes below it. Either loses its middle if it is too long.
     """
     columns = 1 if len(answers) <= ROWS_OF_ONE_COLUMN else 2
@@ -203,7 +188,7 @@ def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence[Answer]
         _draw_grid(figure, answers, rows, columns)
 
 
-def _draw_picture(axes: "Axes", picture: "Picture", answers: Sequence[Answer]) -> None:
+def _draw_picture(axes: "Axes", picture: "Picture", answers: Sequence["Prediction"]) -> None:
     """Show the picture in the pixels that it had, which the boxes are in, with a labelled box around each digit.
 
     A label that would lie on a box or another label, above its own and below it, is left out.
@@ -216,7 +201,7 @@ def _draw_picture(axes: "Axes", picture: "Picture", answers: Sequence[Answer]) -
     axes.set_anchor("N" if len(answers) > 1 else "C")
     room = axes.get_window_extent()
     scale = max(width / room.width, height / room.height)  # pixels of the picture for one of the output
-    boxes = [_widened(answer.glyph.box, LEAST_BOX_PX * scale) for answer in answers]
+    boxes = [_widened(_glyph(answer).box, LEAST_BOX_PX * scale) for answer in answers]
     taken = list(boxes)
     for box, answer in zip(boxes, answers, strict=True):
         _draw_box(axes, box, answer)
@@ -247,26 +232,26 @@ def _overlap(one: _Place, other: _Place) -> bool:
     return not (beside or top >= other_top + other_high or other_top >= top + high)
 
 
-def _draw_box(axes: "Axes", place: _Place, answer: Answer) -> None:
+def _draw_box(axes: "Axes", place: _Place, answer: "Prediction") -> None:
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
     left, top, wide, high = place
-    box = Rectangle((left, top), wide, high, fill=False, edgecolor=answer.colour, linewidth=2, clip_on=False)
-    box.set_linestyle("solid" if answer.is_sure else (0, (4, 2)))
+    box = Rectangle((left, top), wide, high, fill=False, edgecolor=_colour(answer), linewidth=2, clip_on=False)
+    box.set_linestyle("solid" if answer.status == "ok" else (0, (4, 2)))
     box.set_path_effects([withStroke(linewidth=4, foreground="white")])  # makes it stand out from any paper
     axes.add_patch(box)
 
 
-def _draw_label(axes: "Axes", box: _Place, answer: Answer, is_above: bool) -> None:
+def _draw_label(axes: "Axes", box: _Place, answer: "Prediction", is_above: bool) -> None:
     left, top, _, high = box
     axes.annotate(
-        answer.label,
+        answer.text,
         (left, top if is_above else top + high),
         (2, 3 if is_above else -3),
         textcoords="offset points",
         va="bottom" if is_above else "top",
-        bbox={"facecolor": answer.colour, "edgecolor": "white", "linewidth": 0.7, "pad": 2.0},
+        bbox={"facecolor": _colour(answer), "edgecolor": "white", "linewidth": 0.7, "pad": 2.0},
         size=11,
         weight="bold",
         color="white",
@@ -275,26 +260,26 @@ def _draw_label(axes: "Axes", box: _Place, answer: Answer, is_above: bool) -> No
     )
 
 
-def _draw_one(figure: "Figure", answer: Answer, middle: float) -> None:
+def _draw_one(figure: "Figure", answer: "Prediction", middle: float) -> None:
     """Show what the network saw of a single digit, beside all probabilities, about a middle line."""
     top = middle - ONE_PX / 2
-    _draw_image(_axes(figure, RIGHT_PX, top, ONE_PX, ONE_PX), answer.glyph.image)
+    _draw_image(_axes(figure, RIGHT_PX, top, ONE_PX, ONE_PX), _glyph(answer).image)
     _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
     left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
     width, height = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, 2 * (middle - TOP_PX)
-    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, answer.shares, ONE_SHARE_PX, decimals=1)
+    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, _shares(answer), ONE_SHARE_PX, decimals=1)
 
 
-def _draw_grid(figure: "Figure", answers: Sequence[Answer], rows: int, columns: int) -> None:
+def _draw_grid(figure: "Figure", answers: Sequence["Prediction"], rows: int, columns: int) -> None:
     """Show what the network saw of several digits, in reading order, each beside what it most probably is."""
     wide = (WIDTH_PX - MARGIN_PX - RIGHT_PX) / columns
     for index, answer in enumerate(answers[:MOST_SHOWN]):
         row, column = divmod(index, columns)
         left, top = RIGHT_PX + column * wide, TOP_PX + row * CELL_PX
-        _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), answer.glyph.image)
+        _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), _glyph(answer).image)
         start = left + MANY_PX + DIGIT_PX
         bars = _axes(figure, start, top, left + wide - 12 - MANY_SHARE_PX - start, MANY_PX)
-        _draw_bars(bars, answer, answer.ranked[:TOP_BARS], MANY_SHARE_PX, decimals=0)
+        _draw_bars(bars, answer, _ranked(answer)[:TOP_BARS], MANY_SHARE_PX, decimals=0)
     if len(answers) > MOST_SHOWN:
         rest = f"and {len(answers) - MOST_SHOWN} more"
         _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)
@@ -307,18 +292,18 @@ def _draw_image(axes: "Axes", image: "Grey") -> None:
 
 
 def _draw_bars(
-    axes: "Axes", answer: Answer, shares: Sequence[tuple[str, float]], share_px: int, *, decimals: int
+    axes: "Axes", answer: "Prediction", shares: Sequence[tuple[str, float]], share_px: int, *, decimals: int
 ) -> None:
     """Show some probabilities, one below another, that of what it is taken for emphasised."""
-    places = range(len(shares))
-    colours = [answer.colour if name == answer.best else OTHERS for name, _ in shares]
+    places, best = range(len(shares)), _best(answer)
+    colours = [_colour(answer) if name == best else OTHERS for name, _ in shares]
     axes.barh(places, [1.0] * len(shares), height=0.7, color=TRACK)
     axes.barh(places, [share for _, share in shares], height=0.7, color=colours)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(shares) - 0.5, -0.5)
     axes.axis("off")
     for place, (name, share) in zip(places, shares, strict=True):
-        weight, colour = ("bold", "black") if name == answer.best else ("normal", FAINT)
+        weight, colour = ("bold", "black") if name == best else ("normal", FAINT)
         for end, shift_px, text in ((0, -6, name), (1, share_px, f"{share:.{decimals}%}")):
             axes.annotate(
                 text,

@@ -28,10 +28,15 @@ def picture_of(folder: Path, size: tuple[int, int] = (100, 100), name: str = "pi
     return read_picture(folder / "picture.png", name)
 
 
+def answer_of(found: Glyph, *, rest: float = 0.0, is_sure: bool = True) -> Prediction:
+    """Answer that a glyph is a seven, but for the rest, which is the probability of no digit."""
+    return Prediction("", tuple(share * (1 - rest) for share in SEVEN), found, min_confidence=0.0 if is_sure else 1.0)
+
+
 def drawn_reading(folder: Path, picture: Picture, glyphs: list[Glyph], title: str = "", is_sure: bool = True) -> Pixels:
     """Draw a reading in which every digit is a seven: (H, W, 3)."""
     figure = plots.new_figure()
-    explain.draw_reading(figure, picture, [explain.Answer(found, SEVEN, is_sure) for found in glyphs], title)
+    explain.draw_reading(figure, picture, [answer_of(found, is_sure=is_sure) for found in glyphs], title)
     plots.save_figure(figure, folder / "reading.png")
     return np.array(Image.open(folder / "reading.png").convert("RGB"))
 
@@ -72,7 +77,7 @@ def test_neither_box_nor_label_hides_a_tiny_digit(tmp_path: Path) -> None:
 
 def test_a_label_stands_where_it_hides_nothing(tmp_path: Path) -> None:
     figure, boxes = plots.new_figure(), [(10, top, 8, 8) for top in (10, 20, 30)]
-    answers = [explain.Answer(glyph(box), SEVEN, is_sure=box[1] != 20) for box in boxes]
+    answers = [answer_of(glyph(box), is_sure=box[1] != 20) for box in boxes]
     explain.draw_reading(figure, picture_of(tmp_path), answers, "")
     labels = [(text.get_text(), text.get_verticalalignment()) for text in figure.axes[0].texts]
     assert labels == [("7", "bottom"), ("7", "top")]  # above the first, below the last
@@ -135,7 +140,7 @@ def test_a_title_with_a_question_mark_tells_no_confidence() -> None:
 @pytest.mark.parametrize(("count", "share"), [(1, "91.0%"), (2, "91%")])
 def test_a_share_is_written_as_in_the_title(tmp_path: Path, count: int, share: str) -> None:
     figure = plots.new_figure()
-    explain.draw_reading(figure, picture_of(tmp_path), [explain.Answer(glyph(), SEVEN, True)] * count, "")
+    explain.draw_reading(figure, picture_of(tmp_path), [answer_of(glyph())] * count, "")
     written = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert written.count(share) == count
     assert not any(" %" in text for text in written)
@@ -144,7 +149,7 @@ def test_a_share_is_written_as_in_the_title(tmp_path: Path, count: int, share: s
 @pytest.mark.parametrize(("rest", "names"), [(0.0, 10), (0.5, 11)])
 def test_what_is_left_to_no_digit_has_a_bar_of_its_own(tmp_path: Path, rest: float, names: int) -> None:
     figure = plots.new_figure()
-    answer = explain.Answer(glyph(), [share * (1 - rest) for share in SEVEN], True, rest)
+    answer = answer_of(glyph(), rest=rest)
     explain.draw_reading(figure, picture_of(tmp_path), [answer], "")
     written = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert len(written) == 2 * names + 1  # a digit and its share each, and the label of its box
@@ -159,7 +164,7 @@ def test_what_a_digit_is_taken_for_is_emphasised_and_among_the_bars(
     tmp_path: Path, count: int, rest: float, is_sure: bool, emphasised: str
 ) -> None:
     figure = plots.new_figure()
-    answer = explain.Answer(glyph(), [share * (1 - rest) for share in SEVEN], is_sure, rest)
+    answer = answer_of(glyph(), rest=rest, is_sure=is_sure)
     explain.draw_reading(figure, picture_of(tmp_path), [answer] * count, "")
     share = rest if emphasised == "?" else 0.91 * (1 - rest)
     expected = [emphasised, f"{share:.1%}" if count == 1 else f"{share:.0%}"]
