@@ -14,7 +14,7 @@ from mnistcli.glyphs import SIZE_PX
 from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, inscribed_radius, is_bar, quantile
+from mnistcli.planes import BAR_SHAPE, Mask, inscribed_radius, is_bar, quantile
 from mnistcli.sheets import Crop, look_inside
 from mnistcli.spots import JOINED_HEIGHT, Spot, find_spots, sort_into_rows
 from mnistcli.surroundings import cut_bars, cut_table
@@ -176,14 +176,24 @@ def _look_past_patches(inked: _Inked, invert: Invert) -> _Inked:
 
 
 def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
-    """Leave out blots that are lower than the digits beside them, or much higher: a punched hole, a bullet, a stamp."""
+    """Leave out what is no digit and lower than the digits beside it, or much higher: a hole, a dash, a stamp."""
     heights = [run.whole.height for run in chain(*rows) if not run.whole.is_no_digit]
     if not heights:
         return rows
     usual = float(np.median(heights))
     lowest, highest = DOT_HEIGHT * usual, JOINED_HEIGHT * usual  # between these, a blot may be a very bold digit
-    kept = [[run for run in row if not run.whole.is_no_digit or lowest < run.whole.height < highest] for row in rows]
+
+    def is_kept(run: Run) -> bool:
+        is_high_enough = run.whole.height > lowest or _are_many_that_touch(run)
+        return not run.whole.is_no_digit or (is_high_enough and run.whole.height < highest)
+
+    kept = [[run for run in row if is_kept(run)] for row in rows]
     return [row for row in kept if row]
+
+
+def _are_many_that_touch(run: Run) -> bool:
+    """Tell whether a run, which is no digit as a whole, may be many digits: as wide as a bar, but cut, as no bar is."""
+    return len(run.pieces) > 1 and run.whole.width > BAR_SHAPE * run.whole.height
 
 
 def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:

@@ -314,6 +314,21 @@ def test_a_run_of_many_digits_that_touch_is_no_bar() -> None:
         assert any(glyph.box[::2] == pytest.approx((left, 75), abs=12) for glyph in run.pieces.values())
 
 
+def test_many_small_digits_that_touch_are_no_dash() -> None:
+    small = [(big(int(digit), 72), 300 + 43 * place, 400) for place, digit in enumerate("68035892")]
+    first, (run,) = find_digits(as_picture(page(*line("17"), *small))).rows
+    assert len(first) == 2
+    assert run.whole.box == pytest.approx((300, 400, 43 * 7 + 45, 72), abs=6)
+    assert len(run.pieces) > 8
+
+
+@pytest.mark.parametrize("rise", [0, 20, 30])
+def test_a_minus_sign_is_left_out_however_aslant(rise: int) -> None:
+    picture = Image.fromarray(page(*line("17", top=300)))
+    ImageDraw.Draw(picture).line([(400, 400), (550, 400 - rise)], "black", 14)
+    assert [len(row) for row in find_digits(as_picture(np.asarray(picture))).rows] == [2]
+
+
 def test_two_digits_side_by_side_look_like_several() -> None:
     assert find_glyph(as_picture(page(*line("17"))))[1]
 
