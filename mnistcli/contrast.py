@@ -13,7 +13,9 @@ from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, Plane
 
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # standard deviations of the paper's noise: ink stands out from it by as many
-MOST_NOISE = 0.5  # of Otsu's threshold: noise raises ink's least contrast to no more; more would be misjudged paper
+# Noise may raise the contrast that ink must have to at most this share of Otsu's threshold; more means that the paper
+# was misjudged.
+MOST_NOISE = 0.5
 LEAST_PIXELS = 4  # with fewer above all noise, there is no ink
 # The contrast of dark ink is this quantile of all that stands out from the noise; the threshold is this share of it.
 DARK_QUANTILE, DARK_SHARE = 0.9, 0.45

@@ -40,7 +40,7 @@ THREADS = min(8, CORES)  # others run while Pillow and OpenCV work, but none whi
 WITHOUT_PROCESSES = "try 0 of them: `processes` 0"
 # Pictures in a group, about which the network is asked together; fewer where pictures are kept.
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
-PATIENCE_SECONDS = 1.0  # then it is asked about what there is, so that answers come before slow pictures are found
+PATIENCE_SECONDS = 1.0  # after which the network is asked about what there is, rather than wait for slow pictures
 MANY_PICTURES = 1000  # from as many on, processes pay; in 600 drawings or photographs threads find the digits as soon
 # Processes begin with this many groups while torch is still being imported; afterwards one ahead is enough, as it is
 # for threads.
