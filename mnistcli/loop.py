@@ -215,8 +215,8 @@ class _Fit:
         loss_sum, correct = loss.detach() * count, (logits.argmax(1) == labels).sum() * min(count, 1)
         if self.ranks.size > 1:
             loss_sum, correct = self.ranks.sum(torch.stack([loss_sum, correct])).unbind()
-        state.loss_sum += loss_sum
-        state.correct += correct.long()
+        state.loss_sum = state.loss_sum + loss_sum  # not in place: each event keeps the sums that it was given
+        state.correct = state.correct + correct.long()
 
     def finish_epoch(self) -> EpochDone:
         state, images = self.state, len(self.train)
@@ -239,7 +239,6 @@ class _Fit:
             state.best = Best(done.epoch, validation.accuracy, weights, state.calibration)
         state.history.append(done)
         state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
-        # New tensors, not zeroed ones: events that were yielded keep their sums.
         state.loss_sum, state.correct = torch.zeros_like(state.loss_sum), torch.zeros_like(state.correct)
         return done
 

@@ -53,6 +53,19 @@ def test_events_count_every_image_once() -> None:
     ]
 
 
+def test_each_steps_sums_are_those_up_to_it_though_read_at_the_end() -> None:
+    config = TrainConfig(batch_size=16)
+    train = make_samples(48)
+    *steps, done = run(make_state(config, len(train)), train, config)
+    assert isinstance(done, EpochDone)
+    sums = [(float(step.loss_sum), int(step.correct)) for step in steps if isinstance(step, StepDone)]
+    for count, (loss_sum, _) in enumerate(sums, start=1):
+        assert loss_sum / (16 * count) == pytest.approx(math.log(10), abs=0.2)
+    assert [correct for _, correct in sums] == sorted(correct for _, correct in sums)
+    assert sums[-1][0] == pytest.approx(done.loss * 48)
+    assert sums[-1][1] == pytest.approx(done.accuracy * 48)
+
+
 def test_an_epoch_is_the_plain_loop() -> None:
     """One epoch equals the tutorial's lines, fed in the same order."""
     config = TrainConfig(batch_size=16, lr=0.1, momentum=0.5, weight_decay=0.01)
