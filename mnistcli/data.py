@@ -17,9 +17,9 @@ Split = Literal["train", "test"]
 FILE_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
 class Samples:
-    """Images and their labels, in the same order and on the same device."""
+    """Images and their labels, in the same order and on the same device; equal to themselves alone."""
 
     images: Tensor  # (N, 1, 28, 28) uint8, 0 = paper, 255 = ink
     labels: Tensor  # (N,) int64, 0..9

@@ -54,7 +54,7 @@ class EpochDone:
     val_accuracy: float | None = None  # 0..1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Best:
     """The weights of the epoch with the highest validation accuracy, the earliest of equals."""
 
@@ -64,7 +64,7 @@ class Best:
     calibration: Calibration = UNCALIBRATED  # of these weights
 
 
-@dataclass
+@dataclass(eq=False)
 class TrainState:
     """Everything that training changes. With the data and the configuration it decides all that follows.
 

@@ -45,9 +45,9 @@ class Calibration(NamedTuple):
 UNCALIBRATED = Calibration()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
 class Evaluation:
-    """How well logits agree with labels."""
+    """How well logits agree with labels; equal to itself alone."""
 
     total: int  # images
     correct: int

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import affine
 
-from mnistcli.data import Normalization
+from mnistcli.augment import Distortions
+from mnistcli.data import Normalization, Samples
+from mnistcli.loop import Best
 from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.rejection import Rejector
 from mnistcli.scoring import Answers, Calibration, ask, find_temperature, score
@@ -105,6 +107,19 @@ def test_scores_agree_with_counting_by_hand() -> None:
     assert (two.precision, two.recall, two.count) == (2 / 3, 2 / 3, 3)
     nine = result.per_digit[9]
     assert (nine.precision, nine.recall, nine.count) == (None, None, 0)
+
+
+def test_what_holds_tensors_is_equal_to_itself_alone() -> None:
+    labels = torch.tensor([0, 1, 2])
+    for make in (
+        lambda: score(F.one_hot(labels, 10).float(), labels),
+        lambda: Samples(make_images(3), labels),
+        lambda: Distortions(torch.zeros(3, 2, 3), bends=None, thickness=None),
+        lambda: Best(1, 0.5, {"bias": torch.zeros(3)}),
+    ):
+        one, other = make(), make()
+        assert one != other
+        assert {one, other} == {other, one}
 
 
 def test_logits_that_are_no_numbers_have_no_loss() -> None:
