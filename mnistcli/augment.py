@@ -108,13 +108,21 @@ def _blur(images: Tensor) -> Tensor:
     return (rows[..., :-2, :] + 2 * rows[..., 1:-1, :] + rows[..., 2:, :]) / 4
 
 
-def draw_distortions(config: TrainConfig, count: int, generator: torch.Generator) -> Distortions | None:
-    """Draw a distortion for each of `count` images, on the CPU; None where the configuration asks for none.
+def draw_distortions(
+    config: TrainConfig, count: int, generator: torch.Generator, device: torch.device
+) -> Distortions | None:
+    """Draw a distortion for each of some images; None where the configuration asks for none.
 
     Rotation, scale, shear and shift are uniform in their ranges. Elastic displacements are after Simard, Steinkraus
     and Platt, "Best practices for convolutional neural networks applied to visual document analysis", 2003; where
     they smooth a displacement drawn for every pixel, here a coarse grid of draws is interpolated, as smooth and
     much cheaper. Nothing is mirrored: the mirror image of a digit is no digit.
+
+    Args:
+        config: the recipe, of which the ranges are taken.
+        count: of images.
+        generator: on the CPU, so that every device gets the same distortions.
+        device: where they are wanted.
     """
     if not any(
         (config.shift_px, config.rotation_degrees, config.scale, config.shear, config.elastic_px, config.thickness)
@@ -135,4 +143,4 @@ def draw_distortions(config: TrainConfig, count: int, generator: torch.Generator
         size = (count, 2, BEND_POINTS, BEND_POINTS)
         bends = torch.randn(size, generator=generator) * (config.elastic_px / half)
     thickness = uniform(config.thickness).view(count, 1, 1, 1) if config.thickness else None
-    return Distortions(torch.stack([across, down], 1), bends, thickness)
+    return Distortions(torch.stack([across, down], 1), bends, thickness).to(device)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnistcli.augment import Distortions, draw_distortions
 from mnistcli.average import move_average, refresh_statistics
+from mnistcli.batches import Batches, draw_epoch
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
@@ -22,10 +22,9 @@ from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.rejection import Rejector, fit_rejector, make_examples
 from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, ask, find_temperature, score
-from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
+from mnistcli.strokes import Strokes
 
 OUTLIER_WEIGHT = 0.9  # of a shape that is no digit, where an image weighs 1: more costs unusual digits
-OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
 FINITE_CHECK_STEPS = 100  # looking at the loss makes an accelerator wait, so it is not done every step
 
 
@@ -169,11 +168,12 @@ class _Fit:
     ranks: Ranks
 
     def epoch(self) -> Iterator[StepDone | EpochDone]:
-        state, batch_size = self.state, self.config.batch_size
+        state, config, batch_size = self.state, self.config, self.config.batch_size
         generator = torch.Generator()
         generator.set_state(state.shuffle)
         started = time.perf_counter() - state.seconds
-        batches = self.draw_batches(generator)
+        # The whole epoch at once, so that no step waits for it, and for all ranks alike.
+        batches = draw_epoch(config, self.train, self.strokes, self.normalization, generator)
         steps = math.ceil(len(self.train) / batch_size)
         state.model.train()
         while state.step < steps:
@@ -188,14 +188,7 @@ class _Fit:
         state.shuffle = generator.get_state()
         yield self.finish_epoch()
 
-    def draw_batches(self, generator: torch.Generator) -> "_Batches":
-        """Draw an epoch on the CPU, for all ranks alike, and move it at once, so that no step waits for it."""
-        order = torch.randperm(len(self.train), generator=generator).to(self.train.labels.device)
-        distortions = _distortions(self.config, len(self.train), generator, order.device)
-        extras = _draw_extras(self.config, self.strokes, len(self.train), generator)
-        return _Batches(self.train, order, distortions, extras, self.normalization)
-
-    def step(self, batches: "_Batches", positions: slice, steps_per_epoch: int) -> None:
+    def step(self, batches: Batches, positions: slice, steps_per_epoch: int) -> None:
         state, config = self.state, self.config
         number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
         mine, count = self.ranks.share(positions)
@@ -271,77 +264,6 @@ def learn_rejector(
     ]
     of_digits, of_shapes = map(torch.cat, zip(*asked, strict=True))
     return fit_rejector(of_digits, of_shapes, ranks)
-
-
-class _Batches(NamedTuple):
-    """An epoch as it was drawn: the order of the images, the distortion of each, and what is added to them."""
-
-    train: Samples
-    order: Tensor  # (N,) int64
-    distortions: Distortions | None
-    extras: "_Extras | None"
-    normalization: Normalization
-
-    def take(self, positions: slice) -> tuple[Tensor, Tensor]:
-        """Give B + M images that are normalised float32 (1, 28, 28), M of no digits at the end, and (B,) int64 labels.
-
-        M is 0 where the recipe has no outliers.
-        """
-        batch = self.train.take(self.order[positions])
-        images = batch.images
-        if self.extras is not None:
-            images = self.extras.redraw(batch, positions)
-        if self.distortions is not None:
-            images = self.distortions[positions](images)
-        if self.extras is not None:
-            images = torch.cat([images, self.extras.make_outliers(positions)])
-        return self.normalization(images), batch.labels
-
-
-class _Extras(NamedTuple):
-    """An epoch's dice for styles, for written digits and for what is no digit."""
-
-    strokes: Strokes
-    config: TrainConfig
-    styles: Tensor  # (N, STYLE_DICE)
-    written: Tensor  # (N, WRITTEN_DICE), N = 0 where none is written
-    outliers: Tensor  # (M, OUTLIER_DICE)
-    distortions: Distortions | None  # of the outliers
-
-    def redraw(self, batch: Samples, positions: slice) -> Tensor:
-        """Give a batch's images, (B, 1, 28, 28) float32, some in other styles and some written anew."""
-        images = self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
-        if len(self.written) == 0:
-            return images
-        return self.strokes.put_written(images, batch.labels, self.config.written, self.written[positions])
-
-    def make_outliers(self, positions: slice) -> Tensor:
-        """Make those that belong to these images, so that ranks that share a batch share its outliers too."""
-        share, taken = self.config.outliers, range(positions.start, positions.stop, positions.step or 1)
-        rows = [int(position * share) for position in taken if int((position + 1) * share) > int(position * share)]
-        outliers = self.strokes.make_outliers(self.outliers[rows])
-        return outliers if self.distortions is None else self.distortions[rows](outliers)
-
-
-def _distortions(
-    config: TrainConfig, count: int, generator: torch.Generator, device: torch.device
-) -> Distortions | None:
-    distortions = draw_distortions(config, count, generator)
-    return None if distortions is None else distortions.to(device)
-
-
-def _draw_extras(
-    config: TrainConfig, strokes: Strokes | None, count: int, generator: torch.Generator
-) -> _Extras | None:
-    if strokes is None:
-        return None
-    device, outliers = strokes.ones.device, int(count * config.outliers)
-    for_styles = torch.rand(count, STYLE_DICE, generator=generator).to(device)
-    for_written = torch.rand(count if config.written else 0, WRITTEN_DICE, generator=generator).to(device)
-    for_outliers = torch.rand(outliers, OUTLIER_DICE, generator=generator).to(device)
-    wild = config.model_copy(update={"elastic_px": OUTLIER_BENDS * config.elastic_px})
-    distortions = _distortions(wild, outliers, generator, device)
-    return _Extras(strokes, config, for_styles, for_written, for_outliers, distortions)
 
 
 def _unsureness_loss(logits: Tensor) -> Tensor:

@@ -106,9 +106,9 @@ def _make(
         return torch.rand(count, columns, generator=generator)[share].to(device)
 
     def distort(images: Tensor, count: int) -> Tensor:
-        distortions = draw_distortions(config, count, generator)
+        distortions = draw_distortions(config, count, generator, device)
         if distortions is not None:
-            images = distortions[share].to(device)(images)
+            images = distortions[share](images)
         return retexture(images, dice(count, 2))
 
     images, labels = batch.images[share], batch.labels[share]

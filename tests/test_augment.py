@@ -11,6 +11,7 @@ from torch import Tensor
 from mnistcli.augment import BEND_POINTS, Distortions, draw_distortions, retexture
 from mnistcli.config import TrainConfig
 
+CPU = torch.device("cpu")
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
 
 
@@ -23,7 +24,7 @@ def make_images(count: int) -> Tensor:
 
 
 def draw(count: int = 100, seed: int = 0, **keys: Any) -> Distortions:
-    drawn = draw_distortions(TrainConfig(**keys), count, torch.Generator().manual_seed(seed))
+    drawn = draw_distortions(TrainConfig(**keys), count, torch.Generator().manual_seed(seed), CPU)
     assert drawn is not None
     return drawn
 
@@ -36,7 +37,7 @@ def centre(images: Tensor) -> Tensor:
 
 
 def test_nothing_asked_is_nothing_done() -> None:
-    assert draw_distortions(TrainConfig(), 10, torch.Generator()) is None
+    assert draw_distortions(TrainConfig(), 10, torch.Generator(), CPU) is None
 
 
 def test_no_distortion_keeps_every_pixel() -> None:

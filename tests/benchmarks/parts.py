@@ -91,7 +91,7 @@ def lenet_steps() -> dict[str, Step]:
 def distortion_steps() -> dict[str, Step]:
     """Give torch's way and ours, of the same distortions."""
     config = TrainConfig(shift_px=2, rotation_degrees=10, elastic_px=0.5, thickness=0.3)
-    drawn = draw_distortions(config, 128, torch.Generator().manual_seed(0))
+    drawn = draw_distortions(config, 128, torch.Generator().manual_seed(0), torch.device("cpu"))
     assert drawn is not None
     images = torch.randint(256, (128, 1, 28, 28), dtype=torch.uint8)
 

@@ -1,0 +1,95 @@
+"""What an epoch of training draws at its start: the order of the images, what is done to each, and what is added."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mnistcli.augment import Distortions, draw_distortions
+from mnistcli.config import TrainConfig
+from mnistcli.data import Normalization, Samples
+from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
+
+OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
+
+
+class Batches(NamedTuple):
+    """An epoch as it was drawn: the order of the images, the distortion of each, and what is added to them."""
+
+    train: Samples
+    order: Tensor  # (N,) int64
+    distortions: Distortions | None
+    extras: "_Extras | None"
+    normalization: Normalization
+
+    def take(self, positions: slice) -> tuple[Tensor, Tensor]:
+        """Give B + M images that are normalised float32 (1, 28, 28), M of no digits at the end, and (B,) int64 labels.
+
+        M is 0 where the recipe has no outliers.
+        """
+        batch = self.train.take(self.order[positions])
+        images = batch.images
+        if self.extras is not None:
+            images = self.extras.redraw(batch, positions)
+        if self.distortions is not None:
+            images = self.distortions[positions](images)
+        if self.extras is not None:
+            images = torch.cat([images, self.extras.make_outliers(positions)])
+        return self.normalization(images), batch.labels
+
+
+class _Extras(NamedTuple):
+    """An epoch's dice for styles, for written digits and for what is no digit."""
+
+    strokes: Strokes
+    config: TrainConfig
+    styles: Tensor  # (N, STYLE_DICE)
+    written: Tensor  # (N, WRITTEN_DICE), N = 0 where none is written
+    outliers: Tensor  # (M, OUTLIER_DICE)
+    distortions: Distortions | None  # of the outliers
+
+    def redraw(self, batch: Samples, positions: slice) -> Tensor:
+        """Give a batch's images, (B, 1, 28, 28) float32, some in other styles and some written anew."""
+        images = self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
+        if len(self.written) == 0:
+            return images
+        return self.strokes.put_written(images, batch.labels, self.config.written, self.written[positions])
+
+    def make_outliers(self, positions: slice) -> Tensor:
+        """Make those that belong to these images, so that ranks that share a batch share its outliers too."""
+        share, taken = self.config.outliers, range(positions.start, positions.stop, positions.step or 1)
+        rows = [int(position * share) for position in taken if int((position + 1) * share) > int(position * share)]
+        outliers = self.strokes.make_outliers(self.outliers[rows])
+        return outliers if self.distortions is None else self.distortions[rows](outliers)
+
+
+def draw_epoch(
+    config: TrainConfig,
+    train: Samples,
+    strokes: Strokes | None,
+    normalization: Normalization,
+    generator: torch.Generator,
+) -> Batches:
+    """Draw an epoch of training images, and move what was drawn to where they are.
+
+    Args:
+        config: the recipe, of which distortions, styles, written digits and outliers are taken.
+        train: all training images, N > 0.
+        strokes: of those images; None where the recipe has no styles, no written digits and no outliers.
+        normalization: what the network sees of a pixel.
+        generator: on the CPU, so that every device trains on the same images.
+    """
+    order = torch.randperm(len(train), generator=generator).to(train.labels.device)
+    distortions = draw_distortions(config, len(train), generator, order.device)
+    extras = None if strokes is None else _draw_extras(config, strokes, len(train), generator)
+    return Batches(train, order, distortions, extras, normalization)
+
+
+def _draw_extras(config: TrainConfig, strokes: Strokes, count: int, generator: torch.Generator) -> _Extras:
+    device, outliers = strokes.ones.device, int(count * config.outliers)
+    for_styles = torch.rand(count, STYLE_DICE, generator=generator).to(device)
+    for_written = torch.rand(count if config.written else 0, WRITTEN_DICE, generator=generator).to(device)
+    for_outliers = torch.rand(outliers, OUTLIER_DICE, generator=generator).to(device)
+    wild = config.model_copy(update={"elastic_px": OUTLIER_BENDS * config.elastic_px})
+    distortions = draw_distortions(wild, outliers, generator, device)
+    return _Extras(strokes, config, for_styles, for_written, for_outliers, distortions)
