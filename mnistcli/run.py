@@ -120,7 +120,6 @@ def train_events(
     *,
     resume: str | Path | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    ranks: Ranks = ALONE,
 ) -> Iterator[TrainEvent]:
     """Train as `api.train` does, and tell each thing as it happens.
 
@@ -128,25 +127,24 @@ def train_events(
         config: what to train and how.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
         should_stop: asked after every step; once true, the run is saved as it stands, and ends.
-        ranks: the processes that train together, from `joined`; the first one saves.
 
     Yields:
         Started; StepDone and EpochDone as in `fit`; BackedUp where other training was in the output's place; at the
         end Finished or Stopped.
 
     Raises:
-        MnistCliError: as in `api.train`.
+        MnistCliError: as in `api.train`; not when this is called, but when the first event is asked for.
     """
-    if ranks.size == 1 and are_many():
+    if are_many():
         raise ConfigError("torchrun started several processes: call mnistcli.train, which lets them work together")
     config, checkpoint = open_run(config, resume)
-    yield from opened_run_events(config, checkpoint, should_stop, ranks)
+    yield from opened_run_events(config, checkpoint, should_stop, ALONE)
 
 
 def opened_run_events(
     config: TrainConfig, checkpoint: Checkpoint | None, should_stop: Callable[[], bool], ranks: Ranks
 ) -> Iterator[TrainEvent]:
-    """Train what `open_run` gave, all else as in `train_events`."""
+    """Train what `open_run` gave, with the processes that `joined` gave; all else is as in `train_events`."""
     with computing_in(config.threads), within_memory():
         yield from _events(config, checkpoint, should_stop, ranks)
 
