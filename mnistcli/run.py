@@ -174,11 +174,7 @@ def _events(
             yield event
             is_asked = ranks.size == 1 or state.step % AGREEMENT_STEPS == 0
             if is_asked and ranks.any(should_stop()) and not is_finished(config, state.epoch, state.best_epoch):
-                check_finite(state)
-                if state.average is not None:
-                    refresh_statistics(state.average, train, run.normalization, config.outliers)
-                yield from run.save()
-                yield Stopped(config.output, state.epoch, state.step)
+                yield from _stop(run, train)
                 return
     except DivergedError as error:
         raise DivergedError(f"{error}; {_what_is_kept(run, checkpoint)}") from None
@@ -195,6 +191,16 @@ def _events(
     )
 
 
+def _stop(run: "_Run", train: Samples) -> Iterator[TrainEvent]:
+    """Save a run as it stands within an epoch, fit for use."""
+    state = run.state
+    check_finite(state)
+    if state.average is not None:
+        refresh_statistics(state.average, train, run.normalization, run.config.outliers)
+    yield from run.save()
+    yield Stopped(run.config.output, state.epoch, state.step)
+
+
 @dataclass
 class _Run:
     """A run under way, and how it is saved."""
@@ -204,16 +210,15 @@ class _Run:
     state: TrainState
     normalization: Normalization
     is_saver: bool  # one of all ranks
-    is_saved: bool = False
+    is_saved: bool = False  # since it was begun or continued
 
     def save(self) -> Iterator[BackedUp]:
-        is_shared, self.is_saved = self.is_saved, True
-        if not self.is_saver:
-            return
-        snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config)
-        backup = save(snapshot, self.config.output)
-        if backup:
-            yield BackedUp(self.config.output, backup, is_shared)
+        if self.is_saver:
+            snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config)
+            backup = save(snapshot, self.config.output)
+            if backup:  # what lies in the place of a run that was saved before is another's
+                yield BackedUp(self.config.output, backup, is_shared=self.is_saved)
+        self.is_saved = True
 
 
 def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:
