@@ -222,7 +222,7 @@ class Checkpoint(BaseModel):
         changes = {"weights": self._last, "average": None, "best": None, "optimizer": None, "config": config}
         return self.model_copy(update=changes)
 
-    def check_resumable(self) -> dict[str, list[Tensor]]:
+    def optimizer_state(self) -> dict[str, list[Tensor]]:
         """Give the optimizer's state.
 
         Raises:
@@ -238,7 +238,7 @@ class Checkpoint(BaseModel):
         Raises:
             CheckpointError: the run was on another number of images, or a part does not fit the state.
         """
-        optimizer = self.check_resumable()
+        optimizer = self.optimizer_state()
         if self.train_size != state.train_size:
             raise self._unusable(f"its run is on {self.train_size:,} images, and here are {state.train_size:,}")
         device = state.loss_sum.device

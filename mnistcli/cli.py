@@ -299,9 +299,9 @@ def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
 
     config, origins = asked
     if resume is not None:
-        from mnistcli.run import complete
+        from mnistcli.run import complete_config
 
-        config, _ = complete(config, resume)
+        config, _ = complete_config(config, resume)
         kept = {key for key in config.model_fields_set if getattr(config, key) != getattr(asked.config, key)}
         unasked = origins.keys() - asked.config.model_fields_set
         origins = {key: f"--resume {resume}" if key in kept | unasked else origin for key, origin in origins.items()}

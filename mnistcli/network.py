@@ -15,7 +15,7 @@ from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.model import Classifier, computing_in, pick_device
-from mnistcli.scoring import Answers, Calibration, ask
+from mnistcli.scoring import Calibration, Outputs, ask
 
 if TYPE_CHECKING:
     from mnistcli.glyphs import Grey
@@ -37,10 +37,10 @@ class Network:
         """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
         return self.ask(images, batch_size, tta=tta).logits
 
-    def ask(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Answers:
-        """Give the answers, on the CPU, to (N, 1, 28, 28) uint8 images."""
-        answers = ask(self.model, images.to(self.device), self.normalization, batch_size, tta=tta)
-        return Answers(*(part.cpu() for part in answers))
+    def ask(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Outputs:
+        """Give the outputs, on the CPU, for (N, 1, 28, 28) uint8 images."""
+        outputs = ask(self.model, images.to(self.device), self.normalization, batch_size, tta=tta)
+        return Outputs(*(part.cpu() for part in outputs))
 
     def probabilities(
         self, images: Sequence["Grey"], *, tta: bool = False, threads: int | None = None
@@ -63,11 +63,11 @@ class Network:
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
         together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
         with computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
-            answers = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
-        shares = self.calibration.probabilities(answers)[: len(images)]
-        if not shares.isfinite().all():
+            outputs = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
+        probabilities = self.calibration.probabilities(outputs)[: len(images)]
+        if not probabilities.isfinite().all():
             raise CheckpointError(f"{self.name} answers no finite numbers: train it anew, with a smaller `lr`")
-        return [tuple(row) for row in shares.tolist()]
+        return [tuple(row) for row in probabilities.tolist()]
 
 
 def open_network(name: str | Path | None, weights: Weights, device: Device) -> Network:

@@ -25,7 +25,7 @@ DRAWS = 4  # of each held-out image
 # Shapes that are no digits: how many for each digit; how many of them are two digits side by side; and how many of the
 # others are letters and signs. With more shapes more digits are turned away, and with fewer pairs more digits that
 # touch are taken for a single one.
-SHAPES, PAIRS, MOST_LETTERS = 0.7, 0.06, 0.94
+SHAPES, PAIRS, LETTER_SHARE = 0.7, 0.06, 0.94
 BATCH = 250  # digits at a time, which limits memory
 
 
@@ -35,7 +35,7 @@ class Rejector(NamedTuple):
     weights: tuple[float, ...]  # (F,)
     bias: float
 
-    def digit_shares(self, features: Tensor) -> Tensor:
+    def digit_probabilities(self, features: Tensor) -> Tensor:
         """Give how probably each of (N, F) features are a digit's: (N,) float64, 0..1, on the CPU."""
         weights = torch.tensor(self.weights, dtype=torch.float64)
         return torch.sigmoid(-(features.cpu().double() @ weights + self.bias))
@@ -66,9 +66,9 @@ def fit_rejector(of_digits: Tensor, of_shapes: Tensor, ranks: Ranks = ALONE) -> 
     penalty = F.pad((2 * RIDGE * count).expand(len(mean)), (0, 1))  # the derivative's 2; the bias has none
     weights = torch.zeros_like(penalty)
     for _ in range(NEWTON_STEPS):
-        shares = torch.sigmoid(scaled @ weights)
-        gradient = scaled.T @ (shares - is_shape)
-        hessian = scaled.T @ (scaled * (shares * (1 - shares))[:, None])
+        probabilities = torch.sigmoid(scaled @ weights)
+        gradient = scaled.T @ (probabilities - is_shape)
+        hessian = scaled.T @ (scaled * (probabilities * (1 - probabilities))[:, None])
         sums = ranks.sum(torch.cat([hessian, gradient[None]]))
         if not sums.isfinite().all():
             raise DivergedError("what the network makes of images is no longer finite: try a smaller `lr`")
@@ -114,6 +114,6 @@ def _make(
     images, labels = batch.images[share], batch.labels[share]
     styled = strokes.add_styles(images, labels, config.styles, dice(digits, STYLE_DICE))
     written = strokes.put_written(styled, labels, config.written, dice(digits, WRITTEN_DICE))
-    others, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), MOST_LETTERS), dice(shapes, 1)[:, 0] < PAIRS
+    others, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), LETTER_SHARE), dice(shapes, 1)[:, 0] < PAIRS
     others[is_pair] = strokes.make_pairs(dice(shapes, PAIR_DICE)[is_pair])
     return distort(written, digits), distort(others, shapes)

@@ -72,7 +72,7 @@ class Finished(NamedTuple):
 TrainEvent = Started | StepDone | EpochDone | BackedUp | Stopped | Finished
 
 
-def complete(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
+def complete_config(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
     """Complete a configuration by the checkpoint whose run it continues, if any.
 
     Raises:
@@ -82,12 +82,12 @@ def complete(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
     if resume is None:
         return config, None
     checkpoint = load(find_checkpoint(resume))
-    checkpoint.check_resumable()
+    checkpoint.optimizer_state()  # without which it cannot be continued
     return config.continuing(checkpoint.train_config(), Path(resume), checkpoint.epoch), checkpoint
 
 
 def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
-    """Complete a configuration as `complete` does, and check all but the data.
+    """Complete a configuration as `complete_config` does, and check all but the data.
 
     Folders that the output needs are made.
 
@@ -96,7 +96,7 @@ def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
         CheckpointError: `resume` cannot be read.
         MnistCliError: the output cannot be written.
     """
-    config, checkpoint = complete(config, resume)
+    config, checkpoint = complete_config(config, resume)
     if not _is_settled(config, checkpoint):
         check_savable(config.output)
     pick_device(config.device)

@@ -23,11 +23,11 @@ TTA_VIEWS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8)
 TEMPERATURES = torch.logspace(-2, 2, 81, base=2, dtype=torch.float64)  # each 3.5 % above the one before
 
 
-class Answers(NamedTuple):
-    """What a network says of N images."""
+class Outputs(NamedTuple):
+    """What a network gives for N images."""
 
     logits: Tensor  # (N, 10) float32
-    features: Tensor  # (N, F) float32, what its last layer made them of
+    features: Tensor  # (N, F) float32, the inputs of its last layer
 
 
 class Calibration(NamedTuple):
@@ -36,10 +36,12 @@ class Calibration(NamedTuple):
     temperature: float = 1.0  # that logits are divided by
     rejector: Rejector | None = None  # tells what is no digit; None where nothing was learned of such
 
-    def probabilities(self, answers: Answers) -> Tensor:
-        """Give those of the digits for N answers, (N, 10) float64, 0..1; what they lack of 1 is that of no digit."""
-        shares = (answers.logits.cpu().double() / self.temperature).softmax(1)
-        return shares if self.rejector is None else shares * self.rejector.digit_shares(answers.features)[:, None]
+    def probabilities(self, outputs: Outputs) -> Tensor:
+        """Give those of the digits for N images, (N, 10) float64, 0..1; what they lack of 1 is that of no digit."""
+        probabilities = (outputs.logits.cpu().double() / self.temperature).softmax(1)
+        if self.rejector is None:
+            return probabilities
+        return probabilities * self.rejector.digit_probabilities(outputs.features)[:, None]
 
 
 UNCALIBRATED = Calibration()
@@ -92,7 +94,7 @@ def ask(
     batch_size: int = EVAL_BATCH_SIZE,
     *,
     tta: bool = False,
-) -> Answers:
+) -> Outputs:
     """Run the network over images, in evaluation mode and without gradients.
 
     Args:
@@ -105,26 +107,26 @@ def ask(
             mean features.
 
     Returns:
-        The answers, on the same device.
+        The outputs, on the same device.
     """
     model.eval()
     ask_batch = _ask_of_views if tta else _ask
     batches = images.split(batch_size)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    answers = [ask_batch(model, batch, normalization) for batch in batches]
-    return Answers(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
+    outputs = [ask_batch(model, batch, normalization) for batch in batches]
+    return Outputs(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 
 
-def _ask(model: Classifier, images: Tensor, normalization: Normalization) -> Answers:
+def _ask(model: Classifier, images: Tensor, normalization: Normalization) -> Outputs:
     features = model.features(normalization(images))
-    return Answers(model.last(features), features)
+    return Outputs(model.last(features), features)
 
 
-def _ask_of_views(model: Classifier, images: Tensor, normalization: Normalization) -> Answers:
+def _ask_of_views(model: Classifier, images: Tensor, normalization: Normalization) -> Outputs:
     views = [images] + [_see(images, *view) for view in TTA_VIEWS]
-    answers = [_ask(model, view, normalization) for view in views]
-    shares = torch.stack([each.logits.log_softmax(1) for each in answers])  # (7, B, 10)
-    features = torch.stack([each.features for each in answers])
-    return Answers(shares.logsumexp(0) - math.log(len(views)), features.mean(0))
+    outputs = [_ask(model, view, normalization) for view in views]
+    log_probabilities = torch.stack([each.logits.log_softmax(1) for each in outputs])  # (7, B, 10)
+    features = torch.stack([each.features for each in outputs])
+    return Outputs(log_probabilities.logsumexp(0) - math.log(len(views)), features.mean(0))
 
 
 def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Tensor:

@@ -217,5 +217,5 @@ def test_the_calibration_is_that_of_the_held_out_images_and_of_shapes_made_of_th
             continue
         assert calibration.rejector == learn_rejector(model, val, NORMALIZATION, config)
         digits, shapes = (ask(model, images, NORMALIZATION).features for images in next(make_examples(val, config)))
-        assert calibration.rejector.digit_shares(digits).mean() > 0.7
-        assert calibration.rejector.digit_shares(shapes).mean() < 0.4
+        assert calibration.rejector.digit_probabilities(digits).mean() > 0.7
+        assert calibration.rejector.digit_probabilities(shapes).mean() < 0.4

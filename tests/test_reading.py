@@ -15,7 +15,7 @@ from mnistcli.checkpoint import load, save
 from mnistcli.images import Glyph, Picture
 from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.scoring import Answers, ask
+from mnistcli.scoring import Outputs, ask
 
 
 @pytest.mark.parametrize("tta", [False, True])
@@ -31,8 +31,8 @@ def test_probabilities_are_the_networks_as_it_was_calibrated(
     (answer,) = mnistcli.predict([picture], checkpoint=tmp_path / "ckpt.pt", tta=tta)
     assert answer.glyph is not None
     seen = torch.from_numpy(answer.glyph.image)[None, None]
-    answers = ask(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta)
-    expected = checkpoint.calibration().probabilities(answers)[0]
+    outputs = ask(checkpoint.build_model(), seen, checkpoint.pixel_normalization(), tta=tta)
+    expected = checkpoint.calibration().probabilities(outputs)[0]
     torch.testing.assert_close(torch.tensor(answer.probabilities).double(), expected)
 
 
@@ -85,9 +85,9 @@ def test_an_image_is_read_alike_alone_and_among_others(count: int) -> None:
 def test_few_images_are_read_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     network, used = open_network("bundled", "last", "cpu"), []
 
-    def note(self: Network, images: torch.Tensor, *_: object, **__: object) -> Answers:
+    def note(self: Network, images: torch.Tensor, *_: object, **__: object) -> Outputs:
         used.append(torch.get_num_threads())
-        return Answers(torch.zeros(len(images), 10), torch.zeros(len(images), 128))
+        return Outputs(torch.zeros(len(images), 10), torch.zeros(len(images), 128))
 
     monkeypatch.setattr(Network, "ask", note)
     before = torch.get_num_threads()

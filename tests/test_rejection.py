@@ -11,7 +11,7 @@ from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
 from mnistcli.errors import DivergedError
 from mnistcli.ranks import Ranks
-from mnistcli.rejection import BATCH, MOST_LETTERS, PAIRS, SHAPES, fit_rejector, make_examples
+from mnistcli.rejection import BATCH, LETTER_SHARE, PAIRS, SHAPES, fit_rejector, make_examples
 from mnistcli.strokes import Strokes
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def test_the_regression_finds_what_the_labels_were_drawn_by() -> None:
     assert rejector.weights == pytest.approx((2, -1, 0), abs=0.08)
     assert rejector.bias == pytest.approx(0.5, abs=0.05)
     torch.testing.assert_close(
-        rejector.digit_shares(torch.tensor([[1.0, 0, 0], [0, 1, 0]])),
+        rejector.digit_probabilities(torch.tensor([[1.0, 0, 0], [0, 1, 0]])),
         torch.tensor([0.076, 0.622]).double(),
         atol=0.02,
         rtol=0,
@@ -42,9 +42,9 @@ def test_the_regression_finds_what_the_labels_were_drawn_by() -> None:
 def test_the_unit_of_a_feature_does_not_matter() -> None:
     digits, letters = make_features(1000)
     unit = torch.tensor([1000.0, 1, 0.001])
-    shares = fit_rejector(digits, letters).digit_shares(letters)
+    shares = fit_rejector(digits, letters).digit_probabilities(letters)
     torch.testing.assert_close(
-        fit_rejector(digits * unit, letters * unit).digit_shares(letters * unit), shares, atol=1e-3, rtol=0
+        fit_rejector(digits * unit, letters * unit).digit_probabilities(letters * unit), shares, atol=1e-3, rtol=0
     )
 
 
@@ -57,16 +57,16 @@ def test_features_that_are_no_numbers_are_told() -> None:
 
 def test_large_features_that_are_always_the_same_tell_nothing() -> None:
     digits, letters = (F.pad(features, (0, 84), value=1e6) for features in make_features(1000))
-    plain = fit_rejector(*make_features(1000)).digit_shares(letters[:, :3])
-    torch.testing.assert_close(fit_rejector(digits, letters).digit_shares(letters), plain, atol=1e-3, rtol=0)
+    plain = fit_rejector(*make_features(1000)).digit_probabilities(letters[:, :3])
+    torch.testing.assert_close(fit_rejector(digits, letters).digit_probabilities(letters), plain, atol=1e-3, rtol=0)
 
 
 def test_few_examples_and_features_that_are_always_the_same_are_told_apart() -> None:
     digits = torch.tensor([[1.0, 0, 7], [2, 0, 7]])
     letters = torch.tensor([[-1.0, 0, 7]])
     rejector = fit_rejector(digits, letters)
-    assert (rejector.digit_shares(digits) > 0.99).all()
-    assert (rejector.digit_shares(letters) < 0.01).all()
+    assert (rejector.digit_probabilities(digits) > 0.99).all()
+    assert (rejector.digit_probabilities(letters) < 0.01).all()
 
 
 def test_examples_are_digits_of_each_image_and_shapes_the_same_each_time() -> None:
@@ -118,7 +118,7 @@ def test_some_shapes_are_pairs_and_most_others_letters(monkeypatch: pytest.Monke
     shapes = torch.cat([shapes for _, shapes in make_examples(held_out, TrainConfig(outliers=0.25))])
     full = (shapes.amin((1, 2, 3)) > 200).float().mean().item()
     assert full == pytest.approx(PAIRS, abs=0.03)
-    assert set(asked) == {MOST_LETTERS}
+    assert set(asked) == {LETTER_SHARE}
 
 
 def test_ranks_make_their_shares_of_the_same_examples() -> None:

@@ -14,7 +14,7 @@ from mnistcli.data import Normalization, Samples
 from mnistcli.loop import Best
 from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.rejection import Rejector
-from mnistcli.scoring import Answers, Calibration, ask, find_temperature, score
+from mnistcli.scoring import Calibration, Outputs, ask, find_temperature, score
 
 NORMALIZATION = Normalization()
 
@@ -55,10 +55,10 @@ def test_views_are_the_image_shifted_to_each_side_and_turned_both_ways() -> None
         for right, down, angle in [(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8)]
     ]
     of_views = [ask(net, view, NORMALIZATION) for view in views]
-    answers = ask(net, images, NORMALIZATION, batch_size=5, tta=True)
-    shares = torch.stack([each.logits.softmax(1) for each in of_views])
-    torch.testing.assert_close(answers.logits.exp(), shares.mean(0))
-    torch.testing.assert_close(answers.features, torch.stack([each.features for each in of_views]).mean(0))
+    outputs = ask(net, images, NORMALIZATION, batch_size=5, tta=True)
+    probabilities = torch.stack([each.logits.softmax(1) for each in of_views])
+    torch.testing.assert_close(outputs.logits.exp(), probabilities.mean(0))
+    torch.testing.assert_close(outputs.features, torch.stack([each.features for each in of_views]).mean(0))
 
 
 @pytest.mark.parametrize("overstated", [0.5, 1.0, 3.0])
@@ -73,9 +73,9 @@ def test_calibration_undoes_how_much_confidence_is_overstated(overstated: float)
 def test_features_are_what_the_last_layer_makes_logits_of(name: str) -> None:
     torch.manual_seed(0)
     net = build_model(name, {}).requires_grad_(False)
-    answers = ask(net, make_images(3), NORMALIZATION, batch_size=2)
-    torch.testing.assert_close(answers.logits, net.last(answers.features))
-    torch.testing.assert_close(answers.logits, net(NORMALIZATION(make_images(3))))
+    outputs = ask(net, make_images(3), NORMALIZATION, batch_size=2)
+    torch.testing.assert_close(outputs.logits, net.last(outputs.features))
+    torch.testing.assert_close(outputs.logits, net(NORMALIZATION(make_images(3))))
 
 
 def test_threads_ask_one_network_together() -> None:
@@ -83,16 +83,16 @@ def test_threads_ask_one_network_together() -> None:
     net, images = LeNet().eval(), make_images(200)
     expected = ask(net, images, NORMALIZATION, batch_size=10)
     with ThreadPoolExecutor(4) as threads:
-        for answers in threads.map(lambda _: ask(net, images, NORMALIZATION, batch_size=10), range(8)):
-            assert torch.equal(answers.features, expected.features)
+        for outputs in threads.map(lambda _: ask(net, images, NORMALIZATION, batch_size=10), range(8)):
+            assert torch.equal(outputs.features, expected.features)
 
 
 def test_probabilities_leave_to_no_digit_what_the_rejector_takes() -> None:
     logits, features = torch.randn(2, 10, generator=torch.Generator().manual_seed(0)), torch.eye(2)
     calibration = Calibration(2.0, Rejector(weights=(-30.0, 1.0), bias=0.5))
-    shares = (logits.double() / 2).softmax(1)
-    shares[1] /= 1 + math.exp(1.5)
-    torch.testing.assert_close(calibration.probabilities(Answers(logits, features)), shares)
+    probabilities = (logits.double() / 2).softmax(1)
+    probabilities[1] /= 1 + math.exp(1.5)
+    torch.testing.assert_close(calibration.probabilities(Outputs(logits, features)), probabilities)
 
 
 def test_scores_agree_with_counting_by_hand() -> None:
