@@ -204,7 +204,7 @@ class Checkpoint(BaseModel):
             why = "none is finished yet" if has_measure else "train with `val_size` to keep one"
             raise self._unusable(f"it has no best epoch; {why}")
         try:
-            model = build_model(self.model["name"], self.model["arguments"])
+            model = build_model(self.model["name"], **self.model["arguments"])
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
         except _MISFITS as error:
             raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None

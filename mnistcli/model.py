@@ -132,7 +132,7 @@ def _conv(inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding:
 MODELS: dict[ModelName, type[Classifier]] = {"lenet": LeNet, "strided": Strided, "allconv": AllConv}
 
 
-def build_model(name: str, arguments: Mapping[str, Any]) -> Classifier:
+def build_model(name: str, /, **arguments: Any) -> Classifier:
     """Make the network that a checkpoint names, with fresh weights.
 
     Raises:

@@ -22,7 +22,6 @@ ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.3, 1 / 25, 1 / 25e4
 class Optimizer(Protocol):
     """Turns the gradients of parameters into a step."""
 
-    parameters: list[Tensor]
     state: dict[str, list[Tensor]]  # a name, and a tensor for each parameter
 
     def step(self, lr: float) -> None:

@@ -248,7 +248,7 @@ def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -
     # The seed decides the weights without touching the generator that the caller's own program draws from.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
-        model = build_model(config.model, {})
+        model = build_model(config.model)
     return start(config, model.to(device), train_size)
 
 

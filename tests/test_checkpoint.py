@@ -155,7 +155,7 @@ def test_what_an_earlier_version_told_no_digit_by_is_left_out(saved: Path) -> No
 def test_a_rejector_that_does_not_fit_is_refused(saved: Path, misfitting: Weights) -> None:
     fitting, misfit = ({"weights": [0.5] * count, "bias": 0.0} for count in (84, 83))  # LeNet has 84 features
     last, best = (misfit, fitting) if misfitting == "last" else (fitting, misfit)
-    weights = build_model("lenet", {}).state_dict()
+    weights = build_model("lenet").state_dict()
     loaded = load(edited(saved, rejector=last, best={**BEST, "weights": weights, "rejector": best}))
     other: Weights = "best" if misfitting == "last" else "last"
     loaded.build_model(other)
@@ -166,7 +166,7 @@ def test_a_rejector_that_does_not_fit_is_refused(saved: Path, misfitting: Weight
 
 @pytest.mark.parametrize(("model", "tensor"), [("lenet", "fc3.bias"), ("strided", "layers.1.running_var")])
 def test_weights_have_to_be_finite(saved: Path, model: ModelName, tensor: str) -> None:
-    weights = build_model(model, {}).state_dict()
+    weights = build_model(model).state_dict()
     weights[tensor][0] = torch.nan
     loaded = load(edited(saved, weights=weights, model={"name": model, "arguments": {}}))
     with pytest.raises(CheckpointError, match="not finite"):

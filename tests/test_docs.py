@@ -88,7 +88,7 @@ def test_the_recipes_are_those_that_were_measured() -> None:
     for row in rows:
         name, model, size, accuracy, seconds, command = (cell.strip() for cell in row.strip("|").split("|"))
         config = resolve({}, {}, name.split("`")[1]).config
-        parameters = sum(parameter.numel() for parameter in build_model(config.model, {}).parameters())
+        parameters = sum(parameter.numel() for parameter in build_model(config.model).parameters())
         assert (model, size) == (f"`{config.model}`", f"{parameters:,}")
         assert command == f"`mnistcli train --config {name.split('`')[1]}`"
         assert f"| {accuracy} |" in benchmarks

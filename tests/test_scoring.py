@@ -42,7 +42,7 @@ def test_inference_does_not_depend_on_the_batch_size() -> None:
 
 def test_no_images_give_no_logits() -> None:
     for name in MODELS:  # as in a rank that has no share of a tiny validation set
-        assert ask(build_model(name, {}), make_images(0), NORMALIZATION).logits.shape == (0, 10)
+        assert ask(build_model(name), make_images(0), NORMALIZATION).logits.shape == (0, 10)
 
 
 def test_views_are_the_image_shifted_to_each_side_and_turned_both_ways() -> None:
@@ -72,7 +72,7 @@ def test_calibration_undoes_how_much_confidence_is_overstated(overstated: float)
 @pytest.mark.parametrize("name", MODELS)
 def test_features_are_what_the_last_layer_makes_logits_of(name: str) -> None:
     torch.manual_seed(0)
-    net = build_model(name, {}).requires_grad_(False)
+    net = build_model(name).requires_grad_(False)
     outputs = ask(net, make_images(3), NORMALIZATION, batch_size=2)
     torch.testing.assert_close(outputs.logits, net.last(outputs.features))
     torch.testing.assert_close(outputs.logits, net(NORMALIZATION(make_images(3))))
