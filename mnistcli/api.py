@@ -66,7 +66,7 @@ def evaluate(
         checkpoint: the network to score, a file or `bundled`; None is `ckpt.pt` where that exists, else `bundled`.
         split: which images to score it on.
         data_dir: the folder that holds MNIST/raw.
-        batch_size: images at a time; it does not change the answers.
+        batch_size: images at a time; it limits memory, and changes the loss by rounding only.
         device: where to compute.
         weights: `last`, those after the last step, or `best`, those of the best epoch.
         tta: whether to look at each image seven times (see `mnistcli.scoring.ask`).

@@ -58,8 +58,9 @@ class Network:
         """
         if not images:
             return []
-        # A lone image is computed in another way than several, which rounds differently: it gets company, so that the
-        # answers do not depend on how many images come at a time.
+        # A lone image is computed in another way than several, which rounds differently. It gets company, so that the
+        # network that comes with the package usually answers to the bit alike however many images come at a time; of
+        # other networks, and of means over views, the last digits may differ.
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
         together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
         with computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):

@@ -101,7 +101,7 @@ def ask(
         model: the network; its mode is left at evaluation.
         images: (N, 1, 28, 28) uint8, or float in the same range, on the network's device.
         normalization: what the network was trained with.
-        batch_size: images at a time; it limits memory and does not change the answers.
+        batch_size: images at a time; it limits memory, and changes the outputs by rounding only.
         tta: whether to look at each image seven times, as it is, shifted by a pixel to each side and turned by 8
             degrees either way (test-time augmentation), and to give the logarithm of the mean probabilities, and the
             mean features.

@@ -1,5 +1,6 @@
 """What is said of a picture is what the network says, calibrated."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
 from mnistcli.checkpoint import load, save
 from mnistcli.images import Glyph, Picture
+from mnistcli.model import MODELS, build_model
 from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.scoring import Outputs, ask
+from mnistcli.scoring import UNCALIBRATED, Outputs, ask
 
 
 @pytest.mark.parametrize("tta", [False, True])
@@ -71,8 +73,12 @@ def test_an_answer_is_written_in_a_line() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, GLYPHS_AT_ONCE + 1])
-def test_an_image_is_read_alike_alone_and_among_others(count: int) -> None:
+@pytest.mark.parametrize("name", ["bundled", *MODELS])
+def test_an_image_is_read_alike_alone_and_among_others(name: str, count: int) -> None:
     network = open_network("bundled", "last", "cpu")
+    if name != "bundled":
+        torch.manual_seed(0)
+        network = replace(network, model=build_model(name), calibration=UNCALIBRATED)
     images = list(draw_digits(np.arange(GLYPHS_AT_ONCE + 2, dtype=np.uint8) % 10, seed=3))
     together = network.probabilities(images)
     apart = [
