@@ -1,6 +1,7 @@
 """The training configuration: its keys, what each may be, and which of four places decides."""
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -50,13 +51,14 @@ def check_choice(name: str, value: object, choices: object) -> None:
 
 
 def check_range(name: str, value: float, lowest: float, highest: float) -> None:
-    """Make sure that a number is within a range, ends and all.
+    """Make sure that a number is within a range, ends and all, which may be open above.
 
     Raises:
         ConfigError: it is not.
     """
     if not lowest <= value <= highest:
-        raise ConfigError(f"{name} is {value!r}; it may be from {lowest} to {highest}")
+        range_ = f"at least {lowest}" if highest == math.inf else f"from {lowest} to {highest}"
+        raise ConfigError(f"{name} is {value!r}; it must be {range_}")
 
 
 class TrainConfig(BaseModel):

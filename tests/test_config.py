@@ -1,10 +1,20 @@
 """Precedence, and faults that are all named at once."""
 
+import math
 from pathlib import Path
 
 import pytest
 
-from mnistcli.config import PARTIAL, RESUMABLE_KEYS, TrainConfig, choices, read_config, resolve, shipped_configs
+from mnistcli.config import (
+    PARTIAL,
+    RESUMABLE_KEYS,
+    TrainConfig,
+    check_range,
+    choices,
+    read_config,
+    resolve,
+    shipped_configs,
+)
 from mnistcli.errors import ConfigError
 
 
@@ -64,6 +74,15 @@ def test_keys_in_a_table_are_told_where_they_belong(tmp_path: Path) -> None:
 def test_a_learning_rate_is_a_positive_number(text: str) -> None:
     with pytest.raises(ConfigError, match="--lr"):
         resolve({"lr": text}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "highest", "fault"), [(-1, math.inf, "x is -1; it must be at least 0"), (1.5, 1, "from 0 to 1")]
+)
+def test_a_number_out_of_range_is_told_what_it_must_be(value: float, highest: float, fault: str) -> None:
+    check_range("x", 0, 0, highest)
+    with pytest.raises(ConfigError, match=f"{fault}$"):
+        check_range("x", value, 0, highest)
 
 
 def test_a_flag_repairs_what_another_place_got_wrong() -> None:
