@@ -84,7 +84,8 @@ class Checkpoint(BaseModel):
         model: `name` and `arguments`, what `build_model` takes.
         weights: the network's state dict after the last step taken.
         average: that of the averaged network, which answers in its place; None where none is kept.
-        temperature: what logits are divided by for probabilities that are as often right; 1 without validation.
+        temperature: what logits are divided by to calibrate the probabilities, so that of answers given p, a share p
+            is right; 1 without validation.
         rejector: `weights` and `bias` of the logistic regression that tells by the network's features what is no
             digit; None where that was not learned.
         best: `epoch`, `val_accuracy`, `weights`, `temperature` and `rejector` of the best epoch; None without

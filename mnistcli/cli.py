@@ -88,7 +88,10 @@ Tta = Annotated[
 ]
 WhichWeights = Annotated[
     Weights,
-    typer.Option("--weights", help="The last weights, or those of the best epoch of a run with --val-size."),
+    typer.Option(
+        "--weights",
+        help="Those after the last step (averaged, with --ema-decay), or of the best epoch (with --val-size).",
+    ),
 ]
 
 

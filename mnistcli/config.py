@@ -34,7 +34,7 @@ EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more wo
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Weights = Literal["last", "best"]  # of the last step, or of the best epoch
+Weights = Literal["last", "best"]  # after the last step, averaged where the run keeps an average; of the best epoch
 ModelName = Literal["lenet", "strided", "allconv"]
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -149,10 +149,9 @@ class TrainConfig(BaseModel):
     def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":
         """Complete this configuration for the continuation of the run that `checkpoint` holds.
 
-        Epochs that are finished stay so: fewer cannot be asked for.
-
         Keys set here, by whatever means, win; the run's own, `saved`, stand for all others. The checkpoint is
-        written back to where it came from unless `output` is set.
+        written back to where it came from unless `output` is set. Finished epochs stay finished: where fewer than
+        `finished_epochs` are asked for, it is these.
 
         Raises:
             ConfigError: a key is set to another value than the run's, and that would make it a different run, or one

@@ -109,6 +109,9 @@ def start(config: TrainConfig, model: Classifier, train_size: int) -> TrainState
         config: the optimizer, the averaging and the seed of the shuffling are taken from it.
         model: the network, on the device it is to be trained on.
         train_size: number of training images.
+
+    Returns:
+        A state that shares the network with the caller: `fit` trains that very one.
     """
     device = next(model.parameters()).device
     return TrainState(
@@ -257,7 +260,18 @@ class _Fit:
 def learn_rejector(
     model: Classifier, held_out: Samples, normalization: Normalization, config: TrainConfig, ranks: Ranks = ALONE
 ) -> Rejector:
-    """Fit what tells digits from what is none to a network's features of examples that are made of held-out images."""
+    """Fit what tells digits from what is none to a network's features of examples that are made of held-out images.
+
+    Args:
+        model: the network; its mode is left at evaluation.
+        held_out: images that were not trained on, on the network's device.
+        normalization: what the network was trained with.
+        config: the recipe, as `make_examples` takes it.
+        ranks: who make the examples together; the rejector is that of all.
+
+    Raises:
+        DivergedError: the features are no finite numbers.
+    """
     asked = [
         [ask(model, images, normalization).features for images in pair]
         for pair in make_examples(held_out, config, ranks)
@@ -275,7 +289,7 @@ def _unsureness_loss(logits: Tensor) -> Tensor:
 
 
 def _computing_in(precision: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
-    """Compute in bfloat16 what stands it, or all in float32; the weights are float32 in either case."""
+    """Compute what tolerates it in bfloat16, or everything in float32; the weights are float32 in either case."""
     return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
 
 

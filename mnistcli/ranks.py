@@ -57,7 +57,7 @@ class Ranks:
         return int(self.sum(torch.tensor(float(digest), dtype=torch.float64))) == digest * self.size
 
     def replicate(self, model: nn.Module) -> nn.Module:
-        """Give the network such that a rank's gradients become the mean of all ranks' when it has taken them."""
+        """Wrap the network so that each backward pass leaves the mean of all ranks' gradients in every rank."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
 
     def spread_buffers(self, model: nn.Module) -> None:

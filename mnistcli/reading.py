@@ -155,7 +155,7 @@ def predict(
         min_confidence: below this probability no digit is named, 0..1.
         tta: whether to look at each digit seven times, as `ask` describes.
         device: where to compute.
-        weights: those after the last step, or the best epoch's.
+        weights: those after the last step, averaged where the run keeps an average, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.
         processes: how many to find the digits in, which is faster than in threads where there are thousands of
             pictures; 0 for threads, None for one a core from 1,000 pictures on. They take the first pictures at once,

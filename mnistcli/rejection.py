@@ -19,12 +19,12 @@ from mnistcli.ranks import ALONE, Ranks
 from mnistcli.strokes import OUTLIER_DICE, PAIR_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
 
 RIDGE = 1e-5  # for each example, of squared weights: ten times as much lets more letters pass
-NEWTON_STEPS = 12  # seven are enough for the last digit, but where examples are few and easily told apart
+NEWTON_STEPS = 12  # after seven the weights change no more, except where examples are few and easily told apart
 LEAST_VARIANCE = 1e-12  # of a feature: one that is always the same tells nothing, and is to divide by nothing
 DRAWS = 4  # of each held-out image
-# Shapes that are no digits: how many for each digit; how many of them are two digits side by side; and how many of the
-# others are letters and signs. With more shapes more digits are turned away, and with fewer pairs more digits that
-# touch are taken for a single one.
+# Shapes that are no digits: how many for each digit; how many of them are two digits side by side; and what share
+# of the others are letters and signs. With more shapes more digits are turned away, and with fewer pairs more digits
+# that touch are taken for a single one.
 SHAPES, PAIRS, LETTER_SHARE = 0.7, 0.06, 0.94
 BATCH = 250  # digits at a time, which limits memory
 

@@ -31,7 +31,10 @@ class Outputs(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """What turns a network's answers into probabilities that are as often right, on the CPU: MPS has no float64."""
+    """What makes probabilities of a network's outputs, calibrated: of answers given p, a share p is right.
+
+    It computes on the CPU, for MPS has no float64.
+    """
 
     temperature: float = 1.0  # that logits are divided by
     rejector: Rejector | None = None  # tells what is no digit; None where nothing was learned of such
