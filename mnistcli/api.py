@@ -68,8 +68,8 @@ def evaluate(
         data_dir: the folder that holds MNIST/raw.
         batch_size: images at a time; it limits memory, and changes the loss by rounding only.
         device: where to compute.
-        weights: `last`, those after the last step, averaged where the run keeps an average, or `best`, those of the best
-            epoch.
+        weights: `last`, those after the last step, averaged where the run keeps an average, or `best`, those of the
+            best epoch.
         tta: whether to look at each image seven times (see `mnistcli.scoring.ask`).
 
     Returns:
