@@ -333,7 +333,7 @@ def test_a_diverged_run_is_not_saved_when_it_is_stopped(make_config: MakeConfig)
 
 
 @pytest.mark.parametrize(
-    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try --lr 0.1"), (1.0, "too high; try --lr 0.01")]
+    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try `lr` 0.1"), (1.0, "too high; try `lr` 0.01")]
 )
 def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, lr: float, cause: str) -> None:
     *_, last = train_events(make_config(lr=lr, batch_size=4))
