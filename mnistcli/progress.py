@@ -115,7 +115,7 @@ class TrainingView:
             self.waiting = None
             self.console.print(
                 f"warning: {self.threads} threads waited {share:.0%} of their time for busy cores; "
-                "to stop it and continue with --threads 1 may be many times faster"
+                "stop, and continue with --threads 1"
             )
 
 

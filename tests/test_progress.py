@@ -61,7 +61,7 @@ def told_of_cores(share: float, threads: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_threads_that_wait_for_cores_are_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told_of_cores(0.8, 2, monkeypatch) == [
-        "warning: 2 threads waited 80% of their time for busy cores; to stop it and continue with --threads 1 may be many times faster"
+        "warning: 2 threads waited 80% of their time for busy cores; stop, and continue with --threads 1"
     ]
     assert told_of_cores(0.8, 1, monkeypatch) == []  # there is nothing to do about it
     assert told_of_cores(0.2, 2, monkeypatch) == []
