@@ -4,7 +4,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
@@ -31,6 +31,7 @@ MIN_CONFIDENCE = 0.5
 
 EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would not fit a CPU's cache
 
+OTHER_OPTIONS = {"config", "picture", "processes", "resume"}  # that messages of the core name, and are no keys of a run
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -47,7 +48,7 @@ def check_choice(name: str, value: object, choices: object) -> None:
     """
     known = get_args(choices)
     if value not in known:
-        raise ConfigError(f"{name} is {value!r}; it may be {', '.join(map(repr, known))}")
+        raise ConfigError(f"{name} is {value!r}; it must be {' or '.join(map(repr, known))}")
 
 
 def check_range(name: str, value: float, lowest: float, highest: float) -> None:
@@ -88,7 +89,7 @@ class TrainConfig(BaseModel):
         default=0.0,
         ge=0,
         lt=1,
-        description="Decay of a moving average of the weights, which answers; 0 keeps none.",
+        description="Decay of a moving average of the weights, used in their place; 0 keeps none.",
     )
     precision: Precision = Field(
         default="fp32", description="Training's arithmetic; auto is bf16 where the device has instructions for it."
@@ -126,24 +127,25 @@ class TrainConfig(BaseModel):
     @model_validator(mode="after")
     def _momentum_has_an_effect(self, info: ValidationInfo) -> Self:
         if info.context != PARTIAL and self.optimizer == "adamw" and self.momentum > 0:
-            raise ValueError("momentum belongs to sgd and would do nothing under adamw: drop one of the two")
+            raise ValueError("`momentum` belongs to sgd and would do nothing under adamw: drop one of the two")
         return self
 
     @model_validator(mode="after")
     def _warmup_has_room(self, info: ValidationInfo) -> Self:
         if info.context != PARTIAL and self.warmup_epochs > 0:
             if self.schedule == "onecycle":
-                raise ValueError("onecycle warms up by itself: drop warmup_epochs, or take another schedule")
+                raise ValueError("onecycle warms up by itself: drop `warmup_epochs`, or take another schedule")
             if self.warmup_epochs >= self.epochs:
                 raise ValueError(
-                    f"warmup_epochs {self.warmup_epochs:g} must be below epochs {self.epochs}: change one of the two"
+                    f"`warmup_epochs` {self.warmup_epochs:g} must be below `epochs` {self.epochs}: "
+                    "change one of the two"
                 )
         return self
 
     @model_validator(mode="after")
     def _patience_has_a_measure(self, info: ValidationInfo) -> Self:
         if info.context != PARTIAL and self.patience > 0 and self.val_size == 0:
-            raise ValueError("patience goes by the validation accuracy: hold images out with `val_size`")
+            raise ValueError("`patience` goes by the validation accuracy: hold images out with `val_size`")
         return self
 
     def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":
@@ -164,7 +166,7 @@ class TrainConfig(BaseModel):
         if saved.schedule != "constant" and asked.get("epochs", saved.epochs) != saved.epochs:
             changed.append("epochs")
         if changed:
-            faults = [f"{name} is {asked[name]} here and {run[name]} in the run" for name in changed]
+            faults = [f"`{name}` is {asked[name]} here and {run[name]} in the run" for name in changed]
             raise ConfigError(
                 f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
                 "drop the change (an option, a MNISTCLI_ variable or `config`), or train anew without `resume`"
@@ -184,7 +186,8 @@ def option_name(key: str) -> str:
 
 def spell_options(message: str) -> str:
     """Spell the options that a message of the core names, such as `val_size`, as the command line does."""
-    return re.sub(r"`(\w+)`", lambda key: option_name(key[1]), message)
+    known = TrainConfig.model_fields.keys() | OTHER_OPTIONS
+    return re.sub(r"`(\w+)`", lambda word: option_name(word[1]) if word[1] in known else word[0], message)
 
 
 def variable_name(key: str) -> str:
@@ -308,7 +311,7 @@ def _fault(detail: ErrorDetails, spell: Callable[[str], str], where: str, is_tex
         return f"{spell(key)}{where} = {value if is_text else _as_written(value)}: {_reason(detail)}"
     if isinstance(value, dict):
         return f"{spell(key)}{where} is a table; keys belong above all tables"
-    return f"{spell(key)}{where} is not known{_nearest(spell(key), map(spell, TrainConfig.model_fields))}"
+    return f"{spell(key)}{where} is not known{_nearest(key, spell)}"
 
 
 def _as_written(value: Any) -> str:
@@ -319,10 +322,13 @@ def _as_written(value: Any) -> str:
         return "..."
 
 
-def _nearest(key: str, keys: Iterable[str]) -> str:
-    known = list(keys)
-    near = get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; the keys are {', '.join(known)}"
+def _nearest(key: str, spell: Callable[[str], str]) -> str:
+    near = get_close_matches(key, TrainConfig.model_fields, n=1)
+    return (
+        f"; did you mean {spell(near[0])}?"
+        if near
+        else f"; known are {', '.join(map(spell, TrainConfig.model_fields))}"
+    )
 
 
 def _reason(detail: ErrorDetails) -> str:

@@ -231,7 +231,7 @@ def test_resume_continues_and_then_says_it_is_done(cli: RunCli, data_dir: Path) 
     assert (again.exit_code, again.stdout) == (0, "ckpt.pt\n")
     assert "nothing to do: 3 epochs finished already" in again.stderr
     assert_fails(
-        cli("train", "--resume", "ckpt.pt", "--epochs", 4, "--lr", 0.5), 2, "lr is 0.5 here and 0.01 in the run"
+        cli("train", "--resume", "ckpt.pt", "--epochs", 4, "--lr", 0.5), 2, "--lr is 0.5 here and 0.01 in the run"
     )
 
 
@@ -433,7 +433,7 @@ def test_print_config_tells_what_a_run_decided(cli: RunCli, data_dir: Path) -> N
     assert (shown["config"]["epochs"], shown["origins"]["epochs"]) == (3, "--resume ckpt.pt")  # it has them already
     refused = cli("train", "--resume", "ckpt.pt", "--lr", "0.3", "--print-config")
     assert refused.exit_code == 2
-    assert "lr is 0.3 here and 0.2 in the run" in refused.stderr
+    assert "--lr is 0.3 here and 0.2 in the run" in refused.stderr
 
 
 def write_number(path: Path) -> Path:

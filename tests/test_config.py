@@ -14,6 +14,7 @@ from mnistcli.config import (
     read_config,
     resolve,
     shipped_configs,
+    spell_options,
 )
 from mnistcli.errors import ConfigError
 
@@ -64,6 +65,16 @@ def test_all_faults_of_all_places_are_named_at_once(tmp_path: Path) -> None:
         assert fault in faults
 
 
+def test_a_variable_like_no_key_gets_the_list() -> None:
+    with pytest.raises(ConfigError, match=r"^MNISTCLI_FOO is not known; known are MNISTCLI_MODEL, MNISTCLI_EPOCHS,"):
+        resolve({}, {"MNISTCLI_FOO": "1"})
+
+
+def test_only_options_are_spelled_as_such() -> None:
+    message = "cannot read `foo`: try `val_size`, `resume`"
+    assert spell_options(message) == "cannot read `foo`: try --val-size, --resume"
+
+
 def test_keys_in_a_table_are_told_where_they_belong(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[train]\nepochs = 2\n")
     with pytest.raises(ConfigError, match=r"^train in .*mine.toml is a table; keys belong above all tables$"):
@@ -101,7 +112,7 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_momentum_without_effect_is_refused() -> None:
-    with pytest.raises(ConfigError, match="momentum belongs to sgd"):
+    with pytest.raises(ConfigError, match="`momentum` belongs to sgd"):
         resolve({"momentum": "0.9"}, {"MNISTCLI_OPTIMIZER": "adamw"})
 
 
@@ -144,7 +155,7 @@ def test_a_continued_run_keeps_what_is_not_asked_otherwise() -> None:
 
 def test_another_run_is_refused_by_name() -> None:
     with pytest.raises(
-        ConfigError, match=r"lr is 0.2 here and 0.1 in the run; batch_size is 32 here and 64 in the run"
+        ConfigError, match=r"`lr` is 0.2 here and 0.1 in the run; `batch_size` is 32 here and 64 in the run"
     ):
         TrainConfig(epochs=3, lr=0.2, batch_size=32).continuing(TrainConfig(lr=0.1), Path("ckpt.pt"))
 
@@ -152,7 +163,7 @@ def test_another_run_is_refused_by_name() -> None:
 def test_a_schedule_cannot_be_stretched() -> None:
     saved = TrainConfig(epochs=2, schedule="cosine")
     assert TrainConfig(epochs=2).continuing(saved, Path("ckpt.pt")).epochs == 2
-    with pytest.raises(ConfigError, match="epochs is 3 here and 2 in the run"):
+    with pytest.raises(ConfigError, match="`epochs` is 3 here and 2 in the run"):
         TrainConfig(epochs=3).continuing(saved, Path("ckpt.pt"))
 
 
@@ -160,7 +171,7 @@ def test_a_schedule_cannot_be_stretched() -> None:
     ("keys", "fault"),
     [
         ({"schedule": "onecycle", "warmup_epochs": "1", "epochs": "3"}, "onecycle warms up by itself"),
-        ({"schedule": "linear", "warmup_epochs": "2", "epochs": "2"}, "warmup_epochs 2 must be below epochs 2"),
+        ({"schedule": "linear", "warmup_epochs": "2", "epochs": "2"}, "`warmup_epochs` 2 must be below `epochs` 2"),
         ({"patience": "3"}, "hold images out with `val_size`"),
     ],
 )
@@ -187,5 +198,5 @@ def test_each_key_that_would_make_another_run_is_refused_by_name(key: str) -> No
     saved = TrainConfig(val_size=10, epochs=9)
     run = saved.model_dump()
     other = {int: 7, float: 0.25}.get(type(run[key])) or choices(key)[-1]
-    with pytest.raises(ConfigError, match=f"cannot be continued as another run: {key} is "):
+    with pytest.raises(ConfigError, match=f"cannot be continued as another run: `{key}` is "):
         TrainConfig.model_validate({key: other}, context=PARTIAL).continuing(saved, Path("ckpt.pt"))
