@@ -201,9 +201,7 @@ class Checkpoint(BaseModel):
                 or no best epoch was kept.
         """
         if weights == "best" and self.best is None:
-            has_measure = self.train_config().val_size > 0
-            why = "none is finished yet" if has_measure else "train with `val_size` to keep one"
-            raise self._unusable(f"it has no best epoch; {why}")
+            raise self._unusable(f"it has no best epoch; {self._why_no_best()}")
         try:
             model = build_model(self.model["name"], **self.model["arguments"])
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
@@ -216,6 +214,11 @@ class Checkpoint(BaseModel):
         if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
             raise self._unusable("its weights are not finite numbers")
         return model
+
+    def _why_no_best(self) -> str:
+        if self.optimizer is None:
+            return "it was saved for use, with its last weights alone"
+        return "none is finished yet" if self.train_config().val_size > 0 else "train with `val_size` to keep one"
 
     def for_use(self) -> Self:
         """Give the same network without what only its training needs, and without the places it was trained in."""

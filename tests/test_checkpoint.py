@@ -184,6 +184,8 @@ def test_best_weights_have_to_be_there(saved: Path) -> None:
     config = TrainConfig(val_size=10).model_dump(mode="json")
     with pytest.raises(CheckpointError, match=r"no best epoch; none is finished yet$"):
         load(edited(saved, config=config)).build_model("best")
+    with pytest.raises(CheckpointError, match=r"no best epoch; it was saved for use, with its last weights alone$"):
+        load(saved).for_use().build_model("best")
 
 
 def test_the_same_run_replaces_its_file(saved: Path) -> None:
