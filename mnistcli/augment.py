@@ -17,7 +17,7 @@ SHARPEST, SOFTEST = -0.7, 1.3  # how far an image goes towards its blurred self;
 HARDEST = 2.5  # how many times as steep an edge may become
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
 class Distortions:
     """What is done to each of N images."""
 

@@ -51,7 +51,7 @@ class Normalization:
     def __call__(self, images: Tensor) -> Tensor:
         """Turn (B, 1, 28, 28) pixels, 0..255, into the same shape of float32.
 
-        Of all MNIST's training pixels the results have, by the default numbers, mean 0 and deviation 1.
+        With the default numbers, MNIST's training pixels, all taken together, come out with mean 0 and deviation 1.
         """
         return images.to(torch.float32, copy=True).sub_(255 * self.mean).div_(255 * self.std)
 

@@ -39,9 +39,8 @@ SIMILAR_SIZE = 0.7  # of two rings' longer sides, the shorter one is more than t
 SIMILAR_SIDES = 0.8  # of two boxes of a form, written in or not, each side is more than this share of the other's
 SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is not
 PART_INSIDE = 0.25  # of the height of what is around it: what is smaller may be a dot in a 0, and no part of a digit
-SMALL_PART_INSIDE = (
-    0.15  # of that height: what is smaller than a part, but larger than this, is of a digit unless it is a mark
-)
+# Of that height: what is smaller than a part, but larger than this, is of a digit unless it is a mark.
+SMALL_PART_INSIDE = 0.15
 MARK_SHARE = 0.8  # of its convex hull: a dot or a slash fills more, a digit that is not just a stroke fills less
 SLASH_SLANT = 0.3  # columns for each row: a slash slants by more
 

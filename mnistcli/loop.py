@@ -53,7 +53,7 @@ class EpochDone:
     val_accuracy: float | None = None  # 0..1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
 class Best:
     """The weights of the epoch with the highest validation accuracy, the earliest of equals."""
 

@@ -49,7 +49,7 @@ class Network:
 
         Args:
             images: (28, 28) each.
-            tta: whether to look at each seven times, as `ask` describes.
+            tta: whether to look at each seven times, as `mnistcli.scoring.ask` describes.
             threads: in how many to compute; if None, in as many as torch usually does, but a few images in one: they
                 come where pictures are slow, and threads that look for digits keep the cores busy.
 

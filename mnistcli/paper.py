@@ -21,7 +21,7 @@ FITTED_TERMS = (3, 3, 6, 6, 6, 6)  # a plane first: what it explains decides wha
 LEAST_FITTED = 12  # places: fewer cannot determine six terms
 OUTLIER = 3  # standard deviations: what is farther off is no paper
 # Levels, of 255: what is added to the paper's deviation, and how much farther paper that is bent may be off a plane.
-LEAST_DEVIATION, PLANE_MISSES = 2, 6
+ADDED_DEVIATION, PLANE_MISSES = 2, 6
 
 UNDER_INK = 0.02  # of the longer side: what is no farther from ink is no paper, for the edges of ink are soft
 
@@ -90,7 +90,7 @@ def _fit(terms: NDArray[Any], values: NDArray[Any], is_paper: Mask) -> NDArray[A
             return None
         factors: NDArray[Any] = np.linalg.lstsq(terms[is_paper, :count], values[is_paper], rcond=None)[0]
         off = np.abs(values - terms[:, :count] @ factors).max(1)
-        deviation = DEVIATION_OF_MEDIAN * np.median(off[is_paper]) + LEAST_DEVIATION
+        deviation = DEVIATION_OF_MEDIAN * np.median(off[is_paper]) + ADDED_DEVIATION
         is_paper = off < OUTLIER * deviation + (PLANE_MISSES if count == 3 else 0)
     return factors
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "unsure", "blank", "error"]
 
-ROUNDING = 1e-12  # by as much, probabilities that sum to 1 may fall short of it
+ROUNDING = 1e-12  # probabilities that should sum to 1 may fall short of it by this much
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Prediction:
 
     @property
     def digit(self) -> int | None:
-        """Give the most probable digit, 0..9; None unless the status is `ok`, which that of a blot or a dash is not."""
+        """Give the most probable digit, 0..9; None unless the status is `ok`; a blot or a dash is `unsure`."""
         return max(range(10), key=self.probabilities.__getitem__) if self.status == "ok" else None
 
     @property
@@ -153,7 +153,7 @@ def predict(
         checkpoint: the network to ask, as in `evaluate`.
         invert: whether the digits are darker than their paper; auto judges each by the picture.
         min_confidence: below this probability no digit is named, 0..1.
-        tta: whether to look at each digit seven times, as `ask` describes.
+        tta: whether to look at each digit seven times, as `mnistcli.scoring.ask` describes.
         device: where to compute.
         weights: those after the last step, averaged where the run keeps an average, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.

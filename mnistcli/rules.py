@@ -13,7 +13,8 @@ SLOPES = np.arange(-8, 9) / 50  # rows down for each column to the right: up to 
 SLOPE_PX = 400  # the longer side at which slopes are looked for
 SLOPE_RUN = 0.3  # of the width: at that size, a line runs straight for at least as long
 LEAST_RUNS = 0.3  # of the width: if fewer pixels are in such runs, there are no lines
-SLOPE_SHARE = 0.5  # of the pixels in such runs at the best slope: others with as many are lines' too, as in perspective
+# Of the pixels in such runs at the best slope: another slope with at least this share has lines, too (perspective).
+SLOPE_SHARE = 0.5
 THICKNESS = 0.02  # of the longer side: a line is no thicker
 RUN, LEAST_RUN_PX = 0.06, 8  # of the width, and in pixels: a line runs straight for at least as long at a time
 GAP = 0.8  # of the width: a line has no longer gaps
@@ -186,7 +187,7 @@ def _straight(level: ByteMask, thickest: int, share: float) -> ByteMask:
 
 
 def _straight_pieces(level: ByteMask, thickest: int) -> ByteMask:
-    """Keep what is at most `thickest` high, and level, but for a pixel up or down: it is dilated by as much first."""
+    """Keep what is at most `thickest` high and level to within a pixel, which dilating it first allows for."""
     return _straight(cv2.dilate(level, np.ones((3, 1), np.uint8)), thickest + 2, RUN)
 
 

@@ -192,7 +192,7 @@ def _events(
 
 
 def _stop(run: "_Run", train: Samples) -> Iterator[TrainEvent]:
-    """Save a run as it stands within an epoch, fit for use."""
+    """Save a run as it stands, with an average that is fit for use, and tell that it stopped."""
     state = run.state
     check_finite(state)
     if state.average is not None:
@@ -216,7 +216,7 @@ class _Run:
         if self.is_saver:
             snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config)
             backup = save(snapshot, self.config.output)
-            if backup:  # what lies in the place of a run that was saved before is another's
+            if backup:  # and if this run has saved here before, another one must have written the file since
                 yield BackedUp(self.config.output, backup, is_shared=self.is_saved)
         self.is_saved = True
 

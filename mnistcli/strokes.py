@@ -36,7 +36,7 @@ PAIR_SIZES, RIGHT_SIZES = (0.5, 0.85), (0.85, 1.15)  # of both digits; of the ri
 PAIR_APART_PX, PAIR_HEIGHT_PX = (3.5, 6.5), (-2, 2)  # from the middle: of each digit to its side, and downwards
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
 class Strokes:
     """The training images that strokes and other shapes are made of."""
 
