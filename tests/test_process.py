@@ -483,10 +483,13 @@ def test_a_file_that_cannot_be_kept_is_told_before_training(
 def test_a_folder_that_may_not_be_entered_is_told(ordinary_process: RunProcess, tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
     (tmp_path / "ckpt.pt").symlink_to("locked/ckpt.pt")
-    for command, code, what in (
+    failures = (
         (("train", "--output", "locked/ckpt.pt"), 1, "cannot write locked/ckpt.pt"),
         (("train", "--output", "mine.pt", "--data-dir", "locked"), 4, "cannot read locked/MNIST/raw"),
         (("eval",), 5, "cannot read ckpt.pt"),
-    ):
-        assert_fails(ordinary_process(*command), code, f"{what}: Permission denied")
+    )
+    with ThreadPoolExecutor() as pool:  # starting takes a core most of the time
+        ended = list(pool.map(lambda failure: ordinary_process(*failure[0]), failures))
+    for done, (_, code, what) in zip(ended, failures, strict=True):
+        assert_fails(done, code, f"{what}: Permission denied")
     (tmp_path / "locked").chmod(0o700)  # whoever runs the tests removes it later
