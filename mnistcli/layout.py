@@ -91,7 +91,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
         invert: whether the digits are darker than their paper; auto judges by the picture.
     """
     found = _find_in_part(picture, invert, find_digits)
-    if found:
+    if found is not None:
         return found
     inked = _find_inked(picture, invert)
     if inked is None:
@@ -217,7 +217,7 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
         invert: whether the digit is darker than its paper; auto judges by the picture.
     """
     found = _find_in_part(picture, invert, find_digit)
-    if found:
+    if found is not None:
         return found
     coarse = shrink_drawing(picture)
     main = _find_main(coarse, invert) if coarse else None

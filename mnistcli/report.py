@@ -234,6 +234,7 @@ class Report:
 
         match last:
             case Finished(checkpoint, data_dir, history, best_epoch, is_early, advice):
+                spelled = advice and spell_options(advice)
                 if is_early:
                     self.say(f"stopped early: no epoch was better than epoch {best_epoch} (--weights best takes it)")
                 if self.as_json:
@@ -243,12 +244,12 @@ class Report:
                         epochs=len(history),
                         best_epoch=best_epoch,
                         is_early=is_early,
-                        advice=advice and spell_options(advice),
+                        advice=spelled,
                     )
                 else:
                     self.answer(str(checkpoint))
-                if advice:
-                    self.say(f"warning: {spell_options(advice)}")
+                if spelled:
+                    self.say(f"warning: {spelled}")
                 is_usual = data_dir == TrainConfig.model_fields["data_dir"].default
                 where = "" if is_usual else f" --data-dir {shlex.quote(str(data_dir))}"
                 self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
