@@ -63,8 +63,8 @@ def _key(name: str) -> Any:
 
 SHIPPED = list(shipped_configs())
 PICTURES = (
-    "Pictures of one digit each, or of several with --multi: files, folders with everything in them, quoted patterns, "
-    "or - for standard input."
+    "Pictures of one digit each, or of several with --multi: files, folders with all pictures in them, quoted "
+    "patterns, or - for standard input."
 )
 WHICH_CHECKPOINT = "a file, or bundled for the one in the package; by default ckpt.pt, or bundled if there is none."
 
