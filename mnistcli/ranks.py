@@ -4,9 +4,10 @@ import hashlib
 import os
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,7 @@ from mnistcli.errors import ConfigError, MnistCliError
 
 # What gloo says where another rank is gone; it has no exception of its own for it.
 LOST_CONNECTION = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
-GLOO_THREADS = 2  # that send and receive, in each process
+LAST_MESSAGES = 64  # more than gloo's threads, of which each process has two, may still hold
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Ranks:
     rank: int = 0
     size: int = 1
     is_first_here: bool = True  # of the ranks on this machine
+    _messages: deque[weakref.ref[Tensor]] = field(
+        default_factory=lambda: deque(maxlen=LAST_MESSAGES), init=False, repr=False, compare=False
+    )
 
     def share(self, batch: slice) -> tuple[slice, int]:
         """Give this rank's part of a batch, and how many of its images count.
@@ -43,9 +47,10 @@ class Ranks:
         """Add up a tensor over all ranks."""
         if self.size == 1:
             return numbers
-        total = numbers.to(self.device, copy=True)
-        dist.all_reduce(total)
-        return total.to(numbers.device)
+        message = numbers.to(self.device, copy=True)
+        dist.all_reduce(message)
+        self._messages.append(weakref.ref(message))
+        return message.to(numbers.device, copy=True)  # so that nobody but gloo's threads goes on holding the message
 
     def any(self, flag: bool) -> bool:
         """Tell whether any rank says so."""
@@ -69,6 +74,15 @@ class Ranks:
     def wait(self) -> None:
         """Go on when all ranks have come here."""
         self.sum(torch.zeros(1))
+
+    def let_threads_rest(self) -> None:
+        """Wait until gloo's threads have let go of the last messages, for which they need Python.
+
+        They outlive the process group where DistributedDataParallel was used, and one that wants Python while the
+        interpreter ends aborts the process (https://github.com/pytorch/pytorch/pull/179291).
+        """
+        while any(message() is not None for message in self._messages):
+            time.sleep(0.001)
 
 
 ALONE = Ranks(torch.device("cpu"))
@@ -103,28 +117,13 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Ranks(device, dist.get_rank(), dist.get_world_size(), is_first_here=os.environ["LOCAL_RANK"] == "0")
+        ranks = Ranks(device, dist.get_rank(), dist.get_world_size(), is_first_here=os.environ["LOCAL_RANK"] == "0")
+        yield ranks
         if device.type == "cpu":
-            _let_threads_rest()
+            ranks.let_threads_rest()
     except RuntimeError as error:
         if not any(sign in str(error) for sign in LOST_CONNECTION):
             raise
         raise MnistCliError("another process of this run has ended, and this one with it") from error
     finally:
         dist.destroy_process_group()
-
-
-def _let_threads_rest() -> None:
-    """Wait until gloo's threads have let go of the last tensors, for which they need Python.
-
-    They outlive the process group where DistributedDataParallel was used, and one that wants Python while the
-    interpreter ends aborts the process (https://github.com/pytorch/pytorch/pull/179291).
-    """
-    held = []
-    for _ in range(GLOO_THREADS):
-        message = torch.zeros(1)
-        dist.all_reduce(message)
-        held.append(weakref.ref(message))
-    del message
-    while any(reference() is not None for reference in held):
-        time.sleep(0.001)

@@ -161,8 +161,9 @@ def test_ranks_end_in_peace(tmp_path: Path) -> None:
         "    assert not any(ranks.any(False) for _ in range(50))\n"
     )
     command = [*TORCHRUN[:-2], "end.py"]
-    pairs = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) for _ in range(3)]
-    assert [pair.wait(timeout=180) for pair in pairs] == [0] * 3
+    pairs = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [pair.communicate(timeout=180)[1] for pair in pairs]
+    assert [pair.returncode for pair in pairs] == [0] * 3, errors
 
 
 @pytest.fixture(scope="module")
