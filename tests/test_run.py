@@ -109,7 +109,8 @@ def test_a_run_stopped_at_any_step_continues_bit_for_bit(
 @pytest.mark.parametrize("recipe", ["fast", "best", "robust"])
 def test_shipped_recipes_continue_bit_for_bit(make_config: MakeConfig, tmp_path: Path, recipe: str) -> None:
     write_split(raw_folder(tmp_path), "train", 120, seed=1)
-    few = {"data_dir": tmp_path, "epochs": 3, "batch_size": 20, "val_size": 20}  # 5 steps and one event an epoch
+    # 5 steps and one event an epoch
+    few = {"data_dir": tmp_path, "epochs": 3, "batch_size": 20, "val_size": 20, "threads": 2}
     keys = read_config(recipe) | few
     whole = load(mnistcli.train(make_config(**keys, output=tmp_path / "whole.pt")).checkpoint)
     for stop_after in (1, 5, 8, 12):
