@@ -14,12 +14,12 @@ from mnistcli.errors import ImageError
 from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
 from mnistcli.ink import Ink, Invert
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, longer_side
+from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, is_straight, longer_side
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
-# What is more than this many times as wide as high is a dash; of MNIST's 70,000 digits and of 15,000 others none is
-# over 2.5.
-FLATTEST = 3.0
+# Times its height: what is wider is a dash. Of MNIST's 70,000 digits and of 15,000 others none is wider than 2.5 times
+# its height, and of MNIST's digits that are straight, all of them 1s, none is wider than 1.4 times its height.
+FLATTEST, FLATTEST_STRAIGHT = 3.0, 1.5
 DRAFTED = ("L", "RGB")  # the kinds of pixels for which a JPEG file is decoded no larger than needed
 MOST_DRAFTED_PX = 300_000_000  # of such a file, width times height: more than a telephone's camera has
 COARSE_PX = 128  # about the longer side at which a drawing is looked at first
@@ -238,5 +238,6 @@ def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int =
     rows, columns = bounding_window(mask)
     box = picture.box(left + columns.start, top + rows.start, columns.stop - columns.start, rows.stop - rows.start)
     stroke = without_hairs(cut(ink, mask))
-    is_dash = columns.stop - columns.start > FLATTEST * (rows.stop - rows.start)
+    flatness = (columns.stop - columns.start) / (rows.stop - rows.start)
+    is_dash = flatness > FLATTEST or (flatness > FLATTEST_STRAIGHT and is_straight(mask))
     return Glyph(draw(stroke), box, stroke.is_blot or is_dash)

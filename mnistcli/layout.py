@@ -11,10 +11,10 @@ import numpy as np
 from mnistcli.components import Components, find_components, pick_digit
 from mnistcli.frames import without_frames
 from mnistcli.glyphs import SIZE_PX
-from mnistcli.images import Glyph, Picture, draw_glyph, sample_of, shrink_drawing
+from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import BAR_SHAPE, Mask, inscribed_radius, is_bar, quantile
+from mnistcli.planes import Mask, inscribed_radius, is_bar, is_straight, quantile
 from mnistcli.sheets import Crop, look_inside
 from mnistcli.spots import JOINED_HEIGHT, Spot, find_spots, sort_into_rows
 from mnistcli.surroundings import cut_bars, cut_table
@@ -58,9 +58,9 @@ class _Inked(NamedTuple):
         return self.draw(spot, spot.mask(self.components)).is_no_digit
 
     def draw_run(self, spot: Spot, height: float, cut_width: float) -> Run:
-        """Draw a digit; if it is wider than a share of the row's height, but no bar, with all it may be cut into."""
+        """Draw a digit; if it is wider than a share of the row's height, but no line, with all it may be cut into."""
         mask = spot.mask(self.components)
-        if spot.width <= cut_width * height or is_bar(mask):
+        if spot.width <= cut_width * height or is_bar(mask) or is_straight(mask):
             return Run.of(self.draw(spot, mask))
         return Run({piece: self.draw(spot, part) for piece, part in cut_apart(mask, height)})
 
@@ -192,8 +192,8 @@ def _without_dots(rows: list[list[Run]]) -> list[list[Run]]:
 
 
 def _are_many_that_touch(run: Run) -> bool:
-    """Tell whether a run, which is no digit as a whole, may be many digits: as wide as a bar, but cut, as no bar is."""
-    return len(run.pieces) > 1 and run.whole.width > BAR_SHAPE * run.whole.height
+    """Tell whether a run, which is no digit as a whole, may be many digits: as flat as a dash, but cut, as none is."""
+    return len(run.pieces) > 1 and run.whole.width > FLATTEST * run.whole.height
 
 
 def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
