@@ -139,7 +139,9 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: str | by
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.parametrize("line", ["threads = 0x" + "f" * 5000, "lr" + ".a" * 3000 + " = 1"])
+@pytest.mark.parametrize(
+    "line", ["threads = 0x" + "f" * 5000, "lr" + ".a" * 3000 + " = 1", 'device = "' + "c" * 300 + '"']
+)
 def test_a_value_that_cannot_be_shown_is_told_all_the_same(tmp_path: Path, line: str) -> None:
     (tmp_path / "mine.toml").write_text(line)
     with pytest.raises(ConfigError, match=r"in .*mine\.toml = \.\.\.: must be ") as caught:
