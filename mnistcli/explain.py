@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mnistcli.errors import ConfigError
 from mnistcli.files import cannot_write, check_writable
 from mnistcli.inputs import find_folders, find_pictures, is_folder
-from mnistcli.plots import DPI, new_figure, picture_format, save_figure
+from mnistcli.plots import DPI, new_figure, own_settings, picture_format, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,6 +160,7 @@ def _best(answer: "Prediction") -> str:
     return answer.text if answer.status == "ok" else _ranked(answer)[0][0]
 
 
+@own_settings()
 def draw_reading(figure: "Figure", picture: "Picture", answers: Sequence["Prediction"], title: str) -> None:
     """Draw a picture with its digits boxed, and what the network saw and said of each; the figure takes its size.
 

@@ -1,10 +1,13 @@
 """Everything matplotlib: samples in, a picture file out. No display is needed, except to show a window."""
 
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnistcli.errors import ConfigError
+from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import atomic_write, cannot_write
 
 if TYPE_CHECKING:
@@ -18,20 +21,65 @@ LABEL_PX = 10  # image pixels above each digit, for its label
 LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
+BACKEND = "MPLBACKEND"  # the variable by which matplotlib is told one
 UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but that only TeX, or no program, can show
 
 
+def _load() -> None:
+    """Import matplotlib whatever backend MPLBACKEND names: only a window needs one, and a notebook's may be missing.
+
+    Raises:
+        MnistCliError: the user's settings cannot be read.
+    """
+    backend = os.environ.pop(BACKEND, None)
+    try:
+        import matplotlib  # noqa: F401
+    except (OSError, ValueError) as error:
+        raise MnistCliError(f"matplotlib cannot read its settings: {error}") from None
+    finally:
+        if backend is not None:
+            os.environ[BACKEND] = backend
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Draw by matplotlib's defaults in the block, or in the decorated function.
+
+    By a user's own settings, labels might be white, images upside down, margins cut off, or TeX be asked for.
+
+    Raises:
+        MnistCliError: these settings cannot be read.
+    """
+    _load()
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
+@own_settings()
 def new_figure(*, window: bool = False) -> "Figure":
-    """Make an empty figure for a file only, or also for a window, if there is a display."""
-    if window:
-        from matplotlib import pyplot
+    """Make an empty figure for a file only, or also for a window, if there is a display.
 
+    Raises:
+        MnistCliError: the backend that was asked for cannot be used.
+    """
+    if not window:
+        from matplotlib.figure import Figure
+
+        return Figure()
+    from matplotlib import pyplot
+
+    try:
+        if backend := os.environ.get(BACKEND):
+            pyplot.switch_backend(backend)
         return pyplot.figure()
-    from matplotlib.figure import Figure
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise MnistCliError(f"matplotlib cannot show a window: {' '.join(str(error).split())}") from None
 
-    return Figure()
 
-
+@own_settings()
 def draw_samples(figure: "Figure", samples: "Samples") -> None:
     """Draw samples as a labelled grid, as nearly square as whole rows allow; the figure takes its size.
 
@@ -64,7 +112,9 @@ def picture_format(path: Path) -> str:
 
     Raises:
         ConfigError: matplotlib cannot draw it.
+        MnistCliError: matplotlib cannot be used.
     """
+    _load()
     from matplotlib.backend_bases import FigureCanvasBase
 
     known = FigureCanvasBase.get_supported_filetypes().keys() - UNSHOWN
@@ -74,6 +124,7 @@ def picture_format(path: Path) -> str:
     return kind
 
 
+@own_settings()
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure in the format that the file's ending names, .png where it has none.
 
@@ -81,12 +132,9 @@ def save_figure(figure: "Figure", path: Path) -> None:
         ConfigError: matplotlib does not know the format.
         MnistCliError: the file cannot be written.
     """
-    import matplotlib
-
     kind = picture_format(path)
     try:
-        # A user's own settings may have the margins cut off, and every pixel would then be scaled and blurred.
-        with matplotlib.rc_context({"savefig.bbox": "standard"}), atomic_write(path) as file:
+        with atomic_write(path) as file:
             figure.savefig(file, format=kind, dpi=DPI)
     except OSError as error:
         raise cannot_write(path, error) from None

@@ -1,6 +1,7 @@
 """The sample grid shows the files' own pixels."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from mnistcli import plots
 from mnistcli.data import Samples
+from mnistcli.errors import MnistCliError
 
 
 @pytest.mark.parametrize("count", [1, 2, 10])
@@ -31,18 +33,33 @@ def test_every_pixel_looks_as_in_the_file(tmp_path: Path, count: int) -> None:
         assert np.array_equal(cell, expected)
 
 
-def test_no_display_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MPLBACKEND", "no such backend")
+def draw_one(path: Path) -> None:
     figure = plots.new_figure()
     plots.draw_samples(figure, Samples(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)))
-    plots.save_figure(figure, tmp_path / "grid.svg")
+    plots.save_figure(figure, path)
+
+
+def test_the_format_is_that_of_the_ending(tmp_path: Path) -> None:
+    draw_one(tmp_path / "grid.svg")
     assert (tmp_path / "grid.svg").read_text().startswith("<?xml")
 
 
-def test_a_users_settings_do_not_cut_the_picture(tmp_path: Path) -> None:
-    figure = plots.new_figure()
-    plots.draw_samples(figure, Samples(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)))
-    with matplotlib.rc_context({"savefig.bbox": "tight"}):
-        plots.save_figure(figure, tmp_path / "grid.png")
-    with Image.open(tmp_path / "grid.png") as picture:
-        assert picture.size == (3 * (28 + 2 * 4), 3 * (38 + 2 * 4))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"savefig.bbox": "tight"},
+        {"image.origin": "lower", "text.color": "white"},
+        {"text.usetex": True, "font.family": "no such font"},
+    ],
+)
+def test_a_users_settings_change_nothing(tmp_path: Path, settings: Any) -> None:
+    draw_one(tmp_path / "plain.png")
+    with matplotlib.rc_context(settings):
+        draw_one(tmp_path / "grid.png")
+    assert (tmp_path / "grid.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_window_by_a_backend_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://nowhere")
+    with pytest.raises(MnistCliError, match=r"^matplotlib cannot show a window: No module named 'nowhere'"):
+        plots.new_figure(window=True)
