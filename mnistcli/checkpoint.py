@@ -22,7 +22,7 @@ from mnistcli.bundled import BUNDLED, checkpoint_name
 from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
-from mnistcli.files import atomic_write, cannot_write, check_writable, is_there
+from mnistcli.files import atomic_write, cannot_write, check_writable, follow, is_there
 from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import Classifier, build_model
 from mnistcli.rejection import Rejector
@@ -326,8 +326,8 @@ def load(path: Path) -> Checkpoint:
     except FileNotFoundError:
         command = f"mnistcli train --output {shlex.quote(str(path))}"
         raise CheckpointError(f"no checkpoint at {path}; make one with: {command}") from None
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path that holds a null character
+        raise CheckpointError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     with file:
         try:
             is_sound = zipfile.ZipFile(file).testzip() is None  # torch itself would not notice
@@ -357,10 +357,14 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: {parts}") from None
 
 
-def check_savable(path: Path) -> None:
+def check_savable(path: Path, resumed: Path | None = None) -> None:
     """Make sure, before hours of work, that `save` can write at `path` and keep what is there.
 
     Missing parent folders are made.
+
+    Args:
+        path: where checkpoints will be written.
+        resumed: where the run comes from that goes on; an earlier state of itself is replaced, and not kept.
 
     Raises:
         ConfigError: `path` is a folder, a device or anything else that is no file, or means the bundled checkpoint.
@@ -373,6 +377,8 @@ def check_savable(path: Path) -> None:
         if is_there(path):
             with path.open("rb") as old:
                 old.read(1)
+            if resumed is None or follow(resumed) != follow(path):
+                check_writable(_backup_of(path))
     except OSError as error:
         raise MnistCliError(
             f"cannot keep what is at {path}: {error.strerror}; choose another place with `output`"
@@ -417,13 +423,19 @@ def _keep_other(path: Path, new: Checkpoint) -> Path | None:
             return None
     except CheckpointError:
         pass  # whatever it is, somebody may want it
+    backup = _backup_of(path)
+    with path.open("rb") as file, atomic_write(backup) as copy:
+        shutil.copyfileobj(file, copy)
+    shutil.copystat(path, backup)
+    return backup
+
+
+def _backup_of(path: Path) -> Path:
+    """Give a name with a file's date that is not taken yet."""
     date = f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d-%H%M%S}"
     backup = path.with_name(f"{path.stem}.{date}{path.suffix}")
     for number in itertools.count(2):
         if not backup.exists():
             break
         backup = path.with_name(f"{path.stem}.{date}-{number}{path.suffix}")
-    with path.open("rb") as file, atomic_write(backup) as copy:
-        shutil.copyfileobj(file, copy)
-    shutil.copystat(path, backup)
     return backup

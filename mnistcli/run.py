@@ -98,7 +98,7 @@ def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfi
     """
     config, checkpoint = complete_config(config, resume)
     if not _is_settled(config, checkpoint):
-        check_savable(config.output)
+        check_savable(config.output, checkpoint.path if checkpoint else None)
     pick_device(config.device)
     return config, checkpoint
 
@@ -180,14 +180,14 @@ def _events(
         raise DivergedError(f"{error}; {_what_is_kept(run, checkpoint)}") from None
     if not run.is_saved and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
         yield from run.save()
-    steps = config.epochs * math.ceil(len(train) / config.batch_size)
+    steps = state.epoch * math.ceil(len(train) / config.batch_size)
     yield Finished(
         config.output,
         config.data_dir,
         state.history,
         state.best_epoch,
         is_early=state.epoch < config.epochs,
-        advice=_advice(config, state.history[-1], steps),
+        advice=_advice(config, state.history, steps),
     )
 
 
@@ -260,7 +260,8 @@ def _advice_on_precision(config: TrainConfig, device: torch.device) -> str | Non
     )
 
 
-def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:
+def _advice(config: TrainConfig, history: Sequence[EpochDone], steps: int) -> str | None:
+    last, epochs = history[-1], len(history)
     accuracy = last.accuracy if last.val_accuracy is None else last.val_accuracy
     if accuracy >= CHANCE_ACCURACY:
         return None
@@ -270,7 +271,7 @@ def _advice(config: TrainConfig, last: EpochDone, steps: int) -> str | None:
     usual = USUAL_LR[config.optimizer]
     # Momentum adds up past gradients: in the long run a step is 1 / (1 - momentum) times as long.
     is_high = config.lr / (1 - config.momentum) > usual
-    cause = "too high" if is_high else f"too low for {config.epochs} epoch{'s' * (config.epochs > 1)}"
+    cause = "too high" if is_high else f"too low for {epochs} epoch{'s' * (epochs > 1)}"
     return (
         f"{finding}the learning rate {config.lr:g} is probably {cause}; try `lr` {usual / 10 if is_high else usual:g}"
     )

@@ -11,7 +11,7 @@ import torch
 from conftest import make_loop, no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.bundled import BUNDLED_PATH, checkpoint_name, find_checkpoint
-from mnistcli.checkpoint import Checkpoint, load, save
+from mnistcli.checkpoint import Checkpoint, check_savable, load, save
 from mnistcli.config import ModelName, TrainConfig, Weights, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
@@ -204,6 +204,15 @@ def test_another_file_is_kept_under_its_date(saved: Path, other: str) -> None:
     assert backup.name.startswith("ckpt.2001-09-09-")
     assert backup.read_bytes() == content
     assert load(saved).run_id == "another"
+
+
+def test_a_name_that_leaves_no_room_for_a_backups_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / f"{'a' * 228}.pt"
+    check_savable(path)
+    save(make_checkpoint(), path)
+    check_savable(path, resumed=path)
+    with pytest.raises(MnistCliError, match=r"cannot write .*\.pt: File name too long"):
+        check_savable(path)
 
 
 def test_no_backup_replaces_another(saved: Path) -> None:
