@@ -93,7 +93,7 @@ def score_network(network: Network, split: Split, data_dir: Path, batch_size: in
         return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
 
 
-def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str] = (), force: bool = False) -> Path:
+def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str | Path] = (), force: bool = False) -> Path:
     """Get the four MNIST files where they are missing, and verify them.
 
     Args:

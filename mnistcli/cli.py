@@ -346,9 +346,11 @@ def evaluate(
     report.weights(checkpoint_name(path), weights)
     started = time.perf_counter()
     result = score_network(network, split, data_dir, batch_size, tta=tta)
-    report.evaluation(result, checkpoint_name(path), weights, seconds=time.perf_counter() - started)
+    report.evaluation(
+        result, checkpoint_name(path), weights, split=split, tta=tta, seconds=time.perf_counter() - started
+    )
     if fail_under is not None and result.accuracy < fail_under:
-        report.insist(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under:.2%}")
+        report.insist(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under}")
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
 
 

@@ -252,7 +252,7 @@ class Report:
                     self.say(f"warning: {spelled}")
                 is_usual = data_dir == TrainConfig.model_fields["data_dir"].default
                 where = "" if is_usual else f" --data-dir {shlex.quote(str(data_dir))}"
-                self.say(f"now try: mnistcli eval {shlex.quote(str(checkpoint))}{where}")
+                self.say(f"now try: mnistcli eval {_as_argument(checkpoint)}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = _resumption(checkpoint)
                 self.insist(  # before the object, which may fail to be written
@@ -266,12 +266,16 @@ class Report:
         """Tell which weights answer; JSON objects carry the same."""
         self.say(f"weights: {checkpoint}{', of its best epoch' if weights == 'best' else ''}")
 
-    def evaluation(self, result: "Evaluation", checkpoint: str, weights: str, seconds: float) -> None:
+    def evaluation(
+        self, result: "Evaluation", checkpoint: str, weights: str, *, split: str, tta: bool, seconds: float
+    ) -> None:
         """Answer with the scores, in tables."""
         if self.as_json:
             self.document(
                 checkpoint=checkpoint,
                 weights=weights,
+                split=split,
+                tta=tta,
                 accuracy=result.accuracy,
                 loss=result.loss,
                 correct=result.correct,
@@ -372,7 +376,13 @@ class Report:
 
 def _resumption(checkpoint: Path) -> str:
     """Give the command that continues a run."""
-    return f"mnistcli train --resume {shlex.quote(str(checkpoint))}"
+    return f"mnistcli train --resume {_as_argument(checkpoint)}"
+
+
+def _as_argument(path: Path) -> str:
+    """Spell a path for a shell, and so that it is not taken for an option."""
+    name = str(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def _digit_content(answer: "Prediction") -> dict[str, Any]:

@@ -114,7 +114,7 @@ def ask(
     """
     model.eval()
     ask_batch = _ask_of_views if tta else _ask
-    batches = images.split(batch_size)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    batches = images.split(min(batch_size, max(len(images), 1)))  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     outputs = [ask_batch(model, batch, normalization) for batch in batches]
     return Outputs(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 

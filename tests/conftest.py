@@ -309,9 +309,9 @@ def assert_fails(result: Result | subprocess.CompletedProcess[str], exit_code: i
         assert part in line
 
 
-def at(*places: object, timeout_seconds: float = 5.0) -> list[Source]:
+def at(*places: str | Path, timeout_seconds: float = 5.0) -> list[Source]:
     """Give the sources at these places alone, without the public ones."""
-    return list(islice(find_sources([str(place) for place in places], timeout_seconds), len(places)))
+    return list(islice(find_sources(places, timeout_seconds), len(places)))
 
 
 def assert_complete(folder: Path, files: list[RawFile]) -> None:

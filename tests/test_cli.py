@@ -274,7 +274,18 @@ def test_eval_in_json(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     assert [score["digit"] for score in document["per_digit"]] == list(range(10))
     assert document["checkpoint"] == str(ckpt)
     (train,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", "--split", "train"))
-    assert train["total"] == 600
+    assert (train["total"], train["split"], train["tta"]) == (600, "train", False)
+
+
+def test_a_batch_may_be_larger_than_any_split(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
+    (document,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", "--batch-size", 2**64))
+    assert document["total"] == 200
+
+
+def test_commands_to_go_on_with_take_no_name_for_an_option(cli: RunCli, data_dir: Path) -> None:
+    result = cli("train", "--data-dir", data_dir, "--output=-x.pt")
+    assert f"now try: mnistcli eval ./-x.pt --data-dir {data_dir}" in result.stderr
+    assert cli("eval", "./-x.pt", "--data-dir", data_dir).exit_code == 0
 
 
 def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, guessing: Path) -> None:
@@ -282,7 +293,7 @@ def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, gu
     (document,) = documents(result)
     assert document["accuracy"] < 1
     assert result.exit_code == 3
-    assert "below --fail-under 100.00%" in result.stderr
+    assert "below --fail-under 1.0" in result.stderr
     assert cli("eval", guessing, "--data-dir", data_dir, "--fail-under", document["accuracy"]).exit_code == 0
 
 
