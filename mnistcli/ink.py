@@ -79,6 +79,8 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
         return drawn
     source = _open(pixels, invert)
     layer = source.separate(surface(source.image, is_ink_lighter=source.is_ink_lighter))
+    if layer is None:  # as where lines take so much of the paper that the surface lies between it and them
+        layer = _in_envelope(source)
     if layer is None:
         return None
     if np.count_nonzero(layer.mask) > MOST_INK * layer.mask.size:
@@ -203,6 +205,13 @@ def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:
     return source.separate(refine(source.image, layer.paper, layer.mask)) if shaded is None else shaded
 
 
+def _in_envelope(source: Source) -> Layer | None:
+    """Estimate the paper with all its shadows and lights; None where nothing stands out."""
+    # One is without dark strokes, one without light ones; the wrong one of them finds less contrast.
+    layers = (source.separate(paper) for paper in envelopes(source.image))
+    return max(filter(None, layers), key=lambda found: found.threshold, default=None)
+
+
 def _in_shadow(source: Source, layer: Layer) -> Layer | None:
     """Estimate the paper with its shadow, where what touches the border is one.
 
@@ -211,9 +220,7 @@ def _in_shadow(source: Source, layer: Layer) -> Layer | None:
     hanging = _at_border(layer.contrast > SHADOW_CONTRAST * layer.threshold)
     if hanging.mean() <= SHADOW_SHARE:
         return None
-    layers = (source.separate(paper) for paper in envelopes(source.image))
-    # One is without dark strokes, one without light ones; the wrong one of them finds less contrast.
-    shaded = max(filter(None, layers), key=lambda found: found.threshold, default=None)
+    shaded = _in_envelope(source)
     if shaded is None:
         return None
     is_soft = _sharpness(layer, hanging) < SHADOW_SHARPNESS * _sharpness(shaded, shaded.mask)

@@ -54,6 +54,18 @@ def test_ink_is_told_from_paper_by_the_picture(paper: int) -> None:
             assert likeness(see(picture), see(draw_big())) > 0.97
 
 
+def test_lines_that_take_a_third_of_the_paper_do_not_hide_the_ink() -> None:
+    cover = draw_big()[..., None] / 255
+    height, width, _ = cover.shape
+    paper = np.full((height, width, 3), (250, 250, 245), np.float64)
+    for line in range(0, max(height, width), 20):
+        paper[:, line : line + 4] = paper[line : line + 4] = 110, 150, 225
+    noise = np.random.default_rng(0).normal(0, 3, paper.shape)
+    lit = paper * np.linspace(0.8, 1, width)[:, None] + noise  # from one side, so that the paper is no constant
+    picture = (lit * (1 - 0.7 * cover)).clip(0, 255).astype(np.uint8)
+    assert likeness(see(picture), see(draw_big())) > 0.9
+
+
 def test_colour_on_colour_of_the_same_grey_is_seen() -> None:
     cover = draw_big()[..., None] / 255
     paper, ink = np.array([100, 180, 100]), np.array([230, 110, 120])
