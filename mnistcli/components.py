@@ -22,7 +22,7 @@ from mnistcli.planes import (
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
 SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's longer side and full ink: what has less of either is dirt
-GAP_SIZE = 0.15  # of the main component's longer side: the other parts of a digit are no farther from it
+GAP_SIZE = 0.15  # of the main component's longer side: from one part of a digit to the next it is no farther
 SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
 CUT_WEIGHT = 0.35  # how much a component counts that touches the border: it may be a neighbour that was cut off
 LONGEST_BAR = 2.0  # times the main component's longer side: a line that is longer is no bar of a digit
@@ -122,22 +122,34 @@ def pick_digit(components: Components) -> list[int]:
     inked = np.flatnonzero(components.full_ink_px)
     if len(inked) == 1:
         return [int(inked[0])]
-    left, top, width, height = components.boxes[:, :4].T
+    width, height = components.boxes[:, 2:4].T
     is_cut = touches_border(components.boxes, components.labels.shape)
     main = _main_component(components, is_cut)
     size = components.longer_side[main]
-    gap_x = np.maximum(left - (left + width)[main], left[main] - (left + width))
-    gap_y = np.maximum(top - (top + height)[main], top[main] - (top + height))
     is_line = (width > BAR_SHAPE * height) & (width > LONGEST_BAR * size)
-    is_part = (
+    may_be_part = (
         ~is_line
         & (components.longer_side > SPECK_SIZE * size)
         & (components.full_ink_px > SPECK_INK * components.full_ink_px[main])
-        & (np.maximum(gap_x, gap_y) < GAP_SIZE * size)
         & (~is_cut | is_cut[main])
     )
-    is_part[main] = True
-    return np.flatnonzero(is_part).tolist()
+    return np.flatnonzero(_near(components.boxes, main, may_be_part, GAP_SIZE * size)).tolist()
+
+
+def _near(boxes: Boxes, main: int, may_be_near: Mask, gap_px: float) -> Mask:
+    """Tell which boxes, (N + 1,), are near the main one, or near another that is, as pieces of a broken stroke are."""
+    left, top, width, height = boxes[:, :4].T
+    is_near = np.zeros(len(boxes), np.bool_)
+    is_near[main] = True
+    reached = [main]
+    while reached:
+        one = reached.pop()
+        gap_x = np.maximum(left - (left + width)[one], left[one] - (left + width))
+        gap_y = np.maximum(top - (top + height)[one], top[one] - (top + height))
+        others = may_be_near & ~is_near & (np.maximum(gap_x, gap_y) < gap_px)
+        is_near |= others
+        reached += np.flatnonzero(others).tolist()
+    return is_near
 
 
 def _main_component(components: Components, is_cut: Mask) -> int:

@@ -204,6 +204,22 @@ def test_a_line_or_a_button_is_not_the_digit(other: tuple[int, int, int, int]) -
     assert [[glyph.box for glyph in row] for row in find_glyphs(as_picture(drawn))] == [[alone.box]]
 
 
+def test_pieces_of_a_broken_stroke_are_one_digit_as_on_a_display_of_segments() -> None:
+    picture = Image.new("L", (300, 400), 255)
+    for left, top, right, bottom in [
+        (115, 93, 185, 106),
+        (115, 309, 185, 322),
+        (93, 115, 106, 202),
+        (93, 213, 106, 300),
+        (193, 115, 206, 202),
+        (193, 213, 206, 300),
+    ]:
+        ImageDraw.Draw(picture).rectangle((left, top, right, bottom), 0)
+    glyph, _ = find_glyph(as_picture(np.asarray(picture)))
+    assert glyph is not None
+    assert glyph.box == pytest.approx((93, 93, 114, 230), abs=4)
+
+
 def test_a_long_line_close_above_a_digit_is_no_part_of_it() -> None:
     drawn = page((big(5), 360, 250))
     alone, _ = find_glyph(as_picture(drawn))
