@@ -364,11 +364,11 @@ def check_savable(path: Path, resumed: Path | None = None) -> None:
 
     Args:
         path: where checkpoints will be written.
-        resumed: where the run comes from that goes on; an earlier state of itself is replaced, and not kept.
+        resumed: the checkpoint of the run that is continued, if one is; where that is `path`, it needs no backup.
 
     Raises:
         ConfigError: `path` is a folder, a device or anything else that is no file, or means the bundled checkpoint.
-        MnistCliError: its folder cannot be made or written, or what is there cannot be read.
+        MnistCliError: its folder cannot be made or written, or what is there cannot be read or copied to a backup.
     """
     if str(path) == BUNDLED:
         raise ConfigError(f"{BUNDLED} names the weights that come with the package; try `output` {BUNDLED}.pt")
@@ -379,6 +379,8 @@ def check_savable(path: Path, resumed: Path | None = None) -> None:
                 old.read(1)
             if resumed is None or follow(resumed) != follow(path):
                 check_writable(_backup_of(path))
+    except MnistCliError as error:
+        raise MnistCliError(f"cannot keep what is at {path}: {error} with `output`") from None
     except OSError as error:
         raise MnistCliError(
             f"cannot keep what is at {path}: {error.strerror}; choose another place with `output`"

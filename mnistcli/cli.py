@@ -350,7 +350,7 @@ def evaluate(
         result, checkpoint_name(path), weights, split=split, tta=tta, seconds=time.perf_counter() - started
     )
     if fail_under is not None and result.accuracy < fail_under:
-        report.insist(f"accuracy {result.accuracy:.2%} is below --fail-under {fail_under}")
+        report.insist(f"accuracy {result.accuracy:.4f} is below --fail-under {fail_under:g}")
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
 
 

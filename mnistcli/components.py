@@ -115,7 +115,7 @@ def _reach_border_faintly(components: Components, is_full: Mask) -> Mask:
 
 
 def pick_digit(components: Components) -> list[int]:
-    """Give the components that are the digit of a single-digit picture: the main one, and its other parts near that.
+    """Give the components that are the digit of a single-digit picture: the main one, and its other parts.
 
     The main one is large and near the middle, and neither cut off by the border nor anything that lies around a digit.
     """
@@ -137,18 +137,27 @@ def pick_digit(components: Components) -> list[int]:
 
 
 def _near(boxes: Boxes, main: int, may_be_near: Mask, gap_px: float) -> Mask:
-    """Tell which boxes, (N + 1,), are near the main one, or near another that is, as pieces of a broken stroke are."""
+    """Give a mask, (N + 1,), of the main box and of those that are near it or, in turn, near another of them.
+
+    Pieces of a broken stroke are reached from one to the next, but not so far that all of them are wider than high: a
+    dash or a dot would lead from one digit to another.
+    """
     left, top, width, height = boxes[:, :4].T
+    right, bottom = left + width, top + height
     is_near = np.zeros(len(boxes), np.bool_)
     is_near[main] = True
     reached = [main]
     while reached:
         one = reached.pop()
-        gap_x = np.maximum(left - (left + width)[one], left[one] - (left + width))
-        gap_y = np.maximum(top - (top + height)[one], top[one] - (top + height))
-        others = may_be_near & ~is_near & (np.maximum(gap_x, gap_y) < gap_px)
-        is_near |= others
-        reached += np.flatnonzero(others).tolist()
+        gap_x = np.maximum(left - right[one], left[one] - right)
+        gap_y = np.maximum(top - bottom[one], top[one] - bottom)
+        for other in np.flatnonzero(may_be_near & ~is_near & (np.maximum(gap_x, gap_y) < gap_px)).tolist():
+            joined = is_near.copy()
+            joined[other] = True
+            across, down = right[joined].max() - left[joined].min(), bottom[joined].max() - top[joined].min()
+            if one == main or across <= down:
+                is_near = joined
+                reached.append(other)
     return is_near
 
 

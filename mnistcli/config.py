@@ -32,7 +32,7 @@ MIN_CONFIDENCE = 0.5
 EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would not fit a CPU's cache
 
 OTHER_OPTIONS = {"config", "picture", "processes", "resume"}  # that messages of the core name, and are no keys of a run
-LONGEST_SHOWN = 200  # characters: a longer value from a file is not repeated in a message
+LONGEST_SHOWN = 200  # characters of a value from a file that a message repeats
 PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -316,12 +316,12 @@ def _fault(detail: ErrorDetails, spell: Callable[[str], str], where: str, is_tex
 
 
 def _as_written(value: Any) -> str:
-    """Show what TOML gave, if it fits into a line: a string in quotes, so that "3" and 3 can be told apart."""
+    """Show what TOML gave, or how it begins: a string in quotes, so that "3" and 3 can be told apart."""
     try:
         written = json.dumps(value, default=str, ensure_ascii=False)
     except (ValueError, RecursionError):  # an int of more than 4,300 digits, or tables nested too deeply
         return "..."
-    return written if len(written) <= LONGEST_SHOWN else "..."
+    return written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}..."
 
 
 def _nearest(key: str, spell: Callable[[str], str]) -> str:

@@ -64,7 +64,8 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
 
     Ink is what differs from the paper, in whatever direction of colour; the paper is what lies along the picture's
     border and goes on smoothly from there. After Gatos, Pratikakis and Perantonis, "Adaptive degraded document image
-    binarization", 2006, the paper under the ink is interpolated from the paper around it.
+    binarization", 2006, the paper under the ink is interpolated from the paper around it. Where nothing stands out from
+    that, the paper is taken for what the picture is without its strokes, be they dark or light.
 
     Args:
         pixels: (H, W, 1) grey or (H, W, 3) RGB.

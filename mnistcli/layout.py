@@ -14,7 +14,7 @@ from mnistcli.glyphs import SIZE_PX
 from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, inscribed_radius, is_bar, is_straight, quantile
+from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside
 from mnistcli.spots import JOINED_HEIGHT, Spot, find_spots, sort_into_rows
 from mnistcli.surroundings import cut_bars, cut_table
@@ -60,7 +60,7 @@ class _Inked(NamedTuple):
     def draw_run(self, spot: Spot, height: float, cut_width: float) -> Run:
         """Draw a digit; if it is wider than a share of the row's height, but no line, with all it may be cut into."""
         mask = spot.mask(self.components)
-        if spot.width <= cut_width * height or is_bar(mask) or is_straight(mask):
+        if spot.width <= cut_width * height or is_line(mask):
             return Run.of(self.draw(spot, mask))
         return Run({piece: self.draw(spot, part) for piece, part in cut_apart(mask, height)})
 

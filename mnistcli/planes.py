@@ -134,6 +134,12 @@ def is_bar(mask: Mask) -> bool:
     return bool(np.count_nonzero(mask) < RUN_INK * width * thickness)
 
 
+def is_line(mask: Mask) -> bool:
+    """Tell whether ink, (H, W) of its box, is one straight stroke: a bar, or a shorter line that is aslant."""
+    height, width = mask.shape
+    return is_bar(mask) or (width <= BAR_SHAPE * height and is_straight(mask))
+
+
 def is_straight(mask: Mask) -> bool:
     """Tell by its second moments whether what is in a mask is long, thin and straight, in whatever direction."""
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)

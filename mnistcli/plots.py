@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +30,15 @@ def _load() -> None:
     """Import matplotlib whatever backend MPLBACKEND names: only a window needs one, and a notebook's may be missing.
 
     Raises:
-        MnistCliError: the user's settings cannot be read.
+        MnistCliError: it cannot be imported, as where the user's settings cannot be read.
     """
+    if "matplotlib" in sys.modules:
+        return
     backend = os.environ.pop(BACKEND, None)
     try:
         import matplotlib  # noqa: F401
     except (OSError, ValueError) as error:
-        raise MnistCliError(f"matplotlib cannot read its settings: {error}") from None
+        raise MnistCliError(f"matplotlib cannot be loaded: {error}; see MATPLOTLIBRC and MPLCONFIGDIR") from None
     finally:
         if backend is not None:
             os.environ[BACKEND] = backend
@@ -45,10 +48,11 @@ def _load() -> None:
 def own_settings() -> Iterator[None]:
     """Draw by matplotlib's defaults in the block, or in the decorated function.
 
-    By a user's own settings, labels might be white, images upside down, margins cut off, or TeX be asked for.
+    By a user's own settings, labels might be white, images upside down, margins cut off, or TeX be asked for. Not for
+    several threads at once: matplotlib's settings are the process's.
 
     Raises:
-        MnistCliError: these settings cannot be read.
+        MnistCliError: matplotlib cannot be imported.
     """
     _load()
     import matplotlib
@@ -60,14 +64,10 @@ def own_settings() -> Iterator[None]:
 
 @own_settings()
 def new_figure(*, window: bool = False) -> "Figure":
-    """Make an empty figure for a file only, or also for a window, if there is a display.
+    """Make an empty figure for a file only, or also for a window, if there is a display and MPLBACKEND can use it."""
+    from matplotlib.figure import Figure
 
-    Raises:
-        MnistCliError: the backend that was asked for cannot be used.
-    """
     if not window:
-        from matplotlib.figure import Figure
-
         return Figure()
     from matplotlib import pyplot
 
@@ -75,8 +75,8 @@ def new_figure(*, window: bool = False) -> "Figure":
         if backend := os.environ.get(BACKEND):
             pyplot.switch_backend(backend)
         return pyplot.figure()
-    except (ImportError, RuntimeError, ValueError) as error:
-        raise MnistCliError(f"matplotlib cannot show a window: {' '.join(str(error).split())}") from None
+    except (ImportError, RuntimeError, ValueError):  # so that the file is written all the same
+        return Figure()
 
 
 @own_settings()
@@ -141,7 +141,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
 
 def show_figure(figure: "Figure") -> bool:
-    """Show a figure made for a window until the window is closed; give False, at once, if there is no display."""
+    """Show a figure made for a window until the window is closed; give False, at once, if it cannot be shown."""
     from matplotlib import pyplot
 
     if figure.canvas.required_interactive_framework is None:

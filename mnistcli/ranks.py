@@ -17,7 +17,8 @@ from mnistcli.errors import ConfigError, MnistCliError
 
 # What gloo says where another rank is gone; it has no exception of its own for it.
 LOST_CONNECTION = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
-LAST_MESSAGES = 64  # more than gloo's threads, of which each process has two, may still hold
+LAST_MESSAGES = 64  # that are watched: more than the two threads that gloo has in each process hold
+REST_SECONDS = 10.0  # for which they are waited for: an abort after the work is done is better than no end
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Ranks:
         They outlive the process group where DistributedDataParallel was used, and one that wants Python while the
         interpreter ends aborts the process (https://github.com/pytorch/pytorch/pull/179291).
         """
-        while any(message() is not None for message in self._messages):
+        until = time.monotonic() + REST_SECONDS
+        while any(message() is not None for message in self._messages) and time.monotonic() < until:
             time.sleep(0.001)
 
 

@@ -180,7 +180,7 @@ def _events(
         raise DivergedError(f"{error}; {_what_is_kept(run, checkpoint)}") from None
     if not run.is_saved and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
         yield from run.save()
-    steps = state.epoch * math.ceil(len(train) / config.batch_size)
+    steps = config.epochs * math.ceil(len(train) / config.batch_size)
     yield Finished(
         config.output,
         config.data_dir,

@@ -114,7 +114,8 @@ def ask(
     """
     model.eval()
     ask_batch = _ask_of_views if tta else _ask
-    batches = images.split(min(batch_size, max(len(images), 1)))  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    size = min(batch_size, max(len(images), 1))  # torch takes no number of more than 64 bits, and not 0
+    batches = images.split(size)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
     outputs = [ask_batch(model, batch, normalization) for batch in batches]
     return Outputs(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 

@@ -273,8 +273,9 @@ def test_eval_in_json(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     assert sum(map(sum, document["confusion"])) == document["total"] == 200
     assert [score["digit"] for score in document["per_digit"]] == list(range(10))
     assert document["checkpoint"] == str(ckpt)
-    (train,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", "--split", "train"))
-    assert (train["total"], train["split"], train["tta"]) == (600, "train", False)
+    assert (document["split"], document["tta"]) == ("test", False)
+    (train,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", "--split", "train", "--tta"))
+    assert (train["total"], train["split"], train["tta"]) == (600, "train", True)
 
 
 def test_a_batch_may_be_larger_than_any_split(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
@@ -293,7 +294,7 @@ def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, gu
     (document,) = documents(result)
     assert document["accuracy"] < 1
     assert result.exit_code == 3
-    assert "below --fail-under 1.0" in result.stderr
+    assert "is below --fail-under 1\n" in result.stderr
     assert cli("eval", guessing, "--data-dir", data_dir, "--fail-under", document["accuracy"]).exit_code == 0
 
 

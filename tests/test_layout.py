@@ -220,6 +220,16 @@ def test_pieces_of_a_broken_stroke_are_one_digit_as_on_a_display_of_segments() -
     assert glyph.box == pytest.approx((93, 93, 114, 230), abs=4)
 
 
+def test_a_dash_leads_from_no_digit_to_another() -> None:
+    drawn = page((big(5), 200, 100), (big(3), 360, 100))
+    alone, _ = find_glyph(as_picture(drawn))
+    assert alone is not None
+    drawn[155:165, 285:350] = 0
+    found, _ = find_glyph(as_picture(drawn))
+    assert found is not None
+    assert found.width < 2.5 * alone.width
+
+
 def test_a_long_line_close_above_a_digit_is_no_part_of_it() -> None:
     drawn = page((big(5), 360, 250))
     alone, _ = find_glyph(as_picture(drawn))
@@ -330,12 +340,12 @@ def test_a_run_of_many_digits_that_touch_is_no_bar() -> None:
         assert any(glyph.box[::2] == pytest.approx((left, 75), abs=12) for glyph in run.pieces.values())
 
 
-@pytest.mark.parametrize("count", [5, 6, 7, 8])
+@pytest.mark.parametrize("count", [5, 6, 7, 8, 10, 15])
 def test_many_small_digits_that_touch_are_no_dash(count: int) -> None:
-    small = [(big(int(digit), 72), 300 + 43 * place, 400) for place, digit in enumerate("68035892"[:count])]
+    small = [(big(int(digit), 72), 60 + 43 * place, 400) for place, digit in enumerate(("68035892" * 2)[:count])]
     first, (run,) = find_digits(as_picture(page(*line("17"), *small))).rows
     assert len(first) == 2
-    assert run.whole.box == pytest.approx((300, 400, 43 * (count - 1) + 45, 72), abs=6)
+    assert run.whole.box == pytest.approx((60, 400, 43 * (count - 1) + 45, 72), abs=6)
     assert len(run.pieces) > count
 
 
