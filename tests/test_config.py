@@ -144,7 +144,7 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: str | by
 )
 def test_a_value_that_cannot_be_shown_is_told_all_the_same(tmp_path: Path, line: str) -> None:
     (tmp_path / "mine.toml").write_text(line)
-    with pytest.raises(ConfigError, match=r"in .*mine\.toml = .{0,200}\.\.\.: must be ") as caught:
+    with pytest.raises(ConfigError, match=r"in .*mine\.toml = (.{200})?\.\.\.: must be ") as caught:
         resolve({}, {}, str(tmp_path / "mine.toml"))
     assert "\n" not in str(caught.value)
 

@@ -56,6 +56,8 @@ def test_a_users_settings_change_nothing(tmp_path: Path, settings: Any) -> None:
     with matplotlib.rc_context(settings):
         draw_one(tmp_path / "grid.png")
     assert (tmp_path / "grid.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.size == (3 * (28 + 2 * 4), 3 * (38 + 2 * 4))
 
 
 @pytest.mark.parametrize("backend", ["module://nowhere", "TkAgg", "nothing"])

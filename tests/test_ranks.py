@@ -151,7 +151,7 @@ def wait_for(path: Path) -> None:
 
 
 def test_ranks_end_in_peace(tmp_path: Path) -> None:
-    # A long switch interval leaves gloo's threads waiting for the interpreter; without rest half of the pairs abort.
+    # A long switch interval leaves gloo's threads waiting for the interpreter; without rest some of the pairs abort.
     (tmp_path / "end.py").write_text(
         "import sys, torch\n"
         "from mnistcli.ranks import joined\n"

@@ -343,7 +343,7 @@ def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, l
     assert cause in last.advice
 
 
-def test_the_cause_is_told_by_the_steps_that_were_taken(make_config: MakeConfig) -> None:
+def test_the_cause_is_told_by_the_epochs_that_were_trained(make_config: MakeConfig) -> None:
     *_, last = train_events(make_config(lr=1e-9, epochs=9, patience=1, val_size=100, batch_size=4))
     assert isinstance(last, Finished)
     assert last.is_early
