@@ -14,7 +14,7 @@ from mnistcli.model import pick_device, within_memory
 from mnistcli.network import Network, open_network
 from mnistcli.ranks import joined
 from mnistcli.run import Finished, open_run, opened_run_events
-from mnistcli.scoring import Evaluation, score
+from mnistcli.scoring import Evaluation, Follow, score
 from mnistcli.sources import find_sources
 
 
@@ -86,11 +86,13 @@ def evaluate(
     return score_network(open_network(checkpoint, weights, device), split, Path(data_dir), batch_size, tta=tta)
 
 
-def score_network(network: Network, split: Split, data_dir: Path, batch_size: int, *, tta: bool) -> Evaluation:
-    """Score a network that is already open; the other arguments, and what is given, are as in `evaluate`."""
+def score_network(
+    network: Network, split: Split, data_dir: Path, batch_size: int, *, tta: bool, follow: Follow = iter
+) -> Evaluation:
+    """Score a network that is already open; the rest is as in `evaluate`, and `follow` as in `mnistcli.scoring.ask`."""
     samples = load_split(data_dir, split)
     with within_memory():
-        return score(network.logits(samples.images, batch_size, tta=tta), samples.labels)
+        return score(network.ask(samples.images, batch_size, tta=tta, follow=follow).logits, samples.labels)
 
 
 def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str | Path] = (), force: bool = False) -> Path:

@@ -331,6 +331,7 @@ def evaluate(
     no_download: NoDownload = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
     debug: Debug = False,
 ) -> None:
     """Score a checkpoint: accuracy, loss, precision and recall of each digit, and the confusion matrix."""
@@ -339,13 +340,13 @@ def evaluate(
     from mnistcli.network import open_network
     from mnistcli.report import Report
 
-    report = Report(as_json=as_json, quiet=quiet)
+    report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     path = find_checkpoint(checkpoint)
     network = open_network(path, weights, device)  # what is wrong is told now, not after a download
     _provide_data(report, data_dir, split, no_download)
     report.weights(checkpoint_name(path), weights)
     started = time.perf_counter()
-    result = score_network(network, split, data_dir, batch_size, tta=tta)
+    result = score_network(network, split, data_dir, batch_size, tta=tta, follow=report.scoring)
     report.evaluation(
         result, checkpoint_name(path), weights, split=split, tta=tta, seconds=time.perf_counter() - started
     )

@@ -15,7 +15,7 @@ from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
 from mnistcli.model import Classifier, computing_in, pick_device
-from mnistcli.scoring import Calibration, Outputs, ask
+from mnistcli.scoring import Calibration, Follow, Outputs, ask
 
 if TYPE_CHECKING:
     from mnistcli.glyphs import Grey
@@ -33,13 +33,11 @@ class Network:
     device: torch.device
     name: str  # of its checkpoint, for messages
 
-    def logits(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Tensor:
-        """Give (N, 10) float32 logits, on the CPU, for (N, 1, 28, 28) uint8 images."""
-        return self.ask(images, batch_size, tta=tta).logits
-
-    def ask(self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False) -> Outputs:
-        """Give the outputs, on the CPU, for (N, 1, 28, 28) uint8 images."""
-        outputs = ask(self.model, images.to(self.device), self.normalization, batch_size, tta=tta)
+    def ask(
+        self, images: Tensor, batch_size: int = EVAL_BATCH_SIZE, *, tta: bool = False, follow: Follow = iter
+    ) -> Outputs:
+        """Give the outputs, on the CPU, for (N, 1, 28, 28) uint8 images; the rest is as in `mnistcli.scoring.ask`."""
+        outputs = ask(self.model, images.to(self.device), self.normalization, batch_size, tta=tta, follow=follow)
         return Outputs(*(part.cpu() for part in outputs))
 
     def probabilities(

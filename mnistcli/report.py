@@ -29,6 +29,8 @@ from mnistcli.files import answering, discard_output
 from mnistcli.screen import candidates, counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mnistcli import download
     from mnistcli.data import Samples
     from mnistcli.reading import MultiPrediction, Prediction
@@ -265,6 +267,15 @@ class Report:
     def weights(self, checkpoint: str, weights: str) -> None:
         """Tell which weights answer; JSON objects carry the same."""
         self.say(f"weights: {checkpoint}{', of its best epoch' if weights == 'best' else ''}")
+
+    def scoring(self, batches: Sequence["Tensor"]) -> Iterator["Tensor"]:
+        """Pass on batches of images that are scored, and draw a bar of how many were."""
+        columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self.err, transient=True, disable=not self.bars) as bar:
+            task = bar.add_task("scoring", total=sum(map(len, batches)))
+            for batch in batches:
+                yield batch
+                bar.advance(task, len(batch))
 
     def evaluation(
         self, result: "Evaluation", checkpoint: str, weights: str, *, split: str, tta: bool, seconds: float

@@ -1,6 +1,7 @@
 """Inference and scoring: logits from images, and how well they agree with labels."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +22,10 @@ CLASSES = 10
 TTA_VIEWS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8))
 
 TEMPERATURES = torch.logspace(-2, 2, 81, base=2, dtype=torch.float64)  # each 3.5 % above the one before
+
+
+# Passes on batches of images, one after another, so that it can be shown how far the network is.
+Follow = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 
 
 class Outputs(NamedTuple):
@@ -97,6 +102,7 @@ def ask(
     batch_size: int = EVAL_BATCH_SIZE,
     *,
     tta: bool = False,
+    follow: Follow = iter,
 ) -> Outputs:
     """Run the network over images, in evaluation mode and without gradients.
 
@@ -108,6 +114,7 @@ def ask(
         tta: whether to look at each image seven times, as it is, shifted by a pixel to each side and turned by 8
             degrees either way (test-time augmentation), and to give the logarithm of the mean probabilities, and the
             mean features.
+        follow: what the batches are passed through.
 
     Returns:
         The outputs, on the same device.
@@ -116,7 +123,7 @@ def ask(
     ask_batch = _ask_of_views if tta else _ask
     size = min(batch_size, max(len(images), 1))  # torch takes no number of more than 64 bits, and not 0
     batches = images.split(size)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-    outputs = [ask_batch(model, batch, normalization) for batch in batches]
+    outputs = [ask_batch(model, batch, normalization) for batch in follow(batches)]
     return Outputs(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
 
 

@@ -241,6 +241,17 @@ def test_a_terminal_shows_how_far_a_folder_is_read_where_answers_go_elsewhere(
         assert len(piped.read().splitlines()) == 3
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.usefixtures("trained")
+def test_a_terminal_shows_how_far_scoring_is(data_dir: Path, terminal: RunTerminal) -> None:
+    command = ["eval", "ckpt.pt", "--data-dir", str(data_dir), "--batch-size", "64"]
+    screen = plain(terminal(command, {"COLUMNS": "80"}))
+    assert re.search(r"scoring \S+ 200/200", screen)
+    assert screen.index("200/200") < screen.index("accuracy")
+    for silent in ("--no-progress", "--quiet", "--json"):
+        assert "scoring" not in terminal([*command, silent], {})
+
+
 def on_terminal(arguments: list[str], folder: Path, environment: dict[str, str], stdout: BinaryIO | None = None) -> str:
     """Run a command on a terminal of its own and give all that it wrote there; its answers go elsewhere if told."""
     import pty

@@ -35,7 +35,7 @@ def main() -> None:
         parser.error(f"there is no paper {unknown}")
     test = load_split(arguments.data_dir, "test")
     digits = Samples(test.images[: arguments.count], test.labels[: arguments.count])
-    answers = open_network("bundled", "last", "cpu").logits(digits.images).argmax(1)
+    answers = open_network("bundled", "last", "cpu").ask(digits.images).logits.argmax(1)
     print(f"eval: {(answers == digits.labels).double().mean():.1%} of {len(digits)}")
     for paper in arguments.papers:
         if arguments.rows:
