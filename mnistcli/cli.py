@@ -19,6 +19,7 @@ from mnistcli.config import (
     TrainConfig,
     Weights,
     choices,
+    number_range,
     option_name,
     resolve,
     shipped_configs,
@@ -49,12 +50,12 @@ def _key(name: str) -> Any:
 
     It stays text here: `resolve` parses it as it parses environment variables, and reports all faults at once.
     """
-    field, options = TrainConfig.model_fields[name], choices(name)
-    kind = field.annotation.__name__.lower() if isinstance(field.annotation, type) else ""
+    field, options, range_ = TrainConfig.model_fields[name], choices(name), number_range(name)
+    kind = field.annotation.__name__.upper() if isinstance(field.annotation, type) else ""
     return typer.Option(
         option_name(name),
         help=rf"{field.description} \[default: {field.default}]",  # escaped: typer reads it as rich's markup
-        metavar="|".join(options) or kind.upper(),
+        metavar="|".join(options) or (f"{kind} [{range_}]" if range_ else kind),
         show_default=False,
         autocompletion=lambda: options,
         rich_help_panel="Configuration",

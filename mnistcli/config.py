@@ -202,6 +202,22 @@ def choices(key: str) -> list[str]:
     return list(get_args(annotation)) if get_origin(annotation) is Literal else []
 
 
+def number_range(key: str) -> str:
+    """Give the range that a configuration key must be in, such as 0<=x<1 or x>=1; nothing where it is no number."""
+    bounds = {
+        name: getattr(constraint, name)
+        for constraint in TrainConfig.model_fields[key].metadata
+        for name in ("gt", "ge", "lt", "le")
+        if hasattr(constraint, name)
+    }
+    lowest, highest = bounds.get("gt", bounds.get("ge")), bounds.get("lt", bounds.get("le"))
+    if lowest is None:
+        return ""
+    if highest is None:
+        return f"x>{lowest}" if "gt" in bounds else f"x>={lowest}"
+    return f"{lowest}<{'=' * ('ge' in bounds)}x<{'=' * ('le' in bounds)}{highest}"
+
+
 def shipped_configs() -> dict[str, Path]:
     """List the configurations that come with the package, by name."""
     # In a wheel the folder lies inside the package, in a checkout beside it.
