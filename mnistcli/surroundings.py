@@ -17,6 +17,7 @@ TABLE_LEVELS = 40  # of 255: a table differs from the paper by more
 TABLE_STEP = 0.85  # of this difference: close beside the edge there is more of it; at a soft shadow there is less
 TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255: this share of a table differs by less from its colour
 TABLE_COMPONENT_PX = 8  # at that size: a longer component on the table may be a digit
+STROKE_PX, LEAST_CROSSING = 15, 30  # at that size: strokes are narrower, and cross an edge with more pixels
 LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture: a table takes more than the first share, and less than the second
 BAR_LEVELS = 24  # of 255: what differs by less, as by noise, has the same colour
 BAR_EDGE_PX = 3  # rows that the edge of a bar takes where it is soft
@@ -105,9 +106,18 @@ def _find_sheet(grey: Plane) -> ByteMask | None:
     _, light = cv2.threshold(grey.astype(np.uint8), 0, 1, cv2.THRESH_OTSU)
     for part in (light, 1 - light):
         sheet, fit = outline(part > 0)
-        if fit > SURE_FIT and _is_on_table(grey, sheet):
+        if fit > SURE_FIT and _is_on_table(grey, sheet) and not _is_crossed(part):
             return sheet
     return None
+
+
+def _is_crossed(part: ByteMask) -> bool:
+    """Tell whether strokes cross the outline of a part of a picture: then its edge is that of a shadow, of no sheet."""
+    narrow = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE_PX, STROKE_PX))
+    goes_on = cv2.copyMakeBorder(part, *(STROKE_PX,) * 4, cv2.BORDER_REPLICATE)  # the border cuts no corners then
+    opened, closed = (cv2.morphologyEx(goes_on, how, narrow) for how in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE))
+    whole, *without_strokes = (outline(mask > 0)[0] for mask in (goes_on, opened, closed))
+    return any(connect(other != whole)[1][1:, 4].max(initial=0) > LEAST_CROSSING for other in without_strokes)
 
 
 def _off_plane(grey: Plane, mask: Mask) -> NDArray[Any]:

@@ -137,6 +137,19 @@ def test_paper_is_no_table(page: np.ndarray) -> None:
     assert cut_table(as_picture(page)) is None
 
 
+@pytest.mark.parametrize("angle", [12, 24])
+def test_the_corners_of_a_sheet_that_lies_askew_are_no_strokes(angle: float) -> None:
+    assert cut_table(as_picture(on_table(around(sheet(2), PAPER, 60), angle))) is not None
+
+
+@pytest.mark.parametrize(("digit", "edge"), [(2, 124), (2, 136), (6, 136), (8, 124)])
+def test_a_digit_across_a_shadows_edge_is_seen_whole(digit: int, edge: int) -> None:
+    page = around(sheet(digit), PAPER)
+    light = np.where(np.arange(page.shape[1]) < edge, 1, 0.5)
+    assert cut_table(as_picture((page * light).astype(np.uint8))) is None
+    assert likeness(see((page * light).astype(np.uint8)), see(page)) > 0.95
+
+
 def test_a_bold_one_is_no_sheet() -> None:
     assert likeness(see(upright_one()), see(np.pad(upright_one(), 40, constant_values=PAPER))) > 0.8
 
