@@ -25,6 +25,9 @@ FAR_BESIDE, FAR_TOUCHING = 0.2, 0.45  # of a digit's width: a line that is longe
 NARROWEST = 0.3  # of its height: a narrower digit counts as so wide, for a line below a 1 need not be much longer
 LONG = 2.0  # times the height of the ink on it: a longer line is no foot
 PIECE_HEIGHT = 0.5  # of the whole: what is higher above the line is a digit
+# Of two lines below each other, as shares of the longer one: how far their middles may be off to the side, how long
+# the shorter one is at least, and how far below each other they may be.
+DOUBLE_OFF, DOUBLE_LENGTH, DOUBLE_GAP = 0.2, 0.6, 0.35
 LEAST_GAP = 0.07  # of a digit's height: a line that is closer below it may be its foot, after the pen was lifted
 
 
@@ -40,25 +43,37 @@ def without_underlines(ink: Ink, components: Components) -> Components:
     """
     width, height = components.boxes[:, 2:4].T
     is_long = (components.full_ink_px > 0) & (width > SHORTEST * components.labels.shape[1]) & (2 * width > height)
+    masks = {label: components.mask(label) for label in np.flatnonzero(is_long).tolist()}
+    bars = [label for label, mask in masks.items() if is_bar(mask)]
     line = np.zeros(components.labels.shape, np.bool_)
-    for label in np.flatnonzero(is_long).tolist():
-        mask = components.mask(label)
-        is_line = is_bar(mask) and _is_below(components, label)
+    for label, mask in masks.items():
+        is_line = label in bars and _is_below(components, label, is_double=_is_double(components, label, bars))
         line[components.window(label)] |= mask if is_line else _underline(mask)
     if not line.any():
         return components
     return Components.of((components.labels > 0) & ~line, ink.strength > ink.threshold)
 
 
-def _is_below(components: Components, bar: int) -> bool:
-    """Tell whether a bar is below another component, and longer than that on both sides."""
+def _is_double(components: Components, bar: int, bars: list[int]) -> bool:
+    """Tell whether a bar is one of two that are about as long, close below each other: no digit has such a pair."""
+    left, top, width, _ = components.boxes[:, :4].T
+    longest = np.maximum(width[bars], width[bar])
+    off_side = np.abs(2 * (left[bars] - left[bar]) + width[bars] - width[bar]) / 2  # from middle to middle
+    is_beside = (off_side < DOUBLE_OFF * longest) & (np.minimum(width[bars], width[bar]) > DOUBLE_LENGTH * longest)
+    is_near = is_beside & (np.abs(top[bars] - top[bar]) < DOUBLE_GAP * longest)
+    return bool(np.count_nonzero(is_near) > 1)  # one is the bar itself
+
+
+def _is_below(components: Components, bar: int, *, is_double: bool) -> bool:
+    """Tell whether a bar is below another component, and longer than that on both sides, or one of two."""
     left, top, width, height = components.boxes[:, :4].T
     is_higher = (height > 2 * height[bar]) & (components.full_ink_px > 0)
     gap = top[bar] - (top + height)
     beside = np.minimum(left - left[bar], left[bar] + width[bar] - (left + width))  # on the side where there is less
     # A bar's box is higher than the bar where it rises or falls.
     is_apart = (gap > LEAST_GAP * height) | ((beside > FAR_BESIDE * width) & (gap > -height[bar]))
-    is_above = (beside > BESIDE * width[bar]) & is_apart & (gap < height)
+    is_longer = is_double | ((beside > BESIDE * width[bar]) & is_apart)
+    is_above = is_longer & (gap > -height[bar]) & (gap < height)
     under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
     overlaps = (left < left[bar] + width[bar]) & (left + width > left[bar])
     is_beneath = overlaps & (under > -height[bar]) & (under < PART_GAP * height)

@@ -70,6 +70,19 @@ def test_a_digit_may_be_underlined_without_touching(digit: str) -> None:
     assert len(images(underlined(page, 165, 260, BOTTOM + 12))[0]) == 1
 
 
+@pytest.mark.parametrize("digit", "1479")
+@pytest.mark.parametrize("row", [BOTTOM + 5, BOTTOM + 12])
+def test_two_lines_below_a_digit_are_none_of_it_however_short(digit: str, row: int) -> None:
+    page = number(digit, left=180)
+    for start, end, lower in ((178, 242, row), (184, 238, row + 12)):
+        cv2.line(page, (start, lower), (end, lower + 2), INK, 5)
+    glyph, _ = find_glyph(as_picture(page))
+    alone, _ = find_glyph(as_picture(number(digit, left=180)))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.95
+
+
 @pytest.mark.parametrize(("start", "end"), [(170, 285), (180, 260), (150, 240)])
 def test_the_foot_of_a_digit_is_kept(start: int, end: int) -> None:
     glyph, _ = find_glyph(underlined(number("7", left=180), start, end, BOTTOM - 3))
