@@ -359,4 +359,6 @@ def _without_gaps(ring: Mask) -> Mask:
     """Close a ring that was drawn by hand."""
     reach = int(RING_GAP * max(ring.shape)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    return cv2.morphologyEx(ring.view(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+    with_paper = cv2.copyMakeBorder(ring.view(np.uint8), *(reach,) * 4, cv2.BORDER_CONSTANT)  # else ink stays along it
+    closed: Mask = cv2.morphologyEx(with_paper, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach] > 0
+    return closed

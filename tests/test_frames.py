@@ -83,6 +83,14 @@ def test_rings_around_digits_are_no_ink(digits: Sequence[int]) -> None:
     assert are_the_same(circled(page, [1]), page)
 
 
+def test_a_ring_may_have_a_tail() -> None:
+    page = np.pad(number([4, 3, 2]), ((0, 80), (60, 60)), constant_values=PAPER)
+    around = np.linspace(2.1, 7.7, 60)  # radians, with a gap for the tail
+    ring = np.stack([335 + 240 * np.cos(around), 145 + 110 * np.sin(around)], 1)
+    tailed = [np.vstack([ring, (190, 315)]).astype(np.int32)]
+    assert are_the_same(cv2.polylines(page.copy(), tailed, True, INK, 7), page)
+
+
 def test_a_digit_may_cross_the_lines_of_its_box() -> None:
     page = number([4, 2, 7], digit_px=126)
     page[:-8] = page[8:]  # over the upper line
