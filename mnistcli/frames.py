@@ -14,6 +14,7 @@ from mnistcli.planes import (
     Plane,
     connect,
     distance_to_paper,
+    is_mark,
     is_straight,
     pixels_of,
     touches_border,
@@ -41,7 +42,6 @@ SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is 
 PART_INSIDE = 0.25  # of the height of what is around it: what is smaller may be a dot in a 0, and no part of a digit
 # Of that height: what is smaller than a part, but larger than this, is of a digit unless it is a mark.
 SMALL_PART_INSIDE = 0.15
-MARK_SHARE = 0.8  # of its convex hull: a dot or a slash fills more, a digit that is not just a stroke fills less
 SLASH_SLANT = 0.3  # columns for each row: a slash slants by more
 
 # Frames whose lines strokes cross.
@@ -321,7 +321,7 @@ def _is_around(components: Components, ring: int, *, may_be_slashed: bool) -> bo
         return False
     first, span = components.boxes[parts, :2], components.boxes[parts, 2:4]
     is_large = ((first + span).max(0) - first.min(0)).max() > RING_INSIDE * height
-    if not is_large and all(_is_mark(components.mask(part)) for part in parts):
+    if not is_large and all(is_mark(components.mask(part)) for part in parts):
         return False
     return not (may_be_slashed and len(parts) == 1 and _is_slash(components.mask(parts[0])))
 
@@ -331,14 +331,8 @@ def _parts_inside(components: Components, label: int) -> list[int]:
     is_inside, height = _are_inside(components, label), components.boxes[label, 3]
     is_part = is_inside & (components.longer_side > PART_INSIDE * height)
     for small in np.flatnonzero(is_inside & ~is_part & (components.longer_side > SMALL_PART_INSIDE * height)).tolist():
-        is_part[small] = not _is_mark(components.mask(small))
+        is_part[small] = not is_mark(components.mask(small))
     return np.flatnonzero(is_part).tolist()
-
-
-def _is_mark(mask: Mask) -> bool:
-    """Tell whether a component may be a mark in a 0, and no digit: a dot, or a straight stroke."""
-    hull = cv2.convexHull(cv2.findNonZero(mask.view(np.uint8)))
-    return bool(np.count_nonzero(mask) > MARK_SHARE * cv2.contourArea(hull))
 
 
 def _are_inside(components: Components, label: int) -> Mask:

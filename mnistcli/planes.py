@@ -17,6 +17,7 @@ ByteMask = NDArray[Any]  # (H, W) uint8, 0 or 1: a mask as OpenCV takes and give
 BAR_SHAPE = 4.0  # times its height: a bar is wider
 RUN_SHAPE = 12.0  # times its height: a run of digits that touch is no wider
 RUN_INK = 1.5  # times the ink of a bar that is as long and as thick: a run of digits that touch has more
+MARK_SHARE = 0.8  # of its convex hull: a dot or a straight stroke fills more, a digit that is neither fills less
 STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less variance across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
 DEVIATION_OF_MEDIAN = 1.4826  # the median absolute deviation of normal numbers, times this, is their standard deviation
@@ -146,6 +147,12 @@ def is_straight(mask: Mask) -> bool:
     across, down, both = moments["mu20"], moments["mu02"], moments["mu11"]
     # The determinant and the trace of the covariance matrix: the variances along it and across, multiplied and added.
     return bool(across * down - both**2 < STRAIGHT_SPREAD * (across + down) ** 2)
+
+
+def is_mark(mask: Mask) -> bool:
+    """Tell whether what is in a mask may be a mark, and is no curved digit: a dot, a comma, or a straight stroke."""
+    hull = cv2.convexHull(cv2.findNonZero(mask.view(np.uint8)))
+    return bool(np.count_nonzero(mask) > MARK_SHARE * cv2.contourArea(hull))
 
 
 def border_pixels(image: NDArray[Any]) -> NDArray[Any]:
