@@ -7,17 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
-from mnistcli.planes import Mask, touches_border
+from mnistcli.planes import Mask, is_mark, touches_border
 from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
-LEAST_HEIGHT = 0.35  # dots, commas and dashes are lower; a nought may be half as high as its neighbours
+LEAST_HEIGHT = 0.35  # dots, dashes and most commas are lower; a nought may be half as high as its neighbours
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be a 1, but no stamp and no hole
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
 # If there are more, it is a texture, and only the largest are looked at: joining and sorting them would take long.
 MOST_COMPONENTS = 500
+
+# Commas, as shares of the height of the digit beside them: they are lower, and their middle is farther below its
+# middle; they are no farther to the side, and no farther below its foot.
+COMMA_HEIGHT, COMMA_BELOW, COMMA_ASIDE, COMMA_GAP = 0.5, 0.125, 1.0, 0.15
 
 PART_HEIGHT = 0.7  # of two parts of one digit, at least one is lower; two components that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower component's width: parts of one digit lie above each other
@@ -97,7 +101,8 @@ def find_spots(components: Components) -> list[Spot]:
     largest_first = np.argsort(-components.longer_side, kind="stable")
     kept = largest_first[is_part[largest_first]][:MOST_COMPONENTS].tolist()
     spots = _join([Spot.of(components, label) for label in kept], typical.height)
-    return [spot for spot in spots if is_digit[list(spot.labels)].any()]
+    spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
+    return [spot for spot in spots if not _is_comma(spot, spots, components)]
 
 
 def _typical_digit(components: Components) -> _Typical:
@@ -148,6 +153,20 @@ def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
         and min(one.height, other.height) < PART_HEIGHT * typical_height
         and one.join(other).height < JOINED_HEIGHT * typical_height
     )
+
+
+def _is_comma(spot: Spot, spots: list[Spot], components: Components) -> bool:
+    """Tell whether what may be a digit is a comma: a mark much lower than the digits beside it, and near their foot."""
+    digits = [digit for digit in spots if spot.height < COMMA_HEIGHT * digit.height and _is_close(spot, digit)]
+    is_low = all(spot.top + spot.bottom > digit.top + digit.bottom + 2 * COMMA_BELOW * digit.height for digit in digits)
+    return bool(digits) and is_low and is_mark(spot.mask(components))
+
+
+def _is_close(spot: Spot, digit: Spot) -> bool:
+    """Tell whether a spot is beside a digit, or a bit below its foot."""
+    across = max(spot.left, digit.left) - min(spot.right, digit.right)
+    down = max(spot.top, digit.top) - min(spot.bottom, digit.bottom)
+    return across < COMMA_ASIDE * digit.height and down < COMMA_GAP * digit.height
 
 
 def sort_into_rows(spots: list[Spot]) -> list[list[Spot]]:

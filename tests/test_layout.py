@@ -356,6 +356,13 @@ def test_a_minus_sign_is_left_out_however_aslant(rise: int) -> None:
     assert [len(row) for row in find_digits(as_picture(np.asarray(picture))).rows] == [2]
 
 
+@pytest.mark.parametrize(("top", "is_comma"), [(385, True), (300, False), (400, True)])
+def test_a_stroke_half_as_high_is_a_comma_only_below_the_middle_of_what_is_beside_it(top: int, is_comma: bool) -> None:
+    picture = Image.fromarray(page(*line("32", top=300)))
+    ImageDraw.Draw(picture).line([(170, top), (155, top + 50)], "black", 14)
+    assert len(find_digits(as_picture(np.asarray(picture))).rows[0]) == (2 if is_comma else 3)
+
+
 def test_two_digits_side_by_side_look_like_several() -> None:
     assert find_glyph(as_picture(page(*line("17"))))[1]
 

@@ -52,6 +52,7 @@ def test_a_spot_is_the_box_around_its_components() -> None:
         pytest.param((170, 172, 6, 6), id="a speck"),
         pytest.param((170, 130, 40, 14), id="a dash"),
         pytest.param((170, 165, 20, 20), id="a comma"),
+        pytest.param((170, 160, 10, 38), id="a comma that is nearly half as high"),
         pytest.param((20, 30, 8, 340), id="a margin line"),
         pytest.param((40, 300, 520, 36), id="a bar across"),
         pytest.param((560, 100, 40, 80), id="a digit that the border cuts"),
