@@ -57,6 +57,9 @@ LINE_SHARE = 0.5  # of all that is equally deep inside a frame: its lines take m
 LINE_OFF, LINE_OFF_PX = 1.25, 1  # times the lines' thickness, and pixels more: what is deeper inside is no line
 LEAST_DEEP = 0.15  # of a frame's shorter side: a stroke reaches deeper inside
 
+# Grids that digits touch, in shares of a cell's side: their lines run on for longer, and a digit is no longer.
+RUN_SHARE, FITS = 0.9, 1.1
+
 # Frames that are open, and grids.
 THIN_INK = 0.12  # of a box: thin lines take less; a sheet's shaded edge takes half as much
 # Thin lines lie along the sides of their box, in zones of this share of it, but for less than this share of their ink.
@@ -99,8 +102,12 @@ def without_frames(ink: Ink, components: Components) -> Components:
     for frame in frames:
         mask = components.mask(frame)
         strokes = across.get(frame, np.zeros_like(mask))
-        if not strokes.any() and not _are_written_in(components, frame):
-            strokes = _strokes_within(mask)
+        if not strokes.any():
+            cells = _cells(mask)
+            if len(cells) > MOST_HOLES:
+                strokes = _strokes_in_cells(mask, cells)
+            elif not _are_written_in(components, frame):
+                strokes = _strokes_within(mask)
         is_ink[components.window(frame)] &= ~mask | strokes
     return Components.of(is_ink, ink.strength > ink.threshold)
 
@@ -194,6 +201,17 @@ def _strokes_within(frame: Mask) -> Mask:
         is_line = is_across[label].all() or (is_across[label].any() and is_straight(stroke))
         is_stroke[label] = depth[stroke].max() > LEAST_DEEP * min(frame.shape) and not is_line
     return pixels_of(labels, is_stroke)
+
+
+def _strokes_in_cells(grid: Mask, cells: Boxes) -> Mask:
+    """Give the strokes that are joined to a level grid's lines, (H, W) as its mask; those that fit into its cells."""
+    width, height = np.median(cells[:, 2:4], axis=0).tolist()
+    runs = np.ones((1, int(RUN_SHARE * width)), np.uint8), np.ones((int(RUN_SHARE * height), 1), np.uint8)
+    lines = np.maximum(*(cv2.morphologyEx(grid.view(np.uint8), cv2.MORPH_OPEN, run) for run in runs))
+    labels, boxes = connect(grid & (cv2.dilate(lines, np.ones((3, 3), np.uint8)) == 0))
+    fits = (boxes[:, 2] < FITS * width) & (boxes[:, 3] < FITS * height) & (boxes[:, 3] > RING_INSIDE * height)
+    fits[0] = False  # the paper
+    return pixels_of(labels, fits)
 
 
 def _line_thickness(frame: Mask, depth: Plane) -> int:

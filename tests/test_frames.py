@@ -106,6 +106,18 @@ def test_a_digit_may_touch_its_box(shift: int, thickness: int) -> None:
     assert are_the_same(boxed(page, range(3), thickness, gap=10), page, least=0.8)
 
 
+@pytest.mark.parametrize("shift", [-32, 26])
+def test_a_digit_may_touch_the_lines_of_a_grid_that_others_are_in(shift: int) -> None:
+    rows = [number(digits) for digits in ([3, 5, 1], [2, 4, 6], [2, 8, 7])]
+    cell = slice(80 + CELL_PX, 80 + 2 * CELL_PX)
+    rows[1][:, cell] = np.roll(rows[1][:, cell], shift, axis=0)
+    tables = [np.vstack([row[80:-79] for row in drawn]) for drawn in (rows, [boxed(row, range(3)) for row in rows])]
+    pages = [np.pad(table, ((80, 80), (0, 0)), constant_values=PAPER) for table in tables]
+    alone, found = ([glyph for row in find_glyphs(as_picture(page)) for glyph in row] for page in pages)
+    assert len(alone) == 9
+    assert all(likeness(*(glyph.image for glyph in pair)) > 0.8 for pair in zip(alone, found, strict=True))
+
+
 def test_a_digit_may_touch_the_box_that_it_is_alone_in() -> None:
     page = np.roll(number([4]), 16, axis=0)
     touching = boxed(page, [0], gap=10)
