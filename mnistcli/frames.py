@@ -372,5 +372,8 @@ def _without_gaps(ring: Mask) -> Mask:
     reach = int(RING_GAP * max(ring.shape)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     with_paper = cv2.copyMakeBorder(ring.view(np.uint8), *(reach,) * 4, cv2.BORDER_CONSTANT)  # else ink stays along it
-    closed: Mask = cv2.morphologyEx(with_paper, cv2.MORPH_CLOSE, kernel)[reach:-reach, reach:-reach] > 0
-    return closed
+    filled, _ = outline(cv2.dilate(with_paper, kernel) > 0)  # a mere closing would open what is thinner than the gap
+    closed = cv2.erode(filled, kernel)
+    line = cv2.morphologyEx(closed, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    without: Mask = cv2.max(with_paper, line)[reach:-reach, reach:-reach] > 0
+    return without
