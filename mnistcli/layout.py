@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
-from itertools import chain, pairwise
+from itertools import chain, pairwise, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shr
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
-from mnistcli.sheets import Crop, look_inside
+from mnistcli.sheets import Crop, look_inside, look_on_each
 from mnistcli.spots import JOINED_HEIGHT, Spot, find_spots, sort_into_rows
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
@@ -99,6 +99,8 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     inside = look_inside(picture, inked.components)
     if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
         return found
+    if found := _find_on_each(look_on_each(picture, inked.components), invert):
+        return found
     inked = _without_surroundings(inked, invert)
     if inked is None:
         return Found([])
@@ -125,6 +127,16 @@ def _find_on(sheet: Crop, invert: Invert, find: FindDigits) -> Found | None:
     """Find what there is on a sheet of paper, or in a frame; None where there is only dirt."""
     found = find(sheet.picture, invert)
     return found.moved(sheet) if _hold_digits(sheet, [run.whole for run in chain(*found.rows)]) else None
+
+
+def _find_on_each(sheets: list[Crop], invert: Invert) -> Found | None:
+    """Find what there is on several sheets, of those side by side row by row; None where there is only dirt."""
+    found = {sheet.label: _find_on(sheet, invert, find_digits) for sheet in sheets}
+    rows: list[list[Run]] = []
+    for side_by_side in sort_into_rows([Spot.around(sheet.box, sheet.label) for sheet in sheets]):
+        on_each = [here.rows for spot in side_by_side if (here := found[spot.labels[0]])]
+        rows.extend(list(chain(*row)) for row in zip_longest(*on_each, fillvalue=[]))
+    return Found(rows) if rows else None
 
 
 def _is_all(inside: Crop, inked: _Inked) -> bool:

@@ -11,6 +11,7 @@ from mnistcli.images import Box, Picture
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture: a sheet's box takes more of it
+LEAST_CARD = 0.02  # of the picture: so does the box of each of several sheets
 LEAST_SIDE = 0.2  # of its longer side: a sheet's shorter one is longer
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
 LEAST_RECTANGULARITY = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
@@ -54,6 +55,30 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
         return None
     inner = inside(found) if found.is_frame else without_edge(found.filled)
     return cut_out(picture, inner, (left, top), is_sure=found.is_frame or found.fit > SURE_FIT, label=label)
+
+
+def look_on_each(picture: Picture, components: Components) -> list[Crop]:
+    """Cut out what is on each of several sheets of paper that lie side by side.
+
+    Args:
+        picture: of any size, grey or RGB.
+        components: what stands out in this very picture; there has to be some full ink.
+
+    Returns:
+        What is on them; nothing where what is largest is not several sheets.
+    """
+    areas = components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)
+    is_large = (areas > OTHER_SHARE * areas[_largest(components)]) & (areas > LEAST_CARD * components.labels.size)
+    labels = np.flatnonzero(is_large).tolist()
+    crops: list[Crop] = []
+    for label in labels if len(labels) > 1 else []:
+        found = trace(components, label) if has_corners(components.mask(label)) else None
+        if found is None or found.is_frame or found.fit <= SURE_FIT:
+            return []
+        left, top = components.boxes[label, :2].tolist()
+        crop = cut_out(picture, without_edge(found.filled), (left, top), is_sure=True, label=label)
+        crops.extend([crop] if crop else [])
+    return crops
 
 
 def cut_out(

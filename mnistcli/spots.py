@@ -1,5 +1,6 @@
 """Which components are digits, which of them are parts of one digit, and which digits are in one row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -44,7 +45,12 @@ class Spot:
     @classmethod
     def of(cls, components: Components, label: int) -> "Spot":
         """Give where one component is."""
-        left, top, width, height = components.boxes[label, :4].tolist()
+        return cls.around(components.boxes[label, :4].tolist(), label)
+
+    @classmethod
+    def around(cls, box: Sequence[int], label: int) -> "Spot":
+        """Give what is inside a box: left, top, width, height."""
+        left, top, width, height = box
         return cls((label,), left, top, left + width, top + height)
 
     @property

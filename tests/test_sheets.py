@@ -173,10 +173,19 @@ def test_a_sheet_is_looked_into_for_the_ink_that_is_asked_for(invert: Invert, is
     assert (likeness(glyph.image, see(sheet(5))) > 0.9) == is_seen
 
 
-def test_of_several_cards_none_is_the_picture() -> None:
-    cards = np.concatenate([np.pad(sheet(digit), 20, constant_values=BLACK) for digit in (6, 9)], axis=1)
-    boxes = [glyph.box for row in find_glyphs(as_picture(cards)) for glyph in row]
-    assert boxes == [(20, 20, 120, 160), (180, 20, 120, 160)]
+def test_digits_on_several_cards_are_found_card_by_card_and_row_by_row() -> None:
+    half = np.vstack([sheet(6), np.full((160, 120), PAPER, np.uint8)])
+    cards = [around(card, BLACK, 20) for card in (half, np.vstack([sheet(4), sheet(2)]))]
+    rows = find_glyphs(as_picture(np.concatenate(cards, axis=1)))
+    assert [len(row) for row in rows] == [2, 1]
+    for glyph, digit in zip([*rows[0], *rows[1]], (6, 4, 2), strict=True):
+        assert likeness(glyph.image, see(sheet(digit))) > 0.9
+
+
+def test_blank_cards_stay_what_they_are() -> None:
+    card = around(np.full((160, 120), PAPER, np.uint8), BLACK, 20)
+    (row,) = find_glyphs(as_picture(np.concatenate([card, card], axis=1)))
+    assert [glyph.box for glyph in row] == [(20, 20, 120, 160), (180, 20, 120, 160)]
 
 
 def bold_nought() -> np.ndarray:
