@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mnistcli.components import Components, find_components, pick_digit
+from mnistcli.contrast import DARK_QUANTILE
 from mnistcli.frames import without_frames
 from mnistcli.glyphs import SIZE_PX
 from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
@@ -16,7 +17,7 @@ from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside, look_on_each
-from mnistcli.spots import JOINED_HEIGHT, Spot, find_spots, sort_into_rows
+from mnistcli.spots import FAINT_FULL, JOINED_HEIGHT, Spot, find_spots, sort_into_rows, with_fainter
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import without_underlines
@@ -66,7 +67,15 @@ class _Inked(NamedTuple):
 
     def draw_row(self, row: list[Spot]) -> list[Run]:
         height = float(np.median([spot.height for spot in row]))
-        return [self.draw_run(spot, max(height, spot.height), CUT_WIDTH) for spot in row]
+        return [self._in_its_ink(spot).draw_run(spot, max(height, spot.height), CUT_WIDTH) for spot in row]
+
+    def _in_its_ink(self, spot: Spot) -> "_Inked":
+        """Let the ink of a spot that is fainter than the rest be full where it has half of its own strength."""
+        strength = self.ink.strength[spot.window][spot.mask(self.components)]
+        if np.count_nonzero(strength > self.ink.threshold) >= FAINT_FULL * len(strength):
+            return self
+        threshold = min(self.ink.threshold, quantile(strength, DARK_QUANTILE) / 2)
+        return self._replace(ink=replace(self.ink, threshold=threshold))
 
 
 class Found(NamedTuple):
@@ -104,6 +113,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     inked = _without_surroundings(inked, invert)
     if inked is None:
         return Found([])
+    inked = inked._replace(components=with_fainter(inked.ink, inked.components))
     return Found(_without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]))
 
 

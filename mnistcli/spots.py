@@ -1,14 +1,15 @@
 """Which components are digits, which of them are parts of one digit, and which digits are in one row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
-from mnistcli.planes import Mask, is_mark, touches_border
+from mnistcli.ink import Ink
+from mnistcli.planes import Mask, is_mark, quantile, touches_border
 from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
@@ -19,6 +20,14 @@ SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be 
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
 # If there are more, it is a texture, and only the largest are looked at: joining and sorting them would take long.
 MOST_COMPONENTS = 500
+
+# Fainter digits. Their height is within two shares of the typical height, their width below another one, their strokes
+# thinner than a share of their own height.
+FAINT_LEAST, FAINT_MOST, FAINT_WIDE, FAINT_STROKE = 0.5, 1.6, 2.0, 0.35
+FAINT_FULL = 0.3  # of their pixels at most are full ink by the measure of the whole picture
+# Their full ink is this quantile of theirs, and stronger than this share of the picture's; what has more than the last
+# share of it counts as full.
+FAINT_QUANTILE, FAINT_STRENGTH, FULL_SHARE = 0.85, 0.22, 0.45
 
 # Commas, as shares of the height of the digit beside them: they are lower, and their middle is farther below its
 # middle; they are no farther to the side, and no farther below its foot.
@@ -109,6 +118,23 @@ def find_spots(components: Components) -> list[Spot]:
     spots = _join([Spot.of(components, label) for label in kept], typical.height)
     spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
     return [spot for spot in spots if not _is_comma(spot, spots, components)]
+
+
+def with_fainter(ink: Ink, components: Components) -> Components:
+    """Count as full ink what is fainter throughout, but drawn like digits: a pencil's beside a pen's, or in a glare."""
+    typical = _typical_digit(components)
+    width, height, area = components.boxes[:, 2:5].T
+    may_be_digit = (height > FAINT_LEAST * typical.height) & (height < FAINT_MOST * typical.height)
+    may_be_digit &= (components.full_ink_px < FAINT_FULL * area) & (width < FAINT_WIDE * typical.height)
+    may_be_digit &= ~touches_border(components.boxes, components.labels.shape)
+    full_ink_px = components.full_ink_px.copy()
+    for label in np.flatnonzero(may_be_digit).tolist():
+        strength = ink.strength[components.window(label)][components.mask(label)]
+        full = quantile(strength, FAINT_QUANTILE)
+        is_thin = 2 * components.inscribed_radius_px(label) < FAINT_STROKE * height[label]
+        if full > FAINT_STRENGTH and is_thin:
+            full_ink_px[label] = max(full_ink_px[label], np.count_nonzero(strength > FULL_SHARE * full))
+    return replace(components, full_ink_px=full_ink_px)
 
 
 def _typical_digit(components: Components) -> _Typical:

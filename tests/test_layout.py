@@ -113,6 +113,20 @@ def test_rows_on_fine_squares_are_read(fall: int) -> None:
     assert read(squared) == ["40235"]
 
 
+def faded(digit: int, share: float) -> Grey:
+    return (big(digit) * share).astype(np.uint8)
+
+
+def test_a_row_may_be_written_much_fainter_than_another() -> None:
+    pencil = [(faded(digit, 0.3), 60 + STEP_PX * place, 320) for place, digit in enumerate((6, 2, 8))]
+    assert read(page(*line("4825"), *pencil)) == ["4825", "628"]
+
+
+def test_what_shines_through_or_is_no_stroke_is_no_fainter_digit() -> None:
+    assert read(page(*line("4825"), (faded(3, 0.15), 190, 320))) == ["4825"]
+    assert read(page(*line("4825"), (np.full((110, 80), 80, np.uint8), 190, 320))) == ["4825"]
+
+
 def test_digits_may_differ_in_height() -> None:
     assert read(page((big(4, 150), 60, 60), (big(0, 80), 220, 120), (big(2, 120), 350, 80))) == ["402"]
 
