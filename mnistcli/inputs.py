@@ -37,7 +37,7 @@ def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:
 
 def _matching(name: str | Path) -> list[Path]:
     """Give a folder that is named, or the files and folders that match a pattern; else nothing."""
-    if is_folder(Path(name)):
+    if is_folder(name):  # not of a Path, which takes an empty name for the current folder
         return [Path(name)]
     return _once(map(_file, glob.iglob(str(name), recursive=True))) if is_pattern(name) else []  # noqa: PTH207
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shlex
 import stat
 import sys
@@ -42,6 +43,7 @@ _T = TypeVar("_T")
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
 BLANK, UNSURE = "  ?  blank: nothing stands out", "  ?  unsure: this may be no digit"
+UNKNOWN_WIDTH = 80  # columns, where a terminal says that it has none
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
@@ -86,7 +88,10 @@ class _Aside(Console):
 
 def _console(stream: TextIO, kind: type[Console] = Console) -> Console:
     # Text is shown as it is: a path may look like markup or an emoji code, and must not be wrapped when piped.
-    return kind(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console = kind(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    if console.width == 0:  # as with COLUMNS=0; rich would show nothing at all
+        console.width = UNKNOWN_WIDTH
+    return console
 
 
 class Report:
@@ -162,8 +167,12 @@ class Report:
         if self.as_json:
             self.document(config=values, origins=origins)
             return
-        # Texts, numbers and booleans as JSON writes them are TOML too, except for one character.
-        texts = [json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f") for value in values.values()]
+        # Texts, numbers and booleans as JSON writes them are TOML too, except for one character and for escapes of two.
+        escaped = "\x7f" if self._has_unicode else r"[^\x20-\x7e]"
+        texts = [
+            re.sub(escaped, lambda character: f"\\U{ord(character[0]):08x}", json.dumps(value, ensure_ascii=False))
+            for value in values.values()
+        ]
         assignments = [f"{key} = {text}" for key, text in zip(values, texts, strict=True)]
         width = max(map(len, assignments))
         lines = zip(assignments, origins.values(), strict=True)
@@ -357,7 +366,7 @@ class Report:
             self.draw(printable(answer.path), *self._digit_lines(answer, top_k))
 
     @property
-    def _has_blocks(self) -> bool:
+    def _has_unicode(self) -> bool:
         return self.out.encoding.startswith("utf")
 
     @property
@@ -366,12 +375,12 @@ class Report:
 
     def _digit_lines(self, answer: "Prediction", top_k: int) -> list[Text]:
         """Show what the network saw, where half-blocks can show its greys, and what it may be."""
-        has_greys = self._has_blocks and self._has_colour
+        has_greys = self._has_unicode and self._has_colour
         seen = glyph_lines(answer.glyph.image) if answer.glyph and has_greys else []
         return [*(Text("  ") + line for line in seen), *self._candidate_lines(answer, top_k)]
 
     def _candidate_lines(self, answer: "Prediction", top_k: int) -> list[Text]:
-        block = "█" if self._has_blocks else "#"
+        block = "█" if self._has_unicode else "#"
         lines = [] if answer.status == "ok" else [Text(UNSURE)]
         for name, share in candidates(answer, top_k):
             bar = block * round(share * BAR_WIDTH)
@@ -381,7 +390,7 @@ class Report:
 
     def preview(self, samples: "Samples") -> None:
         """Show samples, as many as fit a line, where the terminal can."""
-        if self._has_blocks:
+        if self._has_unicode:
             self.draw(*sample_lines(samples, self.out.width, self._has_colour))
 
 

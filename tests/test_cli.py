@@ -98,6 +98,11 @@ def test_version_names_torchs_too(cli: RunCli) -> None:
     assert re.fullmatch(r"mnistcli \d+\.\d+\.\d+ \(torch \d+\.\d+.*\)\n", cli("--version").stdout)
 
 
+def test_a_terminal_without_columns_is_told_all_the_same(cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    assert cli("eval", "missing.pt").stderr.startswith("error: ")
+
+
 def test_nothing_asked_is_helped(cli: RunCli) -> None:
     result = cli()
     assert result.exit_code == 2

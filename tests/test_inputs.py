@@ -75,6 +75,11 @@ def test_a_file_of_the_name_of_standard_input_is_a_file(folder: Path, monkeypatc
     assert list(find_pictures(["-", "./-", "?"])) == [Path("-"), folder / "deep" / "-", folder / "deep" / "-"]
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_empty_name_is_not_that_of_the_current_folder() -> None:
+    assert list(find_pictures("")) == [Path()]  # which whoever opens it tells to be no picture
+
+
 def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
     (folder / "empty").mkdir()
     names = [folder / "empty", folder / "none.png", folder / "*.gif", Path("-")]

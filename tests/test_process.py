@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -49,6 +50,13 @@ def test_help_and_version_load_nothing_slow(process: RunProcess, arguments: list
 def test_samples_are_drawn_whatever_backend_a_notebook_names(process: RunProcess, data_dir: Path) -> None:
     done = process("show-samples", "--data-dir", data_dir, MPLBACKEND="nowhere")
     assert (done.returncode, done.stdout) == (0, "samples.png\n"), done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_configuration_is_shown_as_toml_in_any_encoding(process: RunProcess, encoding: str) -> None:
+    name = "gr\u00f6\u00dfe-\U0001f600\x7f.pt"
+    done = process("train", "--print-config", "--output", name, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert tomllib.loads(done.stdout)["output"] == name
 
 
 def test_settings_that_cannot_be_read_are_told(process: RunProcess, data_dir: Path, tmp_path: Path) -> None:
