@@ -206,7 +206,8 @@ def _strokes_within(frame: Mask) -> Mask:
 def _strokes_in_cells(grid: Mask, cells: Boxes) -> Mask:
     """Give the strokes that are joined to a level grid's lines, (H, W) as its mask; those that fit into its cells."""
     width, height = np.median(cells[:, 2:4], axis=0).tolist()
-    runs = np.ones((1, int(RUN_SHARE * width)), np.uint8), np.ones((int(RUN_SHARE * height), 1), np.uint8)
+    across, down = (max(1, int(RUN_SHARE * side)) for side in (width, height))
+    runs = np.ones((1, across), np.uint8), np.ones((down, 1), np.uint8)
     lines = np.maximum(*(cv2.morphologyEx(grid.view(np.uint8), cv2.MORPH_OPEN, run) for run in runs))
     labels, boxes = connect(grid & (cv2.dilate(lines, np.ones((3, 3), np.uint8)) == 0))
     fits = (boxes[:, 2] < FITS * width) & (boxes[:, 3] < FITS * height) & (boxes[:, 3] > RING_INSIDE * height)

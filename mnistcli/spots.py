@@ -117,7 +117,7 @@ def find_spots(components: Components) -> list[Spot]:
     kept = largest_first[is_part[largest_first]][:MOST_COMPONENTS].tolist()
     spots = _join([Spot.of(components, label) for label in kept], typical.height)
     spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
-    return [spot for spot in spots if not _is_comma(spot, spots, components)]
+    return _without_commas(spots, components) if spots else []
 
 
 def with_fainter(ink: Ink, components: Components) -> Components:
@@ -187,18 +187,20 @@ def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
     )
 
 
-def _is_comma(spot: Spot, spots: list[Spot], components: Components) -> bool:
-    """Tell whether what may be a digit is a comma: a mark much lower than the digits beside it, and near their foot."""
-    digits = [digit for digit in spots if spot.height < COMMA_HEIGHT * digit.height and _is_close(spot, digit)]
-    is_low = all(spot.top + spot.bottom > digit.top + digit.bottom + 2 * COMMA_BELOW * digit.height for digit in digits)
-    return bool(digits) and is_low and is_mark(spot.mask(components))
+def _without_commas(spots: list[Spot], components: Components) -> list[Spot]:
+    """Leave out commas: marks much lower than the digits beside them, and near the foot of those."""
+    left, top, right, bottom = np.array([(spot.left, spot.top, spot.right, spot.bottom) for spot in spots]).T
+    height = bottom - top
 
+    def is_comma(spot: Spot) -> bool:
+        across = np.maximum(left - spot.right, spot.left - right)
+        down = np.maximum(top - spot.bottom, spot.top - bottom)
+        is_beside = (across < COMMA_ASIDE * height) & (down < COMMA_GAP * height)
+        is_beside &= spot.height < COMMA_HEIGHT * height
+        is_above = top + bottom + 2 * COMMA_BELOW * height < spot.top + spot.bottom
+        return bool(is_beside.any() and is_above[is_beside].all()) and is_mark(spot.mask(components))
 
-def _is_close(spot: Spot, digit: Spot) -> bool:
-    """Tell whether a spot is beside a digit, or a bit below its foot."""
-    across = max(spot.left, digit.left) - min(spot.right, digit.right)
-    down = max(spot.top, digit.top) - min(spot.bottom, digit.bottom)
-    return across < COMMA_ASIDE * digit.height and down < COMMA_GAP * digit.height
+    return [spot for spot in spots if not is_comma(spot)]
 
 
 def sort_into_rows(spots: list[Spot]) -> list[list[Spot]]:
