@@ -80,7 +80,8 @@ def test_a_blot_is_told_from_a_digit() -> None:
     rows, columns = np.mgrid[-100:100, -100:100]
     crossing = ((np.abs(rows) < 30) | (np.abs(columns) < 30)) & (np.abs(columns) < 80)
     dot, stroke = np.hypot(rows, columns) < 40, np.abs(columns) < 15
-    for shape, is_no_digit in ((dot, True), (stroke, False), (crossing, False)):
+    bold_nine = (np.hypot(rows + 38, columns) < 42) | ((np.abs(columns - 20) < 22) & (rows > -38))
+    for shape, is_no_digit in ((dot, True), (stroke, False), (crossing, False), (bold_nine, False)):
         picture = np.where(shape & (np.abs(rows) < 80), 0, 255).astype(np.uint8)
         glyph, _ = find_glyph(read_picture(save(picture)))
         assert glyph is not None
