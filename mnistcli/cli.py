@@ -347,7 +347,8 @@ def evaluate(
     _provide_data(report, data_dir, split, no_download)
     report.weights(checkpoint_name(path), weights)
     started = time.perf_counter()
-    result = score_network(network, split, data_dir, batch_size, tta=tta, follow=report.scoring)
+    with report.scoring() as follow:
+        result = score_network(network, split, data_dir, batch_size, tta=tta, follow=follow)
     report.evaluation(
         result, checkpoint_name(path), weights, split=split, tta=tta, seconds=time.perf_counter() - started
     )

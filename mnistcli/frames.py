@@ -1,9 +1,10 @@
 """Frames and rings: lines that are drawn around a digit; and which shapes have four corners, or are round."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
@@ -59,6 +60,8 @@ LEAST_DEEP = 0.15  # of a frame's shorter side: a stroke reaches deeper inside
 
 # Grids that digits touch, in shares of a cell's side: their lines run on for longer, and a digit is no longer.
 RUN_SHARE, FITS = 0.9, 1.1
+INSIDE_SHARE = 0.5  # of a stroke's pixels: more of them are inside cells, and not beside a line
+ALONG_PX = 9  # what is in the middle of so many pixels with a line is beside it
 
 # Frames that are open, and grids.
 THIN_INK = 0.12  # of a box: thin lines take less; a sheet's shaded edge takes half as much
@@ -103,11 +106,8 @@ def without_frames(ink: Ink, components: Components) -> Components:
         mask = components.mask(frame)
         strokes = across.get(frame, np.zeros_like(mask))
         if not strokes.any():
-            cells = _cells(mask)
-            if len(cells) > MOST_HOLES:
-                strokes = _strokes_in_cells(mask, cells)
-            elif not _are_written_in(components, frame):
-                strokes = _strokes_within(mask)
+            is_empty = not _are_written_in(components, frame)
+            strokes = _strokes_within(mask) if is_empty else _strokes_in_cells(mask)
         is_ink[components.window(frame)] &= ~mask | strokes
     return Components.of(is_ink, ink.strength > ink.threshold)
 
@@ -203,16 +203,24 @@ def _strokes_within(frame: Mask) -> Mask:
     return pixels_of(labels, is_stroke)
 
 
-def _strokes_in_cells(grid: Mask, cells: Boxes) -> Mask:
-    """Give the strokes that are joined to a level grid's lines, (H, W) as its mask; those that fit into its cells."""
-    width, height = np.median(cells[:, 2:4], axis=0).tolist()
+def _strokes_in_cells(grid: Mask) -> Mask:
+    """Give the strokes that are joined to a grid's lines, (H, W) as its mask, those in its cells; of no grid none.
+
+    What is left of lines that are not straight or not level lies between cells, or along other lines.
+    """
+    holes = _Holes.of(grid)
+    if len(holes.cells) <= MOST_HOLES:
+        return np.zeros_like(grid)
+    width, height = np.median(holes.boxes[holes.cells, 2:4], axis=0).tolist()
     across, down = (max(1, int(RUN_SHARE * side)) for side in (width, height))
     runs = np.ones((1, across), np.uint8), np.ones((down, 1), np.uint8)
     lines = np.maximum(*(cv2.morphologyEx(grid.view(np.uint8), cv2.MORPH_OPEN, run) for run in runs))
     labels, boxes = connect(grid & (cv2.dilate(lines, np.ones((3, 3), np.uint8)) == 0))
     fits = (boxes[:, 2] < FITS * width) & (boxes[:, 3] < FITS * height) & (boxes[:, 3] > RING_INSIDE * height)
     fits[0] = False  # the paper
-    return pixels_of(labels, fits)
+    along = cv2.dilate(lines, np.ones((ALONG_PX, ALONG_PX), np.uint8)) > 0
+    within = np.bincount(labels[holes.filled_cells() & ~along], minlength=len(boxes))
+    return pixels_of(labels, fits & (within > INSIDE_SHARE * boxes[:, 4]))
 
 
 def _line_thickness(frame: Mask, depth: Plane) -> int:
@@ -238,21 +246,37 @@ def _is_open_frame(components: Components, label: int) -> bool:
         return False
     mask = components.mask(label)
     ink = np.count_nonzero(mask)
-    cells = _cells(mask)
-    if len(cells) > MOST_HOLES:
-        return bool(ink < FRAME_INK * mask.size and largest > PART_INSIDE * cells[:, 3].max())
+    holes = _Holes.of(mask)
+    if len(holes.cells) > MOST_HOLES:
+        return bool(ink < FRAME_INK * mask.size and largest > PART_INSIDE * holes.boxes[holes.cells, 3].max())
     high, wide = (max(1, int(SIDE_ZONE * length)) for length in mask.shape)
     is_along = np.count_nonzero(mask[high:-high, wide:-wide]) < MOST_OFF * ink
     return bool(is_along and ink < THIN_INK * mask.size and largest > OPEN_INSIDE * max(mask.shape))
 
 
-def _cells(mask: Mask) -> Boxes:
-    """Give the boxes, (M, 5), of a component's holes, without those that are mere flaws of its ink."""
-    _, gaps = connect(~mask)
-    is_hole = ~touches_border(gaps, mask.shape) & (gaps[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
-    is_hole[0] = False  # the component
-    cells: Boxes = gaps[is_hole]
-    return cells
+class _Holes(NamedTuple):
+    """The paper in a component's box, and which of it are holes, as a grid's cells, and no mere flaws of its ink."""
+
+    labels: NDArray[Any]  # (H, W) int32
+    boxes: Boxes  # (N + 1, 5)
+    cells: list[int]  # labels
+
+    @classmethod
+    def of(cls, mask: Mask) -> "_Holes":
+        labels, boxes = connect(~mask)
+        is_cell = ~touches_border(boxes, mask.shape) & (boxes[:, 2:4].min(1) > LEAST_CELL * min(mask.shape))
+        is_cell[0] = False  # the component
+        return cls(labels, boxes, np.flatnonzero(is_cell).tolist())
+
+    def filled_cells(self) -> Mask:
+        """Give the convex hulls of all cells, (H, W), so that what reaches into a cell from its lines is inside."""
+        filled = np.zeros(self.labels.shape, np.uint8)
+        for cell in self.cells:
+            left, top, width, height = self.boxes[cell, :4].tolist()
+            window = slice(top, top + height), slice(left, left + width)
+            hole = (self.labels[window] == cell).view(np.uint8)
+            cv2.fillConvexPoly(filled[window], cv2.convexHull(cv2.findNonZero(hole)), 1)
+        return filled > 0
 
 
 def _is_frame(components: Components, label: int, *, may_be_slashed: bool = True) -> bool:
@@ -369,12 +393,12 @@ def _is_slash(mask: Mask) -> bool:
 
 
 def _without_gaps(ring: Mask) -> Mask:
-    """Close a ring that was drawn by hand."""
+    """Close a ring that was drawn by hand: draw the outline of what it encloses once its gap is bridged."""
     reach = int(RING_GAP * max(ring.shape)) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    with_paper = cv2.copyMakeBorder(ring.view(np.uint8), *(reach,) * 4, cv2.BORDER_CONSTANT)  # else ink stays along it
-    filled, _ = outline(cv2.dilate(with_paper, kernel) > 0)  # a mere closing would open what is thinner than the gap
-    closed = cv2.erode(filled, kernel)
-    line = cv2.morphologyEx(closed, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    without: Mask = cv2.max(with_paper, line)[reach:-reach, reach:-reach] > 0
-    return without
+    beside = reach // 2 + 1  # paper around it, else ink would stay along its box
+    wider = cv2.copyMakeBorder(ring.view(np.uint8), *(beside,) * 4, cv2.BORDER_CONSTANT)
+    filled, _ = outline(cv2.dilate(wider, kernel) > 0)  # a mere closing would open what is thinner than the gap
+    line = cv2.morphologyEx(cv2.erode(filled, kernel), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    closed: Mask = cv2.max(wider, line)[beside:-beside, beside:-beside] > 0
+    return closed

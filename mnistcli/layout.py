@@ -108,7 +108,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     inside = look_inside(picture, inked.components)
     if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
         return found
-    if found := _find_on_each(look_on_each(picture, inked.components), invert):
+    if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
         return found
     inked = _without_surroundings(inked, invert)
     if inked is None:
@@ -139,22 +139,32 @@ def _find_on(sheet: Crop, invert: Invert, find: FindDigits) -> Found | None:
     return found.moved(sheet) if _hold_digits(sheet, [run.whole for run in chain(*found.rows)]) else None
 
 
-def _find_on_each(sheets: list[Crop], invert: Invert) -> Found | None:
-    """Find what there is on several sheets, of those side by side row by row; None where there is only dirt."""
+def _find_on_each(sheets: list[Crop], inked: _Inked, invert: Invert) -> Found | None:
+    """Find what there is on several sheets, of those side by side row by row; None where it is not all on them.
+
+    A sheet with nothing but dirt on it may be none.
+    """
+    if not sheets or not _hold_all(sheets, find_spots(inked.components), inked.components):
+        return None
     found = {sheet.label: _find_on(sheet, invert, find_digits) for sheet in sheets}
     rows: list[list[Run]] = []
     for side_by_side in sort_into_rows([Spot.around(sheet.box, sheet.label) for sheet in sheets]):
         on_each = [here.rows for spot in side_by_side if (here := found[spot.labels[0]])]
         rows.extend(list(chain(*row)) for row in zip_longest(*on_each, fillvalue=[]))
-    return Found(rows) if rows else None
+    return Found(rows) if all(found.values()) else None
 
 
 def _is_all(inside: Crop, inked: _Inked) -> bool:
     """Tell whether there is no digit outside a sheet of paper, or a frame, and it is no bold digit itself."""
-    sheet = Spot.of(inked.components, inside.label)
     spots = find_spots(inked.components)
-    is_all = all(spot.join(sheet).window == sheet.window for spot in spots)
+    is_all = _hold_all([inside], spots, inked.components)
     return is_all and (inside.is_sure or any(inked.is_no_digit(spot) for spot in spots))
+
+
+def _hold_all(sheets: list[Crop], spots: list[Spot], components: Components) -> bool:
+    """Tell whether each spot is on one of some sheets, or is the sheet."""
+    boxes = [Spot.of(components, sheet.label) for sheet in sheets]
+    return all(any(spot.join(box).window == box.window for box in boxes) for spot in spots)
 
 
 def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -> _Inked | None:

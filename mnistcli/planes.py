@@ -152,7 +152,8 @@ def is_straight(mask: Mask) -> bool:
 def is_mark(mask: Mask) -> bool:
     """Tell whether what is in a mask may be a mark, and is no curved digit: a dot, a comma, or a straight stroke."""
     hull = cv2.convexHull(cv2.findNonZero(mask.view(np.uint8)))
-    return bool(np.count_nonzero(mask) > MARK_SHARE * cv2.contourArea(hull))
+    filled = cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1)
+    return bool(np.count_nonzero(mask) > MARK_SHARE * np.count_nonzero(filled))
 
 
 def border_pixels(image: NDArray[Any]) -> NDArray[Any]:

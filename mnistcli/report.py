@@ -8,7 +8,7 @@ import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from mnistcli.data import Samples
     from mnistcli.reading import MultiPrediction, Prediction
     from mnistcli.run import TrainEvent
-    from mnistcli.scoring import Evaluation
+    from mnistcli.scoring import Evaluation, Follow
 
 _T = TypeVar("_T")
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
 BLANK, UNSURE = "  ?  blank: nothing stands out", "  ?  unsure: this may be no digit"
-UNKNOWN_WIDTH = 80  # columns, where a terminal says that it has none
+UNKNOWN_WIDTH = 80  # columns, where COLUMNS is 0
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
@@ -89,7 +89,7 @@ class _Aside(Console):
 def _console(stream: TextIO, kind: type[Console] = Console) -> Console:
     # Text is shown as it is: a path may look like markup or an emoji code, and must not be wrapped when piped.
     console = kind(file=stream, markup=False, highlight=False, emoji=False, soft_wrap=True)
-    if console.width == 0:  # as with COLUMNS=0; rich would show nothing at all
+    if console.width == 0:  # rich would show nothing at all
         console.width = UNKNOWN_WIDTH
     return console
 
@@ -167,7 +167,8 @@ class Report:
         if self.as_json:
             self.document(config=values, origins=origins)
             return
-        # Texts, numbers and booleans as JSON writes them are TOML too, except for one character and for escapes of two.
+        # Texts, numbers and booleans as JSON writes them are TOML too, but for DEL, and for what JSON has no escape for
+        # that TOML takes: characters beyond 16 bits.
         escaped = "\x7f" if self._has_unicode else r"[^\x20-\x7e]"
         texts = [
             re.sub(escaped, lambda character: f"\\U{ord(character[0]):08x}", json.dumps(value, ensure_ascii=False))
@@ -277,14 +278,19 @@ class Report:
         """Tell which weights answer; JSON objects carry the same."""
         self.say(f"weights: {checkpoint}{', of its best epoch' if weights == 'best' else ''}")
 
-    def scoring(self, batches: Sequence["Tensor"]) -> Iterator["Tensor"]:
-        """Pass on batches of images that are scored, and draw a bar of how many were."""
+    @contextmanager
+    def scoring(self) -> Iterator["Follow"]:
+        """Draw a bar of how many images were scored, of the batches that are passed through what this gives."""
         columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=self.err, transient=True, disable=not self.bars) as bar:
-            task = bar.add_task("scoring", total=sum(map(len, batches)))
-            for batch in batches:
-                yield batch
-                bar.advance(task, len(batch))
+
+            def follow(batches: Sequence["Tensor"]) -> Iterator["Tensor"]:
+                task = bar.add_task("scoring", total=sum(map(len, batches)))
+                for batch in batches:
+                    yield batch
+                    bar.advance(task, len(batch))
+
+            yield follow
 
     def evaluation(
         self, result: "Evaluation", checkpoint: str, weights: str, *, split: str, tta: bool, seconds: float

@@ -114,7 +114,7 @@ def ask(
         tta: whether to look at each image seven times, as it is, shifted by a pixel to each side and turned by 8
             degrees either way (test-time augmentation), and to give the logarithm of the mean probabilities, and the
             mean features.
-        follow: what the batches are passed through.
+        follow: what the batches are passed through; nothing by default.
 
     Returns:
         The outputs, on the same device.

@@ -11,7 +11,7 @@ from mnistcli.images import Box, Picture
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture: a sheet's box takes more of it
-LEAST_CARD = 0.02  # of the picture: so does the box of each of several sheets
+LEAST_CARD, LEAST_CARD_SIDE = 0.02, 0.4  # the same of each of several sheets; a bold 1 is narrower
 LEAST_SIDE = 0.2  # of its longer side: a sheet's shorter one is longer
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
 LEAST_RECTANGULARITY = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
@@ -69,9 +69,10 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
     """
     areas = components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)
     is_large = (areas > OTHER_SHARE * areas[_largest(components)]) & (areas > LEAST_CARD * components.labels.size)
+    are_wide = components.boxes[is_large, 2:4].min(1) > LEAST_CARD_SIDE * components.longer_side[is_large]
     labels = np.flatnonzero(is_large).tolist()
     crops: list[Crop] = []
-    for label in labels if len(labels) > 1 else []:
+    for label in labels if len(labels) > 1 and are_wide.all() else []:
         found = trace(components, label) if has_corners(components.mask(label)) else None
         if found is None or found.is_frame or found.fit <= SURE_FIT:
             return []

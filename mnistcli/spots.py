@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
+from mnistcli.frames import has_corners
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, is_mark, quantile, touches_border
 from mnistcli.underlines import PART_GAP
@@ -25,9 +26,9 @@ MOST_COMPONENTS = 500
 # thinner than a share of their own height.
 FAINT_LEAST, FAINT_MOST, FAINT_WIDE, FAINT_STROKE = 0.5, 1.6, 2.0, 0.35
 FAINT_FULL = 0.3  # of their pixels at most are full ink by the measure of the whole picture
-# Their full ink is this quantile of theirs, and stronger than this share of the picture's; what has more than the last
-# share of it counts as full.
-FAINT_QUANTILE, FAINT_STRENGTH, FULL_SHARE = 0.85, 0.22, 0.45
+# This quantile of theirs is as strong as their full ink, and stronger than this share of the picture's; what has more
+# than the last share of it counts as full.
+FAINT_QUANTILE, FAINT_STRENGTH, FAINT_SHARE = 0.85, 0.22, 0.45
 
 # Commas, as shares of the height of the digit beside them: they are lower, and their middle is farther below its
 # middle; they are no farther to the side, and no farther below its foot.
@@ -117,23 +118,32 @@ def find_spots(components: Components) -> list[Spot]:
     kept = largest_first[is_part[largest_first]][:MOST_COMPONENTS].tolist()
     spots = _join([Spot.of(components, label) for label in kept], typical.height)
     spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
-    return _without_commas(spots, components) if spots else []
+    return _without_commas(spots, components, JOINED_HEIGHT * typical.height) if spots else []
 
 
 def with_fainter(ink: Ink, components: Components) -> Components:
     """Count as full ink what is fainter throughout, but drawn like digits: a pencil's beside a pen's, or in a glare."""
     typical = _typical_digit(components)
-    width, height, area = components.boxes[:, 2:5].T
+    left, top, width, height, area = components.boxes.T
+    is_full = components.full_ink_px > FAINT_FULL * area
+    middles = np.stack([left + width / 2, top + height / 2], 1)[is_full]  # (M, 2)
+
+    def is_around(label: int) -> bool:  # as a box of a form, or a ring, is around a digit
+        corner, size = components.boxes[label, :2], components.boxes[label, 2:4]
+        return bool(((middles > corner) & (middles < corner + size)).all(1).any())
+
     may_be_digit = (height > FAINT_LEAST * typical.height) & (height < FAINT_MOST * typical.height)
-    may_be_digit &= (components.full_ink_px < FAINT_FULL * area) & (width < FAINT_WIDE * typical.height)
+    may_be_digit &= ~is_full & (width < FAINT_WIDE * typical.height)
     may_be_digit &= ~touches_border(components.boxes, components.labels.shape)
+    may_be_digit[0] = False  # the paper
     full_ink_px = components.full_ink_px.copy()
     for label in np.flatnonzero(may_be_digit).tolist():
-        strength = ink.strength[components.window(label)][components.mask(label)]
+        mask = components.mask(label)
+        strength = ink.strength[components.window(label)][mask]
         full = quantile(strength, FAINT_QUANTILE)
         is_thin = 2 * components.inscribed_radius_px(label) < FAINT_STROKE * height[label]
-        if full > FAINT_STRENGTH and is_thin:
-            full_ink_px[label] = max(full_ink_px[label], np.count_nonzero(strength > FULL_SHARE * full))
+        if full > FAINT_STRENGTH and is_thin and not is_around(label) and not has_corners(mask):
+            full_ink_px[label] = max(full_ink_px[label], np.count_nonzero(strength > FAINT_SHARE * full))
     return replace(components, full_ink_px=full_ink_px)
 
 
@@ -187,8 +197,11 @@ def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
     )
 
 
-def _without_commas(spots: list[Spot], components: Components) -> list[Spot]:
-    """Leave out commas: marks much lower than the digits beside them, and near the foot of those."""
+def _without_commas(spots: list[Spot], components: Components, highest: float) -> list[Spot]:
+    """Leave out commas: marks much lower than the digits beside them, and near the foot of those.
+
+    What is higher than a digit, such as a bracket, tells nothing of commas.
+    """
     left, top, right, bottom = np.array([(spot.left, spot.top, spot.right, spot.bottom) for spot in spots]).T
     height = bottom - top
 
@@ -196,7 +209,7 @@ def _without_commas(spots: list[Spot], components: Components) -> list[Spot]:
         across = np.maximum(left - spot.right, spot.left - right)
         down = np.maximum(top - spot.bottom, spot.top - bottom)
         is_beside = (across < COMMA_ASIDE * height) & (down < COMMA_GAP * height)
-        is_beside &= spot.height < COMMA_HEIGHT * height
+        is_beside &= (spot.height < COMMA_HEIGHT * height) & (height < highest)
         is_above = top + bottom + 2 * COMMA_BELOW * height < spot.top + spot.bottom
         return bool(is_beside.any() and is_above[is_beside].all()) and is_mark(spot.mask(components))
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, connect, is_bar, quantile
+from mnistcli.planes import Boxes, Mask, connect, is_bar, quantile
 
 PART_GAP = 0.2  # of a digit's height, from one of its parts to the next; lines of writing are farther apart
 
@@ -43,24 +43,26 @@ def without_underlines(ink: Ink, components: Components) -> Components:
     """
     width, height = components.boxes[:, 2:4].T
     is_long = (components.full_ink_px > 0) & (width > SHORTEST * components.labels.shape[1]) & (2 * width > height)
-    masks = {label: components.mask(label) for label in np.flatnonzero(is_long).tolist()}
-    bars = [label for label, mask in masks.items() if is_bar(mask)]
+    long = np.flatnonzero(is_long).tolist()
+    bars = {label: components.boxes[label] for label in long if is_bar(components.mask(label))}
+    boxes = np.array([*bars.values()])
     line = np.zeros(components.labels.shape, np.bool_)
-    for label, mask in masks.items():
-        is_line = label in bars and _is_below(components, label, is_double=_is_double(components, label, bars))
+    for label in long:
+        mask = components.mask(label)
+        is_line = label in bars and _is_below(components, label, is_double=_is_double(boxes, bars[label]))
         line[components.window(label)] |= mask if is_line else _underline(mask)
     if not line.any():
         return components
     return Components.of((components.labels > 0) & ~line, ink.strength > ink.threshold)
 
 
-def _is_double(components: Components, bar: int, bars: list[int]) -> bool:
-    """Tell whether a bar is one of two that are about as long, close below each other: no digit has such a pair."""
-    left, top, width, _ = components.boxes[:, :4].T
-    longest = np.maximum(width[bars], width[bar])
-    off_side = np.abs(2 * (left[bars] - left[bar]) + width[bars] - width[bar]) / 2  # from middle to middle
-    is_beside = (off_side < DOUBLE_OFF * longest) & (np.minimum(width[bars], width[bar]) > DOUBLE_LENGTH * longest)
-    is_near = is_beside & (np.abs(top[bars] - top[bar]) < DOUBLE_GAP * longest)
+def _is_double(bars: Boxes, bar: NDArray[np.int32]) -> bool:
+    """Tell whether a bar is one of two that are about as long, close below each other, given the boxes of all bars."""
+    left, top, width, _, _ = bars.T
+    longest = np.maximum(width, bar[2])
+    off_side = np.abs(2 * (left - bar[0]) + width - bar[2]) / 2  # from middle to middle
+    is_alike = (off_side < DOUBLE_OFF * longest) & (np.minimum(width, bar[2]) > DOUBLE_LENGTH * longest)
+    is_near = is_alike & (np.abs(top - bar[1]) < DOUBLE_GAP * longest)
     return bool(np.count_nonzero(is_near) > 1)  # one is the bar itself
 
 
@@ -72,10 +74,11 @@ def _is_below(components: Components, bar: int, *, is_double: bool) -> bool:
     beside = np.minimum(left - left[bar], left[bar] + width[bar] - (left + width))  # on the side where there is less
     # A bar's box is higher than the bar where it rises or falls.
     is_apart = (gap > LEAST_GAP * height) | ((beside > FAR_BESIDE * width) & (gap > -height[bar]))
-    is_longer = is_double | ((beside > BESIDE * width[bar]) & is_apart)
-    is_above = is_longer & (gap > -height[bar]) & (gap < height)
-    under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
     overlaps = (left < left[bar] + width[bar]) & (left + width > left[bar])
+    is_longer = beside > BESIDE * width[bar]
+    is_no_foot = (is_longer & is_apart) | (is_double & (is_longer | (gap > LEAST_GAP * height)))
+    is_above = is_no_foot & overlaps & (gap > -height[bar]) & (gap < height)
+    under = top - (top[bar] + height[bar])  # the bar of a 7 that was drawn apart has the rest close below it
     is_beneath = overlaps & (under > -height[bar]) & (under < PART_GAP * height)
     return bool((is_higher & is_above).any() and not (is_higher & is_beneath).any())
 

@@ -118,6 +118,29 @@ def test_a_digit_may_touch_the_lines_of_a_grid_that_others_are_in(shift: int) ->
     assert all(likeness(*(glyph.image for glyph in pair)) > 0.8 for pair in zip(alone, found, strict=True))
 
 
+@pytest.mark.parametrize("angle", [1, 3])
+def test_the_lines_of_a_grid_that_is_askew_are_no_strokes(angle: int) -> None:
+    rows = [boxed(number(digits), range(4))[80:-79] for digits in ([3, 5, 1, 8], [2, 4, 6, 0], [2, 8, 7, 9])]
+    table = np.pad(np.vstack(rows), ((80, 80), (0, 0)), constant_values=PAPER)
+    turn = cv2.getRotationMatrix2D((table.shape[1] / 2, table.shape[0] / 2), angle, 1)
+    turned = cv2.warpAffine(table, turn, table.shape[::-1], borderValue=PAPER)
+    assert [len(row) for row in find_glyphs(as_picture(turned))] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("grey", [150, 180])
+def test_faint_boxes_around_digits_are_no_ink(grey: int) -> None:
+    page = number([4, 0, 1, 7])
+    lines = boxed(np.full_like(page, PAPER), range(4), gap=10) < PAPER
+    assert are_the_same(np.where(lines & (page == PAPER), grey, page), page, least=0.9)
+
+
+def test_a_digit_with_loops_may_touch_the_box_that_it_is_alone_in() -> None:
+    page = number([4, 8, 5])
+    cell = slice(80 + CELL_PX, 80 + 2 * CELL_PX)
+    page[:, cell] = np.roll(page[:, cell], 16, axis=0)
+    assert len(row_of(boxed(page, range(3), gap=10))) == 3
+
+
 def test_a_digit_may_touch_the_box_that_it_is_alone_in() -> None:
     page = np.roll(number([4]), 16, axis=0)
     touching = boxed(page, [0], gap=10)

@@ -182,6 +182,13 @@ def test_digits_on_several_cards_are_found_card_by_card_and_row_by_row() -> None
         assert likeness(glyph.image, see(sheet(digit))) > 0.9
 
 
+def test_digits_beside_marked_ones_are_found_with_them() -> None:
+    page = np.concatenate([sheet(4, 8), sheet(2), sheet(5, 7), sheet(9), sheet(3)], axis=1)
+    for marked in (page[20:140, 245:355], page[20:140, 605:715]):
+        marked[marked > BLACK] = 110
+    assert sum(map(len, find_glyphs(as_picture(around(page, PAPER))))) == 7
+
+
 def test_blank_cards_stay_what_they_are() -> None:
     card = around(np.full((160, 120), PAPER, np.uint8), BLACK, 20)
     (row,) = find_glyphs(as_picture(np.concatenate([card, card], axis=1)))

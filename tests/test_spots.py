@@ -65,6 +65,13 @@ def test_what_is_much_lower_or_longer_than_digits_or_cut_off_is_none(other: Box)
 def test_a_low_nought_is_a_digit() -> None:
     nought = (200, 140, 36, 40)
     assert found(DIGIT, nought) == [DIGIT, nought]
+    low = (162, 148, 30, 38)
+    assert found(DIGIT, NEXT, low) == [DIGIT, low, NEXT]
+
+
+def test_a_one_beside_a_high_bracket_is_no_comma() -> None:
+    one, bracket = (132, 220, 10, 80), (110, 90, 10, 220)
+    assert one in found((150, 100, 50, 80), (150, 220, 50, 80), one, bracket)
 
 
 def test_many_specks_do_not_tell_how_high_a_digit_is() -> None:
