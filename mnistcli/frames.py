@@ -56,12 +56,12 @@ MOST_CROSSED = 0.15  # of a frame's outline: strokes that cross it take less
 # Frames that a digit touches.
 LINE_SHARE = 0.5  # of all that is equally deep inside a frame: its lines take more, strokes that touch them less
 LINE_OFF, LINE_OFF_PX = 1.25, 1  # times the lines' thickness, and pixels more: what is deeper inside is no line
-LEAST_DEEP = 0.15  # of a frame's shorter side: a stroke reaches deeper inside
+LEAST_DEEP = 0.15  # of a frame's, or a cell's, shorter side: a stroke reaches deeper inside
 
 # Grids that digits touch, in shares of a cell's side: their lines run on for longer, and a digit is no longer.
 RUN_SHARE, FITS = 0.9, 1.1
 INSIDE_SHARE = 0.5  # of a stroke's pixels: more of them are inside cells, and not beside a line
-ALONG_PX = 9  # what is in the middle of so many pixels with a line is beside it
+ALONG = 0.1  # of a cell's shorter side: what is within half of it from a line is beside that
 
 # Frames that are open, and grids.
 THIN_INK = 0.12  # of a box: thin lines take less; a sheet's shaded edge takes half as much
@@ -206,7 +206,7 @@ def _strokes_within(frame: Mask) -> Mask:
 def _strokes_in_cells(grid: Mask) -> Mask:
     """Give the strokes that are joined to a grid's lines, (H, W) as its mask, those in its cells; of no grid none.
 
-    What is left of lines that are not straight or not level lies between cells, or along other lines.
+    What is left of lines that are not level, or not quite straight, lies between cells, or along other lines.
     """
     holes = _Holes.of(grid)
     if len(holes.cells) <= MOST_HOLES:
@@ -218,9 +218,12 @@ def _strokes_in_cells(grid: Mask) -> Mask:
     labels, boxes = connect(grid & (cv2.dilate(lines, np.ones((3, 3), np.uint8)) == 0))
     fits = (boxes[:, 2] < FITS * width) & (boxes[:, 3] < FITS * height) & (boxes[:, 3] > RING_INSIDE * height)
     fits[0] = False  # the paper
-    along = cv2.dilate(lines, np.ones((ALONG_PX, ALONG_PX), np.uint8)) > 0
-    within = np.bincount(labels[holes.filled_cells() & ~along], minlength=len(boxes))
-    return pixels_of(labels, fits & (within > INSIDE_SHARE * boxes[:, 4]))
+    reach = int(ALONG * min(width, height)) | 1
+    along = cv2.dilate(lines, np.ones((reach, reach), np.uint8)) > 0
+    depth = distance_to_paper(holes.filled_cells())[1:-1, 1:-1]
+    within = np.bincount(labels[(depth > 0) & ~along], minlength=len(boxes))
+    is_deep = np.bincount(labels[depth > LEAST_DEEP * min(width, height)], minlength=len(boxes)) > 0
+    return pixels_of(labels, fits & is_deep & (within > INSIDE_SHARE * boxes[:, 4]))
 
 
 def _line_thickness(frame: Mask, depth: Plane) -> int:

@@ -17,7 +17,7 @@ from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside, look_on_each
-from mnistcli.spots import FAINT_FULL, JOINED_HEIGHT, Spot, find_spots, sort_into_rows, with_fainter
+from mnistcli.spots import FAINT_FULL, JOINED_HEIGHT, LEAST_HEIGHT, Spot, find_spots, sort_into_rows, with_fainter
 from mnistcli.surroundings import cut_bars, cut_table
 from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import without_underlines
@@ -142,28 +142,38 @@ def _find_on(sheet: Crop, invert: Invert, find: FindDigits) -> Found | None:
 def _find_on_each(sheets: list[Crop], inked: _Inked, invert: Invert) -> Found | None:
     """Find what there is on several sheets, of those side by side row by row; None where it is not all on them.
 
-    A sheet with nothing but dirt on it may be none.
+    Where there is nothing but dirt on one of them, that may be no sheet, and nothing is given.
     """
-    if not sheets or not _hold_all(sheets, find_spots(inked.components), inked.components):
+    if not sheets:
         return None
     found = {sheet.label: _find_on(sheet, invert, find_digits) for sheet in sheets}
     rows: list[list[Run]] = []
     for side_by_side in sort_into_rows([Spot.around(sheet.box, sheet.label) for sheet in sheets]):
         on_each = [here.rows for spot in side_by_side if (here := found[spot.labels[0]])]
         rows.extend(list(chain(*row)) for row in zip_longest(*on_each, fillvalue=[]))
-    return Found(rows) if all(found.values()) else None
+    if not all(found.values()) or _are_others_beside(sheets, inked, [run.whole for row in rows for run in row]):
+        return None
+    return Found(rows)
+
+
+def _are_others_beside(sheets: list[Crop], inked: _Inked, glyphs: list[Glyph]) -> bool:
+    """Tell whether beside sheets there is anything as high as a digit may be beside those on them."""
+    unit = inked.components.labels.shape[0] / inked.picture.size[1]  # pixels here in one of the picture's own
+    least = LEAST_HEIGHT * float(np.median([glyph.height for glyph in glyphs])) * unit
+    boxes = [Spot.of(inked.components, sheet.label) for sheet in sheets]
+    others = np.flatnonzero((inked.components.full_ink_px > 0) & (inked.components.boxes[:, 3] > least)).tolist()
+    return not _are_inside(boxes, [Spot.of(inked.components, label) for label in others])
 
 
 def _is_all(inside: Crop, inked: _Inked) -> bool:
     """Tell whether there is no digit outside a sheet of paper, or a frame, and it is no bold digit itself."""
     spots = find_spots(inked.components)
-    is_all = _hold_all([inside], spots, inked.components)
+    is_all = _are_inside([Spot.of(inked.components, inside.label)], spots)
     return is_all and (inside.is_sure or any(inked.is_no_digit(spot) for spot in spots))
 
 
-def _hold_all(sheets: list[Crop], spots: list[Spot], components: Components) -> bool:
-    """Tell whether each spot is on one of some sheets, or is the sheet."""
-    boxes = [Spot.of(components, sheet.label) for sheet in sheets]
+def _are_inside(boxes: list[Spot], spots: list[Spot]) -> bool:
+    """Tell whether each spot is inside one of some others, or is one of them."""
     return all(any(spot.join(box).window == box.window for box in boxes) for spot in spots)
 
 

@@ -46,7 +46,7 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
         return None
     mask = components.mask(label)
-    if is_alone and _rectangularity(mask) < LEAST_RECTANGULARITY and not has_corners(mask):
+    if is_alone and not _may_be_sheet(mask):
         return None  # told without looking closer, for most pictures are of one digit alone
     if not is_alone and _is_one_of_several(components, label):
         return None
@@ -65,7 +65,8 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
         components: what stands out in this very picture; there has to be some full ink.
 
     Returns:
-        What is on them; nothing where what is largest is not several sheets.
+        What is on those whose boxes are at least half as large as the largest; nothing where these are not several
+        sheets.
     """
     areas = components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)
     is_large = (areas > OTHER_SHARE * areas[_largest(components)]) & (areas > LEAST_CARD * components.labels.size)
@@ -73,7 +74,7 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
     labels = np.flatnonzero(is_large).tolist()
     crops: list[Crop] = []
     for label in labels if len(labels) > 1 and are_wide.all() else []:
-        found = trace(components, label) if has_corners(components.mask(label)) else None
+        found = trace(components, label) if _may_be_sheet(components.mask(label)) else None
         if found is None or found.is_frame or found.fit <= SURE_FIT:
             return []
         left, top = components.boxes[label, :2].tolist()
@@ -116,6 +117,10 @@ def _is_one_of_several(components: Components, label: int) -> bool:
     right, bottom = left + width, top + height
     is_outside = (left < left[label]) | (top < top[label]) | (right > right[label]) | (bottom > bottom[label])
     return bool((is_outside & (components.full_ink_px > 0) & (area > OTHER_SHARE * area[label])).any())
+
+
+def _may_be_sheet(mask: Mask) -> bool:
+    return has_corners(mask) or _rectangularity(mask) >= LEAST_RECTANGULARITY
 
 
 def _rectangularity(mask: Mask) -> float:

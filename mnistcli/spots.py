@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
-from mnistcli.frames import has_corners
+from mnistcli.frames import has_corners, outline
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, is_mark, quantile, touches_border
+from mnistcli.planes import Mask, is_mark, is_straight, quantile, touches_border
 from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
@@ -33,6 +33,8 @@ FAINT_QUANTILE, FAINT_STRENGTH, FAINT_SHARE = 0.85, 0.22, 0.45
 # Commas, as shares of the height of the digit beside them: they are lower, and their middle is farther below its
 # middle; they are no farther to the side, and no farther below its foot.
 COMMA_HEIGHT, COMMA_BELOW, COMMA_ASIDE, COMMA_GAP = 0.5, 0.125, 1.0, 0.15
+# A comma fills a larger share of its convex hull, and what it encloses makes it at most so much larger.
+COMMA_SHARE, COMMA_FILLED = 0.62, 1.02
 
 PART_HEIGHT = 0.7  # of two parts of one digit, at least one is lower; two components that are higher are two digits
 PART_OVERLAP = 0.5  # of the narrower component's width: parts of one digit lie above each other
@@ -122,7 +124,11 @@ def find_spots(components: Components) -> list[Spot]:
 
 
 def with_fainter(ink: Ink, components: Components) -> Components:
-    """Count as full ink what is fainter throughout, but drawn like digits: a pencil's beside a pen's, or in a glare."""
+    """Count as full ink what is fainter throughout, but drawn like digits: a pencil's beside a pen's, or in a glare.
+
+    What the border cuts, boxes, and what is around other ink are left as they are; so are straight strokes, such as
+    a form's between places, where nothing else is as faint.
+    """
     typical = _typical_digit(components)
     left, top, width, height, area = components.boxes.T
     is_full = components.full_ink_px > FAINT_FULL * area
@@ -136,7 +142,7 @@ def with_fainter(ink: Ink, components: Components) -> Components:
     may_be_digit &= ~is_full & (width < FAINT_WIDE * typical.height)
     may_be_digit &= ~touches_border(components.boxes, components.labels.shape)
     may_be_digit[0] = False  # the paper
-    full_ink_px = components.full_ink_px.copy()
+    full_ink_px, are_all_straight = components.full_ink_px.copy(), True
     for label in np.flatnonzero(may_be_digit).tolist():
         mask = components.mask(label)
         strength = ink.strength[components.window(label)][mask]
@@ -144,7 +150,8 @@ def with_fainter(ink: Ink, components: Components) -> Components:
         is_thin = 2 * components.inscribed_radius_px(label) < FAINT_STROKE * height[label]
         if full > FAINT_STRENGTH and is_thin and not is_around(label) and not has_corners(mask):
             full_ink_px[label] = max(full_ink_px[label], np.count_nonzero(strength > FAINT_SHARE * full))
-    return replace(components, full_ink_px=full_ink_px)
+            are_all_straight &= is_straight(mask)
+    return components if are_all_straight else replace(components, full_ink_px=full_ink_px)
 
 
 def _typical_digit(components: Components) -> _Typical:
@@ -211,9 +218,16 @@ def _without_commas(spots: list[Spot], components: Components, highest: float) -
         is_beside = (across < COMMA_ASIDE * height) & (down < COMMA_GAP * height)
         is_beside &= (spot.height < COMMA_HEIGHT * height) & (height < highest)
         is_above = top + bottom + 2 * COMMA_BELOW * height < spot.top + spot.bottom
-        return bool(is_beside.any() and is_above[is_beside].all()) and is_mark(spot.mask(components))
+        return bool(is_beside.any() and is_above[is_beside].all()) and _is_short_stroke(spot.mask(components))
 
     return [spot for spot in spots if not is_comma(spot)]
+
+
+def _is_short_stroke(mask: Mask) -> bool:
+    """Tell whether ink is a stroke that is hardly bent, and encloses nothing."""
+    filled, _ = outline(mask)
+    is_open = np.count_nonzero(filled) <= COMMA_FILLED * np.count_nonzero(mask)
+    return bool(is_open) and is_mark(mask, COMMA_SHARE)
 
 
 def sort_into_rows(spots: list[Spot]) -> list[list[Spot]]:

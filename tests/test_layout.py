@@ -377,6 +377,19 @@ def test_a_stroke_half_as_high_is_a_comma_only_below_the_middle_of_what_is_besid
     assert len(find_digits(as_picture(np.asarray(picture))).rows[0]) == (2 if is_comma else 3)
 
 
+@pytest.mark.parametrize("length", [36, 52])
+def test_a_comma_may_be_bent(length: int) -> None:
+    picture = Image.fromarray(page(*line("32", top=300)))
+    bend = [(168, 390), (172, 390 + length // 2), (158, 390 + length)]
+    ImageDraw.Draw(picture).line(bend, "black", 12, joint="curve")
+    assert read(np.asarray(picture)) == ["32"]
+
+
+def test_a_forms_faint_ticks_are_no_digits() -> None:
+    ticks = [(np.full((100, 6), 90, np.uint8), 155 + STEP_PX * place, 110) for place in range(3)]
+    assert read(page(*line("4825"), *ticks)) == ["4825"]
+
+
 def test_two_digits_side_by_side_look_like_several() -> None:
     assert find_glyph(as_picture(page(*line("17"))))[1]
 

@@ -182,6 +182,23 @@ def test_digits_on_several_cards_are_found_card_by_card_and_row_by_row() -> None
         assert likeness(glyph.image, see(sheet(digit))) > 0.9
 
 
+def test_several_cards_may_lie_askew() -> None:
+    cards = around(np.concatenate([around(sheet(digit), BLACK, 40) for digit in (6, 4)], axis=1), BLACK)
+    turn = cv2.getRotationMatrix2D((cards.shape[1] / 2, cards.shape[0] / 2), 12, 1)
+    (row,) = find_glyphs(as_picture(cv2.warpAffine(cards, turn, cards.shape[::-1], borderValue=BLACK)))
+    for glyph, digit in zip(row, (6, 4), strict=True):
+        assert likeness(glyph.image, see(sheet(digit))) > 0.5
+
+
+def test_digits_below_high_cards_are_not_left_out_without_a_word() -> None:
+    cards = [around(255 - around(sheet(digit), PAPER, 100), 255, 20) for digit in (6, 9)]
+    below = np.pad(sheet(2, 3), ((0, 20), (0, 0)), constant_values=PAPER)
+    page = np.concatenate(cards, axis=1)
+    page = np.vstack([np.where(page == 255, PAPER, page), np.full((180, page.shape[1]), PAPER, np.uint8)])
+    page[-180:, 100:340] = below
+    assert all(glyph.is_no_digit for row in find_glyphs(as_picture(page)) for glyph in row)  # nothing is named
+
+
 def test_digits_beside_marked_ones_are_found_with_them() -> None:
     page = np.concatenate([sheet(4, 8), sheet(2), sheet(5, 7), sheet(9), sheet(3)], axis=1)
     for marked in (page[20:140, 245:355], page[20:140, 605:715]):
