@@ -37,6 +37,7 @@ LEAST_LEFT = 0.5  # of the threshold with the lines: what is fainter once they a
 
 # Patches: strokes on them are narrower, stand out more, and are thinner than the patch.
 PATCH_STROKE = 1.6  # strokes are at most this many times as wide as the radius of the broadest ink, the patch
+LEAST_PAPER = 0.3  # of the picture: what is broader is paper between broad lines, and no digit
 LEAST_ON_PATCH = 0.15  # of the strokes' ink: more of it lies on the patch
 # Strokes have more than this many times the patch's contrast, and less than this share of its radius.
 STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3
@@ -159,7 +160,10 @@ def _is_patched(image: Image, layer: Layer, strokes: Layer, radius: float) -> bo
         np.array(cv2.mean(image - paper, mask))
         for paper, mask in ((layer.paper, broad), (strokes.paper, strokes.mask.view(np.uint8)))
     )
-    return bool(np.mean(broad[strokes.mask]) > LEAST_ON_PATCH or np.dot(*sides) < 0)
+    if np.dot(*sides) < 0:  # the strokes may be the paper that a bold digit encloses, which is no ink
+        is_ink = np.mean(layer.mask[strokes.mask]) > LEAST_ON_PATCH
+        return bool(is_ink or np.mean(broad) > LEAST_PAPER)
+    return bool(np.mean(broad[strokes.mask]) > LEAST_ON_PATCH)
 
 
 def _is_thin(layer: Layer, radius: float) -> bool:
