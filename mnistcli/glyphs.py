@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, Plane, bounding_window, distance_to_paper, longer_side
+from mnistcli.planes import Mask, Plane, bounding_window, distance_to_paper, fills_hull, longer_side
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -62,11 +62,8 @@ class Stroke:
     @cached_property
     def is_blot(self) -> bool:
         """Tell whether it is as wide as it is long, and without dents, as no stroke of a digit is."""
-        if self.distance_to_paper.max() <= BLOT_RADIUS * longer_side(self.mask):
-            return False
-        hull = cv2.convexHull(cv2.findNonZero(self.mask.view(np.uint8)))
-        filled = cv2.fillConvexPoly(np.zeros(self.mask.shape, np.uint8), hull, 1)
-        return bool(np.count_nonzero(self.mask) > BLOT_SOLIDITY * np.count_nonzero(filled))
+        is_wide = bool(self.distance_to_paper.max() > BLOT_RADIUS * longer_side(self.mask))
+        return is_wide and fills_hull(self.mask, BLOT_SOLIDITY)
 
 
 def draw(stroke: Stroke) -> Grey:

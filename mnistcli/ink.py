@@ -150,7 +150,7 @@ def _strokes_on_patches(source: Source, layer: Layer) -> Layer | None:
 def _is_patched(image: Image, layer: Layer, strokes: Layer, radius: float) -> bool:
     """Tell whether strokes lie on what is broad, or differ from the paper the other way, as a pen's do near glare.
 
-    Else what is broad may be a bold digit, and the strokes something thin beside it.
+    Else what is broad may be a bold digit, and the strokes something thin beside it, or the paper that it encloses.
     """
     wide = int(radius * max(layer.mask.shape)) | 1  # half of the patch's width: no stroke on it is as wide
     whole = (layer.mask | strokes.mask).view(np.uint8)
@@ -160,7 +160,7 @@ def _is_patched(image: Image, layer: Layer, strokes: Layer, radius: float) -> bo
         np.array(cv2.mean(image - paper, mask))
         for paper, mask in ((layer.paper, broad), (strokes.paper, strokes.mask.view(np.uint8)))
     )
-    if np.dot(*sides) < 0:  # the strokes may be the paper that a bold digit encloses, which is no ink
+    if np.dot(*sides) < 0:
         is_ink = np.mean(layer.mask[strokes.mask]) > LEAST_ON_PATCH
         return bool(is_ink or np.mean(broad) > LEAST_PAPER)
     return bool(np.mean(broad[strokes.mask]) > LEAST_ON_PATCH)

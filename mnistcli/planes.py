@@ -149,11 +149,13 @@ def is_straight(mask: Mask) -> bool:
     return bool(across * down - both**2 < STRAIGHT_SPREAD * (across + down) ** 2)
 
 
-def is_mark(mask: Mask, share: float = MARK_SHARE) -> bool:
-    """Tell whether what is in a mask may be a mark, and is no curved digit: a dot, a comma, or a straight stroke.
+def is_mark(mask: Mask) -> bool:
+    """Tell whether what is in a mask may be a mark, and is no curved digit: a dot, or a straight stroke."""
+    return fills_hull(mask, MARK_SHARE)
 
-    It fills more than a share of its convex hull.
-    """
+
+def fills_hull(mask: Mask, share: float) -> bool:
+    """Tell whether what is in a mask fills more than a share of its convex hull."""
     hull = cv2.convexHull(cv2.findNonZero(mask.view(np.uint8)))
     filled = cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1)
     return bool(np.count_nonzero(mask) > share * np.count_nonzero(filled))

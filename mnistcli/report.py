@@ -167,8 +167,8 @@ class Report:
         if self.as_json:
             self.document(config=values, origins=origins)
             return
-        # Texts, numbers and booleans as JSON writes them are TOML too, but for DEL, and for what JSON has no escape for
-        # that TOML takes: characters beyond 16 bits.
+        # Texts, numbers and booleans as JSON writes them are TOML too, but for DEL. What the output's encoding may lack
+        # is escaped as TOML has it, for of JSON's escapes TOML takes no surrogates.
         escaped = "\x7f" if self._has_unicode else r"[^\x20-\x7e]"
         texts = [
             re.sub(escaped, lambda character: f"\\U{ord(character[0]):08x}", json.dumps(value, ensure_ascii=False))
@@ -274,6 +274,10 @@ class Report:
                 if self.as_json:
                     self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
 
+    def _bar(self, work: str, *, is_shown: bool) -> Progress:
+        columns = TextColumn(work), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        return Progress(*columns, console=self.err, transient=True, disable=not is_shown)
+
     def weights(self, checkpoint: str, weights: str) -> None:
         """Tell which weights answer; JSON objects carry the same."""
         self.say(f"weights: {checkpoint}{', of its best epoch' if weights == 'best' else ''}")
@@ -281,8 +285,7 @@ class Report:
     @contextmanager
     def scoring(self) -> Iterator["Follow"]:
         """Draw a bar of how many images were scored, of the batches that are passed through what this gives."""
-        columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self.err, transient=True, disable=not self.bars) as bar:
+        with self._bar("scoring", is_shown=self.bars) as bar:
 
             def follow(batches: Sequence["Tensor"]) -> Iterator["Tensor"]:
                 task = bar.add_task("scoring", total=sum(map(len, batches)))
@@ -334,8 +337,7 @@ class Report:
         text and the bar would tear each other.
         """
         total = count() if self.bars and not self.to_person and not _is_pipe(self.out.file) else 0
-        columns = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self.err, transient=True, disable=total <= 1) as bar:
+        with self._bar("reading", is_shown=total > 1) as bar:
             yield from bar.track(answers, total=total)
 
     def read(self, answer: "Prediction | MultiPrediction", checkpoint: str, weights: str, top_k: int) -> None:

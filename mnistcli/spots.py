@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
 from mnistcli.frames import has_corners, outline
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, is_mark, is_straight, quantile, touches_border
+from mnistcli.planes import Mask, fills_hull, is_straight, quantile, touches_border
 from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
@@ -227,7 +227,7 @@ def _is_short_stroke(mask: Mask) -> bool:
     """Tell whether ink is a stroke that is hardly bent, and encloses nothing."""
     filled, _ = outline(mask)
     is_open = np.count_nonzero(filled) <= COMMA_FILLED * np.count_nonzero(mask)
-    return bool(is_open) and is_mark(mask, COMMA_SHARE)
+    return bool(is_open) and fills_hull(mask, COMMA_SHARE)
 
 
 def sort_into_rows(spots: list[Spot]) -> list[list[Spot]]:
