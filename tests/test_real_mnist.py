@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import mnistcli
+import papers
 from conftest import RunCli, RunProcess, run_cli
 from mirror import Mirror
 from mnistcli.bundled import BUNDLED_PATH, find_checkpoint
@@ -167,6 +169,15 @@ def test_the_model_card_tells_what_eval_does(real_data_dir: Path) -> None:
     size = sum(parameter.numel() for parameter in checkpoint.build_model().parameters())
     assert f"{size:,} parameters" in card
     assert f"{BUNDLED_PATH.stat().st_size:,} bytes" in card
+
+
+def test_the_paper_that_a_bold_digit_encloses_on_squared_paper_is_no_digit(real_data_dir: Path, tmp_path: Path) -> None:
+    test, numbers = load_split(real_data_dir, "test"), (42, 124, 199, 353)
+    paths = [tmp_path / f"{number}.png" for number in numbers]
+    for number, path in zip(numbers, paths, strict=True):
+        papers.draw("squared", test.images[number, 0].numpy(), np.random.default_rng(number)).save(path)
+    answers = mnistcli.predict(paths, checkpoint="bundled")
+    assert [answer.digit for answer in answers] == [int(test.labels[number]) for number in numbers]
 
 
 def test_predict_reads_exported_test_digits_as_eval_does(
