@@ -23,6 +23,30 @@ def test_bars_along_a_side_are_cut_off(sides: tuple[tuple[int, int], ...]) -> No
     assert likeness(see(np.pad(lit, sides, constant_values=BLACK)), see(lit)) > 0.95
 
 
+def on_screen(writing: tuple[int, int], px: int = 10) -> np.ndarray:
+    """Give a photograph with black above and below it, each with so many lines of writing, so many pixels high."""
+    lit = (sheet(5) * np.linspace(0.7, 1, 160)[:, None]).astype(np.uint8)
+    screen = np.pad(lit, ((70, 90), (0, 0)), constant_values=BLACK)
+    for first, lines in zip((12, 245), writing, strict=True):
+        for line in range(lines):
+            place = 10, first + px + 2 * px * line
+            cv2.putText(screen, "12", place, cv2.FONT_HERSHEY_SIMPLEX, px / 22, PAPER, 1, cv2.LINE_AA)
+    return screen
+
+
+@pytest.mark.parametrize("writing", [(1, 0), (0, 1), (1, 2)])
+def test_bars_on_opposite_sides_may_be_written_on(writing: tuple[int, int]) -> None:
+    rest = cut_bars(as_picture(on_screen(writing)))
+    assert rest is not None
+    assert rest.box == pytest.approx((0, 70, 120, 160), abs=6)
+    assert likeness(see(on_screen(writing)), see(on_screen((0, 0)))) > 0.99
+
+
+def test_what_is_written_in_large_or_beside_one_bar_alone_is_no_bar() -> None:
+    assert cut_bars(as_picture(on_screen((1, 1), px=36))) is None
+    assert cut_bars(as_picture(on_screen((1, 0))[:-90])) is None
+
+
 def drawn() -> np.ndarray:
     return around(sheet(8), PAPER)
 
