@@ -33,6 +33,9 @@ MOST_INK, LEAST_ISLANDS = 0.6, 0.005
 
 # Lines of ruled paper.
 RULE_SHARE = 0.9  # of the threshold: what is darker may be a line of the paper, however noisy the paper is
+# Standard deviations of the paper's noise: where lines are close, they count as noise themselves, and where there is
+# less light, they stand out less.
+RULE_NOISES = 2.5
 LEAST_LEFT = 0.5  # of the threshold with the lines: what is fainter once they are taken out is a rest of them
 
 # Patches: strokes on them are narrower, stand out more, and are thinner than the patch.
@@ -192,7 +195,8 @@ def _along_its_colour(image: Image, layer: Layer) -> Ink | None:
 
 def _without_rules(layer: Layer) -> Layer | None:
     """Take out the lines of ruled paper; None where nothing else is inked."""
-    cleared = without_rules(layer.contrast, min(layer.faint, RULE_SHARE * layer.threshold))
+    faint = max(FAINT_SHARE * layer.threshold, RULE_NOISES * layer.noise)
+    cleared = without_rules(layer.contrast, min(faint, RULE_SHARE * layer.threshold))
     if cleared is layer.contrast:
         return layer
     alone = Layer.of(layer.paper, cleared, layer.grain)  # without lines, the ink alone tells how dark it is

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import papers
-from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
+from conftest import draw_big, draw_digits, find_glyph, find_glyphs, likeness, save, see
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
 from mnistcli.ink import Ink, Invert, _find_drawn, find_ink
@@ -195,6 +195,13 @@ def test_a_small_digit_is_told_from_what_is_all_over_its_paper(paper: str, inver
 def test_squares_that_are_not_level_are_left_out(seed: int) -> None:
     digit = draw_digits(np.array([seed % 10], np.uint8), seed=seed)[0]
     assert likeness_on("askew", digit, seed) > 0.8
+
+
+@pytest.mark.parametrize("seed", [22, 23])
+def test_fine_squares_that_stand_out_less_in_the_shade_are_left_out(seed: int) -> None:
+    random, digits = np.random.default_rng(seed), draw_digits(np.array([4, 7, 2], np.uint8), seed=seed)
+    page = papers.photograph("finely_squared", papers.row_of(list(digits), random), random)
+    assert [len(row) for row in find_glyphs(read_picture(save(page)))] == [3]
 
 
 @pytest.mark.parametrize("seed", [37, 57, 97])
