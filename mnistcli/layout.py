@@ -263,9 +263,14 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
         return found
     coarse = shrink_drawing(picture)
     main = _find_main(coarse, invert) if coarse else None
-    if main is None or main.size_px < LARGE_PX:
+    if main is None or main.size_px < LARGE_PX or _may_be_lined(main.run.whole, picture):
         main = _find_main(picture, invert)
     return Found([[main.run]], main.are_several) if main else Found([])
+
+
+def _may_be_lined(glyph: Glyph, picture: Picture) -> bool:
+    """Tell whether a glyph may be a line of ruled paper: it is no digit, or goes from side to side."""
+    return glyph.is_no_digit or glyph.width == picture.size[0]
 
 
 class _Main(NamedTuple):

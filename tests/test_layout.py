@@ -78,6 +78,19 @@ def test_a_digit_of_a_drawing_is_drawn_from_the_whole_where_it_is_small(height: 
     assert found.box == pytest.approx((60, 80, digit.shape[1], height), abs=0.02 * height)
 
 
+@pytest.mark.parametrize("height", [130, 200])  # lower, lines that it touches are a dash with it; higher, not quite
+@pytest.mark.parametrize("digit", [3, 9])
+def test_a_digit_of_a_drawing_on_lined_paper_is_drawn_from_the_whole(digit: int, height: int) -> None:
+    drawn = page((big(digit, height), 250, 60), size=(1000, 680))
+    lined = drawn.copy()
+    for row in range(50, 1000, 113):
+        lined[row : row + 4] = np.minimum(lined[row : row + 4], 80)
+    (alone, _), (found, _) = find_glyph(as_picture(drawn)), find_glyph(as_picture(lined))
+    assert alone is not None
+    assert found is not None
+    assert likeness(found.image, alone.image) > 0.9
+
+
 def test_boxes_are_in_the_pictures_own_pixels() -> None:
     large = np.full((2000, 3000), 255, np.uint8)
     large[400:1000, 600:700] = large[400:1000, 1500:1600] = 0
