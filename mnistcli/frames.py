@@ -15,6 +15,7 @@ from mnistcli.planes import (
     Plane,
     connect,
     distance_to_paper,
+    fills_hull,
     is_mark,
     is_straight,
     pixels_of,
@@ -30,6 +31,12 @@ LEAST_SOLIDITY = 0.93  # of its convex hull: a shape without dents fills more
 LEAST_FIT, SURE_FIT = 0.8, 0.9
 CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of a hull's perimeter: how far off straight its sides may be
 CORNER = 1 / 8  # of a box's shorter side: a level frame has ink as near to each corner
+# A disc differs from the ellipse in its box by less than the first share of it, and its sides by less than the second.
+DISC_OFF, DISC_SIDES = 0.04, 0.15
+DISC_INK = 0.65  # of that ellipse: its own ink takes more, a 0's less
+# A hole in a disc is longer than the first share of its height; one that fills less than the second share of its convex
+# hull has dents, as strokes have, and the hole of a bold 0 has not.
+LEAST_HOLE, STROKE_SOLIDITY = 0.25, 0.85
 
 # Frames and rings.
 # Of what its outline encloses, a frame's own ink takes less than this share, and the paper inside at least this share.
@@ -343,6 +350,30 @@ def outline(mask: Mask) -> tuple[ByteMask, float]:
     around = cv2.arcLength(hull, closed=True)
     corners = next(found for off in CORNERS_OFF if len(found := cv2.approxPolyDP(hull, off * around, closed=True)) <= 4)
     return filled, cv2.contourArea(corners) / area if len(corners) == 4 else 0.0
+
+
+def fill_disc(mask: Mask) -> ByteMask | None:
+    """Fill the holes of a component that is a disc, such as a badge or a ball; None where it is none."""
+    height, width = mask.shape
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, height))
+    is_round = abs(width - height) < DISC_SIDES * max(width, height)
+    if not is_round or np.count_nonzero(mask) < DISC_INK * np.count_nonzero(ellipse):
+        return None
+    filled, _ = outline(mask)
+    is_disc = np.count_nonzero(filled != ellipse) < DISC_OFF * np.count_nonzero(ellipse)
+    return filled if is_disc else None
+
+
+def is_written_on(disc: ByteMask, is_ink: Mask) -> bool:
+    """Tell whether a disc is none of a bold digit's: it has no holes, or one with the shape of strokes.
+
+    Args:
+        disc: with its holes filled, (H, W) of its box.
+        is_ink: there.
+    """
+    labels, boxes = connect((disc > 0) & ~is_ink)
+    holes = np.flatnonzero(boxes[1:, 2:4].max(1, initial=0) > LEAST_HOLE * len(disc)) + 1
+    return not len(holes) or any(not fills_hull(labels == hole, STROKE_SOLIDITY) for hole in holes.tolist())
 
 
 def has_corners(mask: Mask) -> bool:

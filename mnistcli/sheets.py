@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mnistcli.components import Components
-from mnistcli.frames import LEAST_PX, SURE_FIT, has_corners, inside, trace
+from mnistcli.frames import LEAST_PX, SURE_FIT, fill_disc, has_corners, inside, is_written_on, trace
 from mnistcli.images import Box, Picture
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
@@ -28,8 +28,16 @@ class Crop(NamedTuple):
     label: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
 
 
+class _Sheet(NamedTuple):
+    """A component that is shaped as a sheet of paper, a disc or a frame."""
+
+    inner: ByteMask  # (H, W) of its box: the paper, without its edge
+    is_sure: bool  # as of a crop
+    is_frame: bool  # lines around paper
+
+
 def look_inside(picture: Picture, components: Components) -> Crop | None:
-    """Cut out what is on the largest component, where that is shaped as a sheet of paper, or in it, as in a frame.
+    """Cut out what is on the largest component, where that is a sheet of paper or a disc, or in it, as in a frame.
 
     Args:
         picture: of any size, grey or RGB.
@@ -50,11 +58,8 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
         return None  # told without looking closer, for most pictures are of one digit alone
     if not is_alone and _is_one_of_several(components, label):
         return None
-    found = trace(components, label)
-    if found is None:
-        return None
-    inner = inside(found) if found.is_frame else without_edge(found.filled)
-    return cut_out(picture, inner, (left, top), is_sure=found.is_frame or found.fit > SURE_FIT, label=label)
+    sheet = _trace_sheet(components, label)
+    return cut_out(picture, sheet.inner, (left, top), is_sure=sheet.is_sure, label=label) if sheet else None
 
 
 def look_on_each(picture: Picture, components: Components) -> list[Crop]:
@@ -74,11 +79,11 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
     labels = np.flatnonzero(is_large).tolist()
     crops: list[Crop] = []
     for label in labels if len(labels) > 1 and are_wide.all() else []:
-        found = trace(components, label) if _may_be_sheet(components.mask(label)) else None
-        if found is None or found.is_frame or found.fit <= SURE_FIT:
+        sheet = _trace_sheet(components, label) if _may_be_sheet(components.mask(label)) else None
+        if sheet is None or sheet.is_frame or not sheet.is_sure:
             return []
         left, top = components.boxes[label, :2].tolist()
-        crop = cut_out(picture, without_edge(found.filled), (left, top), is_sure=True, label=label)
+        crop = cut_out(picture, sheet.inner, (left, top), is_sure=True, label=label)
         crops.extend([crop] if crop else [])
     return crops
 
@@ -103,6 +108,19 @@ def cut_out(
     pixels = picture.pixels[top : top + height, left : left + width]
     box = picture.box(left, top, width, height)
     return Crop(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, label)
+
+
+def _trace_sheet(components: Components, label: int) -> _Sheet | None:
+    """Follow the outline of a component, in which there are four corners or a disc; None where there is neither."""
+    found = trace(components, label)
+    if found is not None:
+        inner = inside(found) if found.is_frame else without_edge(found.filled)
+        return _Sheet(inner, found.is_frame or found.fit > SURE_FIT, found.is_frame)
+    disc = fill_disc(components.mask(label))
+    if disc is None:
+        return None
+    is_ink = components.labels[components.window(label)] > 0
+    return _Sheet(without_edge(disc), is_written_on(disc, is_ink), is_frame=False)
 
 
 def _largest(components: Components) -> int:

@@ -212,6 +212,53 @@ def test_blank_cards_stay_what_they_are() -> None:
     assert [glyph.box for glyph in row] == [(20, 20, 120, 160), (180, 20, 120, 160)]
 
 
+def badge(digit: int, level: int = 90, ink: int = BLACK, page: int = PAPER) -> np.ndarray:
+    """Draw a digit on a disc: (300, 300)."""
+    drawn = np.full((300, 300), page, np.uint8)
+    cv2.circle(drawn, (150, 150), 120, level, cv2.FILLED)
+    drawn[70:230, 90:210][sheet(digit) == BLACK] = ink
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("level", "ink", "page"),
+    [(90, BLACK, PAPER), (BLACK, PAPER, PAPER), (150, PAPER, PAPER), (PAPER, BLACK, BLACK), (140, BLACK, 70)],
+)
+@pytest.mark.parametrize("digit", [0, 3, 4, 7])
+def test_a_digit_on_a_disc_is_found(digit: int, level: int, ink: int, page: int) -> None:
+    assert likeness(see(badge(digit, level, ink, page)), see(sheet(digit))) > 0.85
+
+
+def test_a_digit_on_each_of_several_discs_is_found() -> None:
+    discs = [badge(digit, level, ink) for digit, level, ink in ((3, 90, BLACK), (0, BLACK, PAPER), (7, 80, PAPER))]
+    (row,) = find_glyphs(as_picture(np.concatenate(discs, axis=1)))
+    for glyph, digit in zip(row, (3, 0, 7), strict=True):
+        assert likeness(glyph.image, see(sheet(digit))) > 0.85
+
+
+@pytest.mark.parametrize("hole", [(0, 0), (70, 25), (60, 40)])
+def test_a_round_bold_nought_or_a_dot_is_no_badge(hole: tuple[int, int]) -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    cv2.circle(page, (150, 150), 120, BLACK, cv2.FILLED)
+    if hole[0]:
+        cv2.ellipse(page, (150, 150), hole[::-1], 20, 0, 360, PAPER, cv2.FILLED)
+    glyph, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert glyph.box == pytest.approx((30, 30, 241, 241), abs=4)
+
+
+def test_a_bold_digit_that_is_nearly_round_is_no_badge() -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    for row, high in ((100, 75), (195, 80)):  # an 8 whose loops hardly part, with a dent in the upper hole
+        cv2.ellipse(page, (150, row), (100, high), 0, 0, 360, BLACK, cv2.FILLED)
+    cv2.ellipse(page, (150, 95), (50, 25), 0, 0, 360, PAPER, cv2.FILLED)
+    cv2.circle(page, (150, 70), 22, BLACK, cv2.FILLED)
+    cv2.ellipse(page, (150, 200), (40, 20), 0, 0, 360, PAPER, cv2.FILLED)
+    glyph, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert glyph.height > 230
+
+
 def bold_nought() -> np.ndarray:
     rows, columns = abs(np.mgrid[-1:1:260j, -1:1:200j])
     is_inked = ((columns / 0.7) ** 3 + (rows / 0.8) ** 3 < 1) & ((columns / 0.08) ** 2 + (rows / 0.4) ** 2 > 1)
