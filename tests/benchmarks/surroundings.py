@@ -44,6 +44,17 @@ def on_a_screen(photo: Photo, random: Random) -> Photo:
     return border(photo, 0.35, 0, (0, 0, 0))
 
 
+def in_a_screenshot(photo: Photo, random: Random) -> Photo:
+    """The same with a line of small writing on the black, as a telephone shows a photograph."""
+    screen = on_a_screen(photo, random).astype(np.uint8)
+    height, width = screen.shape[:2]
+    size = width / 600  # so that the whole line is in it
+    for text, row in (("12:41  IMG 2041.jpg", 0.1), ("Share  Edit  Delete", 0.95)):
+        place = int(0.05 * width), int(row * height)
+        cv2.putText(screen, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
+    return screen.astype(np.float32)
+
+
 def framed(photo: Photo, random: Random) -> Photo:
     """Draw a dark line around it, near its border."""
     drawn, longest = photo.copy(), max(photo.shape)
@@ -114,6 +125,7 @@ WAYS: dict[str, Callable[[Photo, Random], Photo]] = {
     "on a white page": on_a_page,
     "on a dark page": on_a_dark_page,
     "black above and below": on_a_screen,
+    "in a screenshot": in_a_screenshot,
     "in a frame": framed,
     "on a desk, tilted": on_a_desk,
     "on a desk, seen from aside": on_a_desk_from_aside,
