@@ -14,7 +14,7 @@ LEAST_SHARE = 0.04  # of the picture: a sheet's box takes more of it
 LEAST_CARD, LEAST_CARD_SIDE = 0.02, 0.4  # the same of each of several sheets; a bold 1 is narrower
 LEAST_SIDE = 0.2  # of its longer side: a sheet's shorter one is longer
 OTHER_SHARE = 0.5  # of a sheet's area: beside something as large, it is one of several things
-LEAST_RECTANGULARITY = 0.65  # of 100 sheets that digits were on, 98 have 0.7 to 1; most printed digits have less
+LEAST_RECTANGULARITY = 0.5  # of 100 sheets that digits were on, 98 have 0.7 to 1; those that bold ones are on have less
 EDGE_SHARE = 0.03  # of its longer side: as much of a sheet is left out along its edge, which may be soft or shaded
 SPREAD_PX = 100  # the longer side at which paper is continued beyond a sheet
 

@@ -40,6 +40,15 @@ def test_a_sheet_may_be_tilted(angle: int, ink: int) -> None:
     assert likeness(see(cv2.warpAffine(page, turn, (240, 280), borderValue=60)), see(alone)) > 0.9
 
 
+def test_a_sheet_may_be_tilted_and_hold_a_bold_digit() -> None:
+    page = np.full((170, 120), PAPER, np.uint8)
+    cv2.polylines(page, [np.array([(90, 30), (35, 30), (35, 80), (85, 85), (85, 135), (35, 140)])], False, 60, 22)
+    turn = cv2.getRotationMatrix2D((60, 85), 8, 1)
+    alone = cv2.warpAffine(page, turn, (120, 170), borderValue=PAPER)
+    turn[:, 2] += 40
+    assert likeness(see(cv2.warpAffine(page, turn, (200, 250), borderValue=60)), see(alone)) > 0.9
+
+
 def test_a_sheet_may_be_seen_from_aside() -> None:
     corners = np.array([(0, 0), (120, 0), (120, 160), (0, 160)], np.float32)
     seen = np.array([(75, 70), (185, 55), (170, 225), (55, 200)], np.float32)
