@@ -75,7 +75,11 @@ class Layer:
     @property
     def faint(self) -> float:
         """Give the contrast from which on a pixel belongs to the full ink beside it."""
-        return max(self.threshold * FAINT_SHARE, NOISES * self.noise)
+        return self.faint_from(NOISES)
+
+    def faint_from(self, noises: float) -> float:
+        """Give the same where a pixel need stand out by so many standard deviations of the paper's noise only."""
+        return max(self.threshold * FAINT_SHARE, noises * self.noise)
 
 
 class Source(NamedTuple):

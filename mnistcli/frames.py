@@ -1,4 +1,4 @@
-"""Frames and rings: lines that are drawn around a digit; and which shapes have four corners, or are round."""
+"""Frames and rings: lines that are drawn around a digit; and which shapes have four corners, are round, or discs."""
 
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from mnistcli.planes import (
     fills_hull,
     is_mark,
     is_straight,
+    longer_side,
     pixels_of,
     touches_border,
 )
@@ -34,9 +35,11 @@ CORNER = 1 / 8  # of a box's shorter side: a level frame has ink as near to each
 # A disc differs from the ellipse in its box by less than the first share of it, and its sides by less than the second.
 DISC_OFF, DISC_SIDES = 0.04, 0.15
 DISC_INK = 0.65  # of that ellipse: its own ink takes more, a 0's less
-# A hole in a disc is longer than the first share of its height; one that fills less than the second share of its convex
-# hull has dents, as strokes have, and the hole of a bold 0 has not.
-LEAST_HOLE, STROKE_SOLIDITY = 0.25, 0.85
+# Holes in a disc that are no longer than this share of its height are specks. Strokes have dents, so that they fill
+# less of their convex hull than the first share below, and a radius less than the second share of their length. The
+# hole of a bold 0 has no dents, or is wider.
+LEAST_HOLE = 0.25
+STROKE_SOLIDITY, STROKE_RADIUS = 0.85, 0.15
 
 # Frames and rings.
 # Of what its outline encloses, a frame's own ink takes less than this share, and the paper inside at least this share.
@@ -355,25 +358,28 @@ def outline(mask: Mask) -> tuple[ByteMask, float]:
 def fill_disc(mask: Mask) -> ByteMask | None:
     """Fill the holes of a component that is a disc, such as a badge or a ball; None where it is none."""
     height, width = mask.shape
+    if abs(width - height) >= DISC_SIDES * max(width, height):
+        return None
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, height))
-    is_round = abs(width - height) < DISC_SIDES * max(width, height)
-    if not is_round or np.count_nonzero(mask) < DISC_INK * np.count_nonzero(ellipse):
+    if np.count_nonzero(mask) < DISC_INK * np.count_nonzero(ellipse):
         return None
     filled, _ = outline(mask)
     is_disc = np.count_nonzero(filled != ellipse) < DISC_OFF * np.count_nonzero(ellipse)
     return filled if is_disc else None
 
 
-def is_written_on(disc: ByteMask, is_ink: Mask) -> bool:
-    """Tell whether a disc is none of a bold digit's: it has no holes, or one with the shape of strokes.
+def is_no_bold_digit(disc: ByteMask, is_ink: Mask) -> bool:
+    """Tell whether a disc cannot be a bold 0, 6, 8 or 9: it has no holes, or they are thin, and bent as strokes are.
 
     Args:
         disc: with its holes filled, (H, W) of its box.
-        is_ink: there.
+        is_ink: all ink in that box, (H, W).
     """
     labels, boxes = connect((disc > 0) & ~is_ink)
-    holes = np.flatnonzero(boxes[1:, 2:4].max(1, initial=0) > LEAST_HOLE * len(disc)) + 1
-    return not len(holes) or any(not fills_hull(labels == hole, STROKE_SOLIDITY) for hole in holes.tolist())
+    longest = boxes[:, 2:4].max(1)
+    holes = [labels == hole for hole in range(1, len(boxes)) if longest[hole] > LEAST_HOLE * len(disc)]
+    are_thin = all(distance_to_paper(hole).max() < STROKE_RADIUS * longer_side(hole.view(np.uint8)) for hole in holes)
+    return not holes or (are_thin and not all(fills_hull(hole, STROKE_SOLIDITY) for hole in holes))
 
 
 def has_corners(mask: Mask) -> bool:

@@ -195,8 +195,7 @@ def _along_its_colour(image: Image, layer: Layer) -> Ink | None:
 
 def _without_rules(layer: Layer) -> Layer | None:
     """Take out the lines of ruled paper; None where nothing else is inked."""
-    faint = max(FAINT_SHARE * layer.threshold, RULE_NOISES * layer.noise)
-    cleared = without_rules(layer.contrast, min(faint, RULE_SHARE * layer.threshold))
+    cleared = without_rules(layer.contrast, min(layer.faint_from(RULE_NOISES), RULE_SHARE * layer.threshold))
     if cleared is layer.contrast:
         return layer
     alone = Layer.of(layer.paper, cleared, layer.grain)  # without lines, the ink alone tells how dark it is

@@ -31,6 +31,9 @@ DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a do
 # side; on a large sheet, where a digit may be small, than the smaller share.
 LEAST_INSIDE, LEAST_INSIDE_LARGE = 0.1, 0.03
 LEAST_INSIDE_PX = 16  # on a large sheet, too: if it is no longer, it may be dirt
+# What is on a disc may be a scratch or a gleam where it is no longer than the first share of the disc, or its middle is
+# farther from the disc's than the second share.
+LEAST_ON_DISC, OFF_CENTRE = 0.25, 0.2
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink with a larger inscribed radius may be a patch
 # On a drawing's patch, strokes take more than this share of the ink, and are more than this many times as strong as
 # what is full ink on the whole.
@@ -41,6 +44,7 @@ GRAIN_PX, GRAIN_SHARE = 100, 0.001
 GRAIN_THRESHOLD = 0.6
 # A digit that is smaller in a shrunk drawing may have lost strokes, and is looked for in the drawing itself.
 LARGE_PX = 64
+WHOLE_WIDTH = 0.98  # of a picture: what is wider goes from side to side, whatever was rounded
 
 
 class _Inked(NamedTuple):
@@ -99,7 +103,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
         picture: of any size, ink and paper.
         invert: whether the digits are darker than their paper; auto judges by the picture.
     """
-    found = _find_in_part(picture, invert, find_digits)
+    found = _find_in_part(picture, invert, find_digits, may_be_screenshot=False)
     if found is not None:
         return found
     inked = _find_inked(picture, invert)
@@ -117,16 +121,16 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     return Found(_without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]))
 
 
-def _find_in_part(picture: Picture, invert: Invert, find: FindDigits) -> Found | None:
+def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, may_be_screenshot: bool) -> Found | None:
     """Find what there is in a picture that has to be cut first, or is an image as the data set has them; else None.
 
     It is cut where there are bars along its sides, or a table beside a sheet of paper; what is left is looked at with
-    `find`.
+    `find`. What is written above and below a photograph may be the digits, unless it may be a screenshot.
     """
     sample = sample_of(picture.pixels, invert)
     if sample is not None:
         return Found([[Run.of(Glyph(sample, (0, 0, SIZE_PX, SIZE_PX)))]])
-    rest = cut_bars(picture)
+    rest = cut_bars(picture, may_be_written=may_be_screenshot)
     if rest:
         return find(rest.picture, invert).moved(rest)
     sheet = cut_table(picture)
@@ -239,12 +243,15 @@ def _are_many_that_touch(run: Run) -> bool:
 
 
 def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
-    """Tell whether what was found on a sheet of paper, or in a frame, is large enough to be no dirt."""
+    """Tell whether what was found on a sheet of paper or a disc, or in a frame, is large enough to be no dirt."""
     boxes = np.array([glyph.box for glyph in glyphs if not glyph.is_no_digit]).reshape(-1, 4)
     if not len(boxes):
         return False
-    span = (boxes[:, :2] + boxes[:, 2:]).max(0) - boxes[:, :2].min(0)
-    longest = max(inside.box[2:])
+    first, last = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
+    span, longest = last - first, max(inside.box[2:])
+    if inside.is_disc:
+        off_centre = np.abs((first + last) / 2 - np.array(inside.box[2:]) / 2).max()
+        return bool(span.max() > LEAST_ON_DISC * longest and off_centre < OFF_CENTRE * longest)
     return bool(span.max() > min(LEAST_INSIDE * longest, max(LEAST_INSIDE_LARGE * longest, LEAST_INSIDE_PX)))
 
 
@@ -258,7 +265,7 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
         picture: of any size, ink and paper.
         invert: whether the digit is darker than its paper; auto judges by the picture.
     """
-    found = _find_in_part(picture, invert, find_digit)
+    found = _find_in_part(picture, invert, find_digit, may_be_screenshot=True)
     if found is not None:
         return found
     coarse = shrink_drawing(picture)
@@ -269,8 +276,8 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
 
 
 def _may_be_lined(glyph: Glyph, picture: Picture) -> bool:
-    """Tell whether a glyph may be a line of ruled paper: it is no digit, or goes from side to side."""
-    return glyph.is_no_digit or glyph.width == picture.size[0]
+    """Tell whether a glyph of a smaller copy may hold a level line of ruled paper: a dash, or from side to side."""
+    return glyph.is_no_digit or glyph.width > WHOLE_WIDTH * picture.size[0]
 
 
 class _Main(NamedTuple):

@@ -1,4 +1,4 @@
-"""A digit on a sheet of paper, or in a frame, that lies inside the picture: what is on it is a picture of its own."""
+"""A digit on a sheet or a disc, or in a frame, that lies inside the picture: what is on it is a picture of its own."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mnistcli.components import Components
-from mnistcli.frames import LEAST_PX, SURE_FIT, fill_disc, has_corners, inside, is_written_on, trace
+from mnistcli.frames import LEAST_PX, SURE_FIT, fill_disc, has_corners, inside, is_no_bold_digit, trace
 from mnistcli.images import Box, Picture
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
@@ -24,7 +24,8 @@ class Crop(NamedTuple):
 
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
-    is_sure: bool  # nothing else has its shape; else it may be a bold digit
+    is_sure: bool  # nothing else has its shape, or, of discs, no bold digit has; else it may be a bold digit
+    is_disc: bool = False
     label: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
 
 
@@ -33,7 +34,13 @@ class _Sheet(NamedTuple):
 
     inner: ByteMask  # (H, W) of its box: the paper, without its edge
     is_sure: bool  # as of a crop
-    is_frame: bool  # lines around paper
+    is_frame: bool = False  # lines around paper
+    is_disc: bool = False
+
+    def cut_out_of(self, picture: Picture, components: Components, label: int) -> Crop | None:
+        """Cut out what is on it, or in it, given the component that it is."""
+        left, top = components.boxes[label, :2].tolist()
+        return cut_out(picture, self.inner, (left, top), is_sure=self.is_sure, is_disc=self.is_disc, label=label)
 
 
 def look_inside(picture: Picture, components: Components) -> Crop | None:
@@ -49,7 +56,7 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     inked = np.flatnonzero(components.full_ink_px)
     is_alone = len(inked) == 1
     label = int(inked[0]) if is_alone else _largest(components)
-    left, top, width, height, _ = components.boxes[label].tolist()
+    width, height = components.boxes[label, 2:4].tolist()
     area, shorter = width * height, min(width, height)
     if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
         return None
@@ -59,11 +66,11 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     if not is_alone and _is_one_of_several(components, label):
         return None
     sheet = _trace_sheet(components, label)
-    return cut_out(picture, sheet.inner, (left, top), is_sure=sheet.is_sure, label=label) if sheet else None
+    return sheet.cut_out_of(picture, components, label) if sheet else None
 
 
 def look_on_each(picture: Picture, components: Components) -> list[Crop]:
-    """Cut out what is on each of several sheets of paper that lie side by side.
+    """Cut out what is on each of several sheets of paper, or discs, that lie side by side.
 
     Args:
         picture: of any size, grey or RGB.
@@ -82,14 +89,19 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
         sheet = _trace_sheet(components, label) if _may_be_sheet(components.mask(label)) else None
         if sheet is None or sheet.is_frame or not sheet.is_sure:
             return []
-        left, top = components.boxes[label, :2].tolist()
-        crop = cut_out(picture, sheet.inner, (left, top), is_sure=True, label=label)
+        crop = sheet.cut_out_of(picture, components, label)
         crops.extend([crop] if crop else [])
     return crops
 
 
 def cut_out(
-    picture: Picture, shape: ByteMask, corner: tuple[int, int], *, is_sure: bool, label: int = 0
+    picture: Picture,
+    shape: ByteMask,
+    corner: tuple[int, int],
+    *,
+    is_sure: bool,
+    is_disc: bool = False,
+    label: int = 0,
 ) -> Crop | None:
     """Cut out part of a picture; None if no digit fits in it.
 
@@ -97,7 +109,8 @@ def cut_out(
         picture: of any size.
         shape: the part, in a window of the picture.
         corner: left and top of the window.
-        is_sure: of the crop, as its label.
+        is_sure: of the crop, as the other two.
+        is_disc: whether it is on one.
         label: of the component that it is on.
     """
     left, top, width, height = bounding_box(shape)
@@ -107,20 +120,20 @@ def cut_out(
     left, top = left + corner[0], top + corner[1]
     pixels = picture.pixels[top : top + height, left : left + width]
     box = picture.box(left, top, width, height)
-    return Crop(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, label)
+    return Crop(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, is_disc, label)
 
 
 def _trace_sheet(components: Components, label: int) -> _Sheet | None:
-    """Follow the outline of a component, in which there are four corners or a disc; None where there is neither."""
+    """Follow the outline of a component that has four corners or is a ring or a disc; None where it is none of them."""
     found = trace(components, label)
     if found is not None:
         inner = inside(found) if found.is_frame else without_edge(found.filled)
-        return _Sheet(inner, found.is_frame or found.fit > SURE_FIT, found.is_frame)
+        return _Sheet(inner, found.is_frame or found.fit > SURE_FIT, is_frame=found.is_frame)
     disc = fill_disc(components.mask(label))
     if disc is None:
         return None
     is_ink = components.labels[components.window(label)] > 0
-    return _Sheet(without_edge(disc), is_written_on(disc, is_ink), is_frame=False)
+    return _Sheet(without_edge(disc), is_no_bold_digit(disc, is_ink), is_disc=True)
 
 
 def _largest(components: Components) -> int:

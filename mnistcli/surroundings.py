@@ -1,6 +1,6 @@
 """What lies along a picture's border and is no paper: a screenshot's black, a table beside a page or around a sheet."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -26,18 +26,17 @@ BAR_DEPTH = 1 / 5  # of a picture's height: as many rows after a bar differ from
 # Of the pixels in each of those rows, more than this share differs from the bar; of those in the first one, more than
 # this.
 BAR_BESIDE, BAR_NEXT = 0.6, 0.98
-# A line of writing on a bar is lower than the first share of the picture's height; all of them take less than the
-# second share of the bar's.
+# A line of writing on a bar is lower than the first share of the picture, in the direction in which the bar's rows are
+# counted; all of them take less than the second share of those rows.
 LINE_HEIGHT, WRITTEN_SHARE = 0.05, 0.5
 
 
-def cut_bars(picture: Picture) -> Crop | None:
+def cut_bars(picture: Picture, *, may_be_written: bool = False) -> Crop | None:
     """Cut off bars of one colour along whole sides: the black beside a screenshot, a table beside a page.
-
-    Where there are two, on opposite sides, some lines of small writing may be on them, as in a screenshot.
 
     Args:
         picture: of any size, grey or RGB.
+        may_be_written: whether bars on opposite sides may hold some lines of small writing, as a screenshot's do.
 
     Returns:
         What is left, or None where there is no such bar.
@@ -46,11 +45,11 @@ def cut_bars(picture: Picture) -> Crop | None:
     height, width = pixels.shape[:2]
     if min(height, width) < SURROUNDED_PX or _has_equal_sides(pixels):
         return None
-    top, bottom = _bars(pixels)
+    top, bottom = _bars(pixels, may_be_written)
     if height - top - bottom < LEAST_PX:
         return None
     turned = pixels[top : height - bottom].transpose(1, 0, 2)
-    left, right = _bars(turned)
+    left, right = _bars(turned, may_be_written)
     rest = pixels[top : height - bottom, left : width - right]
     if rest.shape == pixels.shape or rest.shape[1] < LEAST_PX or not _differs(rest, rest[0, 0]).any():
         return None  # of one colour is a straight 1 that fills its picture from top to bottom
@@ -65,32 +64,43 @@ def _has_equal_sides(pixels: Pixels) -> bool:
     return all(max(levels) - min(levels) <= BAR_LEVELS for levels in zip(*middles, strict=True))
 
 
-def _bars(pixels: Pixels) -> tuple[int, int]:
+class _Bar(NamedTuple):
+    """Rows along a side that have one colour."""
+
+    rows: int
+    is_written: bool  # some lines of small writing are on it
+
+
+NO_BAR = _Bar(0, is_written=False)
+
+
+def _bars(pixels: Pixels, may_be_written: bool) -> tuple[int, int]:
     """Count the rows of the bars at the top and at the bottom, 0 where there is none."""
-    sides = pixels, pixels[::-1]
-    top, bottom = (_bar(side, may_be_written=True) for side in sides)
-    if not (top and bottom):  # what is written on may be the paper, beside a table
-        top, bottom = (_bar(side, may_be_written=False) for side in sides)
+    bars = _bar(pixels), _bar(pixels[::-1])
+    if may_be_written and all(bar.rows for bar in bars):
+        return bars[0].rows, bars[1].rows
+    top, bottom = (0 if bar.is_written else bar.rows for bar in bars)  # what is written on may be the paper
     return top, bottom
 
 
-def _bar(pixels: Pixels, *, may_be_written: bool) -> int:
-    """Count the rows at the top that have one colour, if the rows below them suddenly have others all along; else 0."""
+def _bar(pixels: Pixels) -> _Bar:
+    """Find the rows at the top that have one colour, if the rows below them suddenly have others all along."""
     height, width = pixels.shape[:2]
     colour, some = pixels[0, width // 2], pixels[:, :: max(1, width // BAR_LOOKS)]
     differs = _differs(some, colour).mean(1)  # (H,), shares
     first = int((differs > BAR_BESIDE).argmax())
     last = first - BAR_EDGE_PX
     if last <= 0 or first + BAR_EDGE_PX >= height:
-        return 0
-    is_written = np.any(_differs(pixels[:last], colour), axis=1)
-    if is_written.any() and not (may_be_written and _are_lines(is_written, height)):
-        return 0
+        return NO_BAR
     beside = pixels[first + BAR_EDGE_PX : first + BAR_EDGE_PX + 1]
     is_apart = _differs(beside, colour).mean() > BAR_NEXT  # as the bar of a 7 is not from its stem
     is_sudden = _differs(some[first : first + BAR_EDGE_PX], some[last]).mean() > BAR_BESIDE  # as no shadow is
     goes_on = differs[first : first + max(1, int(BAR_DEPTH * height))].min() > BAR_BESIDE
-    return first + BAR_EDGE_PX if is_apart and is_sudden and goes_on else 0
+    if not (is_apart and is_sudden and goes_on):
+        return NO_BAR
+    rows = np.any(_differs(pixels[:last], colour), axis=1)
+    is_written = bool(rows.any())
+    return NO_BAR if is_written and not _are_lines(rows, height) else _Bar(first + BAR_EDGE_PX, is_written)
 
 
 def _are_lines(is_written: Mask, height: int) -> bool:

@@ -256,6 +256,26 @@ def test_a_round_bold_nought_or_a_dot_is_no_badge(hole: tuple[int, int]) -> None
     assert glyph.box == pytest.approx((30, 30, 241, 241), abs=4)
 
 
+def test_a_hole_with_a_dent_makes_no_badge_of_a_bold_nought() -> None:
+    page = np.full((300, 300), PAPER, np.uint8)
+    cv2.circle(page, (150, 150), 120, BLACK, cv2.FILLED)
+    cv2.ellipse(page, (150, 150), (40, 70), 0, 0, 360, PAPER, cv2.FILLED)
+    cv2.circle(page, (115, 150), 30, BLACK, cv2.FILLED)
+    glyph, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert glyph.box == pytest.approx((30, 30, 241, 241), abs=4)
+
+
+@pytest.mark.parametrize("line", [((120, 130), (140, 142)), ((215, 100), (215, 190))])  # short; far from the middle
+def test_a_scratch_on_a_disc_is_no_digit(line: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    coin = np.full((300, 300), PAPER, np.uint8)
+    cv2.circle(coin, (150, 150), 120, 90, cv2.FILLED)
+    cv2.line(coin, *line, BLACK, 8)
+    for glyph in (find_glyph(as_picture(coin))[0], find_glyphs(as_picture(coin))[0][0]):
+        assert glyph is not None
+        assert glyph.is_no_digit
+
+
 def test_a_bold_digit_that_is_nearly_round_is_no_badge() -> None:
     page = np.full((300, 300), PAPER, np.uint8)
     for row, high in ((100, 75), (195, 80)):  # an 8 whose loops hardly part, with a dent in the upper hole
@@ -265,7 +285,7 @@ def test_a_bold_digit_that_is_nearly_round_is_no_badge() -> None:
     cv2.ellipse(page, (150, 200), (40, 20), 0, 0, 360, PAPER, cv2.FILLED)
     glyph, _ = find_glyph(as_picture(page))
     assert glyph is not None
-    assert glyph.height > 230
+    assert glyph.box == pytest.approx((50, 25, 201, 251), abs=4)
 
 
 def bold_nought() -> np.ndarray:

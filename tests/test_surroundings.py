@@ -36,15 +36,24 @@ def on_screen(writing: tuple[int, int], px: int = 10) -> np.ndarray:
 
 @pytest.mark.parametrize("writing", [(1, 0), (0, 1), (1, 2)])
 def test_bars_on_opposite_sides_may_be_written_on(writing: tuple[int, int]) -> None:
-    rest = cut_bars(as_picture(on_screen(writing)))
+    rest = cut_bars(as_picture(on_screen(writing)), may_be_written=True)
     assert rest is not None
     assert rest.box == pytest.approx((0, 70, 120, 160), abs=6)
     assert likeness(see(on_screen(writing)), see(on_screen((0, 0)))) > 0.99
 
 
-def test_what_is_written_in_large_or_beside_one_bar_alone_is_no_bar() -> None:
-    assert cut_bars(as_picture(on_screen((1, 1), px=36))) is None
-    assert cut_bars(as_picture(on_screen((1, 0))[:-90])) is None
+def test_what_is_written_in_large_is_on_no_bar() -> None:
+    assert cut_bars(as_picture(on_screen((1, 1), px=36)), may_be_written=True) is None
+
+
+def test_what_is_written_beside_a_table_is_on_no_bar() -> None:
+    assert cut_bars(as_picture(on_screen((1, 0))[:-90]), may_be_written=True) is None
+
+
+def test_numbers_above_and_below_a_photograph_are_found_where_all_digits_are_looked_for() -> None:
+    tops = [glyph.box[1] for row in find_glyphs(as_picture(on_screen((1, 1), px=14))) for glyph in row]
+    assert min(tops) < 40
+    assert max(tops) > 230
 
 
 def drawn() -> np.ndarray:
