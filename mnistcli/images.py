@@ -26,6 +26,9 @@ COARSE_PX = 128  # about the longer side at which a drawing is looked at first
 LIGHT_INK = 127  # of 255: lighter ink is laid on black
 SEE_THROUGH = 0.5  # opacity: a picture with less than this anywhere was made for another background
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12, 14 and 16 bits
+# Of a black and white picture whose shorter side has at least so many pixels, more than this share are alone in their
+# row where its greys are dots; a Gaussian with this standard deviation, in pixels, makes greys of them again.
+DITHERED_PX, DITHERED_SHARE, DITHER_PX = 64, 0.05, 2.0
 MOST_OVERSHOOT = 1.25  # times white, for floats: resizing makes the lighter side of an edge lighter yet
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright picture
@@ -145,9 +148,21 @@ def _opaque(picture: Image.Image) -> Pixels:
         if factor > 1:  # as floats it would take much memory; multiplied by it, colour that is not seen weighs nothing
             covered = covered.convert("RGBa").reduce(factor).convert("RGBA")
         return _on_contrast(np.asarray(covered, np.float32))
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))[..., None]
+    if picture.mode == "1":
+        return _without_dither(np.asarray(picture.convert("L")))[..., None]
+    if picture.mode == "L":
+        return np.asarray(picture)[..., None]
     return np.asarray(picture.convert("RGB"))
+
+
+def _without_dither(levels: Grey) -> Grey:
+    """Smooth a picture in black and white, (H, W), whose greys are dots, as Pillow makes them by default."""
+    left, middle, right = levels[:, :-2], levels[:, 1:-1], levels[:, 2:]
+    is_dithered = min(levels.shape) >= DITHERED_PX and np.mean((middle != left) & (middle != right)) > DITHERED_SHARE
+    if not is_dithered:
+        return levels
+    smooth: Grey = cv2.GaussianBlur(levels, (0, 0), DITHER_PX).astype(np.uint8, copy=False)
+    return smooth
 
 
 def _opaque_deep(picture: Image.Image) -> Pixels:

@@ -58,6 +58,16 @@ def test_a_large_transparent_picture_is_read_as_an_opaque_one() -> None:
     assert likeness(see(transparent), see(255 - ink)) > 0.99
 
 
+def test_a_photograph_whose_greys_are_dots_is_read() -> None:
+    lit = ((200 - draw_big() * 0.7) * np.linspace(0.8, 1, 200)).astype(np.uint8)
+    assert likeness(see(Image.fromarray(lit).convert("1")), see(lit)) > 0.9  # Pillow dithers by default
+
+
+def test_a_scan_in_black_and_white_is_not_smoothed() -> None:
+    scan = Image.fromarray(255 - draw_big()).convert("1", dither=Image.Dither.NONE)
+    assert np.array_equal(read_picture(save(scan), "a picture").pixels[..., 0], np.asarray(scan.convert("L")))
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
 def test_every_usual_kind_of_pixel_is_read(mode: str) -> None:
     picture = Image.fromarray(255 - draw_big()).convert("RGB" if mode == "CMYK" else "L")
