@@ -21,6 +21,9 @@ GAP = 0.8  # of the width: a line has no longer gaps
 BEND = 0.08  # of the height: from end to end, a line bends by no more
 SOME_LINES, LONG_SHARE = 3, 0.5  # among as many lines, one that is longer than this share of the width may fade away
 USUAL_SHARE = 0.75  # of a line's pixels are fainter than its usual contrast
+# Lines with a margin on both sides are more than a digit has level strokes; from the first to the last, and from end to
+# end, they take more than this share of the picture's longer side.
+PRINTED_LINES, PRINTED_SHARE = 5, 0.5
 REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
 BOLDER = 1.5  # times a line's thickness: what is thicker was drawn by another pen
 DARKER = 1.4  # times a line's usual contrast: what is darker is a stroke, of another pen or along the line
@@ -35,7 +38,7 @@ class _Lines(NamedTuple):
 
 
 def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -> Plane:
-    """Take out the thin lines that run across the whole picture, and leave the strokes that cross them.
+    """Take out the thin lines that run across the whole picture, or up to its margins, and leave what crosses them.
 
     Opening a picture across a line, with more than the line's thickness, takes away the line and nothing that is
     longer than that in this direction.
@@ -50,6 +53,9 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     """
     if min(contrast.shape) < LEAST_PX:
         return contrast
+    printed = _without_printed(contrast, faint, thickness)
+    if printed is not None:
+        return printed
     cleared, level = _without_level(contrast, faint, thickness)
     turned, upright = _without_level(cleared.T, faint, thickness)
     found = [lines for lines in (level, upright and upright._replace(mask=upright.mask.T)) if lines]
@@ -64,6 +70,38 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     is_underline = upright is None and not border_pixels(rest[..., None]).any()
     is_other_pen = _is_bold(rest, found[0].thickness_px) or _is_dark(contrast, rest, mask & (contrast > faint))
     return cleared if is_underline or is_other_pen else contrast
+
+
+def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane | None:
+    """Take out lines that are printed with a margin on both sides; None where there are none."""
+    window = _printed_window(contrast > faint)
+    if window is None:
+        return None
+    cleared, level = _without_level(contrast[window], faint, thickness)
+    if level is None or level.number < PRINTED_LINES:
+        return None
+    turned, upright = _without_level(cleared.T, faint, thickness)
+    mask = level.mask if upright is None else level.mask | upright.mask.T
+    without = contrast.copy()
+    without[window] = _without_rests(np.ascontiguousarray(turned.T), mask, faint)
+    return without
+
+
+def _printed_window(mask: Mask) -> tuple[slice, slice] | None:
+    """Give the window of a picture, (H, W), from side to side of what may be lines with a margin; else None."""
+    rows, columns = (_span(np.count_nonzero(mask, axis=axis) >= PRINTED_LINES) for axis in (1, 0))
+    has_margins = columns.start > 0 and columns.stop < mask.shape[1]
+    sides = rows.stop - rows.start, columns.stop - columns.start
+    if not has_margins or min(sides) < max(LEAST_PX, PRINTED_SHARE * max(mask.shape)):
+        return None
+    crossed = np.count_nonzero(_tops(mask[rows, columns])) / sides[1]  # lines in a column, in the mean
+    return (rows, columns) if crossed >= PRINTED_LINES else None
+
+
+def _span(are_inked: Mask) -> slice:
+    """Give the places from the first to the last that is inked, of (N,)."""
+    places = np.flatnonzero(are_inked)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
 
 
 def _without_level(plane: Plane, faint: float, thickness: float) -> tuple[Plane, _Lines | None]:

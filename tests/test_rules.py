@@ -102,6 +102,27 @@ def test_lines_that_fade_away_are_taken_out() -> None:
     assert wrong_share(without_rules(together(strokes(), *lines), FAINT)) < 0.03
 
 
+def within_margins(lines: Image.Image) -> Image.Image:
+    """Leave a margin on all sides of lines."""
+    kept = Image.new("L", SIZE_PX)
+    kept.paste(lines.crop((40, 30, 540, 360)), (40, 30))
+    return kept
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize(("slope", "gap"), [(0, 50), (0, 30), (0.02, 40)])
+def test_lines_that_are_printed_with_margins_are_taken_out(slope: float, gap: int, *, across: bool) -> None:
+    plane = together(strokes(), within_margins(ruled(slope, gap, across)))
+    assert wrong_share(without_rules(plane, FAINT)) < 0.03
+
+
+def test_as_many_level_strokes_as_a_digit_has_are_no_printed_lines() -> None:
+    plane = np.zeros(SIZE_PX[::-1], np.float32)
+    for row in (30, 140, 250, 360):
+        plane[row : row + 5, 100:500] = STROKE
+    assert without_rules(plane, FAINT) is plane
+
+
 def test_one_line_that_ends_within_the_picture_is_a_stroke() -> None:
     plane = together(strokes())
     plane[300:303, :400] = plane[300:303, 590:] = LINE
