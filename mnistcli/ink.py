@@ -195,7 +195,7 @@ def _along_its_colour(image: Image, layer: Layer) -> Ink | None:
 
 def _without_rules(layer: Layer) -> Layer | None:
     """Take out the lines of ruled paper; None where nothing else is inked."""
-    cleared = without_rules(layer.contrast, min(layer.faint_from(RULE_NOISES), RULE_SHARE * layer.threshold))
+    cleared = _clear_rules(layer)
     if cleared is layer.contrast:
         return layer
     alone = Layer.of(layer.paper, cleared, layer.grain)  # without lines, the ink alone tells how dark it is
@@ -205,6 +205,15 @@ def _without_rules(layer: Layer) -> Layer | None:
     least = max(LEAST_LEFT * layer.threshold, NOISES * layer.noise)
     inked = replace(alone, threshold=max(alone.threshold, least), noise=layer.noise)
     return inked if inked.mask.any() else None
+
+
+def _clear_rules(layer: Layer) -> Plane:
+    """Take the lines of ruled paper out of a layer's contrast; where grain hides them, those that stand out from it."""
+    for faint in sorted({layer.faint_from(RULE_NOISES), layer.faint}):
+        cleared = without_rules(layer.contrast, min(faint, RULE_SHARE * layer.threshold))
+        if cleared is not layer.contrast:
+            break
+    return cleared
 
 
 def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:

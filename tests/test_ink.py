@@ -204,6 +204,16 @@ def test_fine_squares_that_stand_out_less_in_the_shade_are_left_out(seed: int) -
     assert [len(row) for row in find_glyphs(read_picture(save(page)))] == [3]
 
 
+@pytest.mark.parametrize(("ink", "lines", "grain"), [(45, 28, 4), (45, 36, 5), (60, 20, 6)])
+def test_squares_on_grainy_paper_are_left_out_though_ink_is_faint(ink: int, lines: int, grain: int) -> None:
+    page = 232 - draw_big(size=(500, 400))[:400, :340] / 255 * ink
+    squared = page + np.random.default_rng(0).normal(0, grain, page.shape)
+    for first in (10, 11):
+        squared[first::26] -= lines
+        squared[:, first::26] -= lines
+    assert likeness(see(squared.clip(0, 255).astype(np.uint8)), see(page.astype(np.uint8))) > 0.9
+
+
 @pytest.mark.parametrize("seed", [37, 57, 97])
 def test_a_stroke_that_runs_into_a_shadow_is_told_from_it(seed: int) -> None:
     digit = draw_digits(np.array([7], np.uint8), seed=seed)[0]
