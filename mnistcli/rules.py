@@ -56,19 +56,17 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     printed = _without_printed(contrast, faint, thickness)
     if printed is not None:
         return printed
-    cleared, level = _without_level(contrast, faint, thickness)
-    turned, upright = _without_level(cleared.T, faint, thickness)
-    found = [lines for lines in (level, upright and upright._replace(mask=upright.mask.T)) if lines]
+    cleared, level, upright = _without_both(contrast, faint, thickness)
+    found = [lines for lines in (level, upright) if lines]
     if not found:
         return contrast
-    mask = np.logical_or.reduce([lines.mask for lines in found])
-    cleared = _without_rests(np.ascontiguousarray(turned.T), mask, faint)
     if sum(lines.number for lines in found) >= SOME_LINES:
         return cleared
     # One or two may be strokes: the bar of a 7 that was cut out tightly.
     rest = cleared > faint
     is_underline = upright is None and not border_pixels(rest[..., None]).any()
-    is_other_pen = _is_bold(rest, found[0].thickness_px) or _is_dark(contrast, rest, mask & (contrast > faint))
+    lined = _union(found) & (contrast > faint)
+    is_other_pen = _is_bold(rest, found[0].thickness_px) or _is_dark(contrast, rest, lined)
     return cleared if is_underline or is_other_pen else contrast
 
 
@@ -77,13 +75,11 @@ def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane |
     window = _printed_window(contrast > faint)
     if window is None:
         return None
-    cleared, level = _without_level(contrast[window], faint, thickness)
+    cleared, level, _ = _without_both(contrast[window], faint, thickness)
     if level is None or level.number < PRINTED_LINES:
         return None
-    turned, upright = _without_level(cleared.T, faint, thickness)
-    mask = level.mask if upright is None else level.mask | upright.mask.T
     without = contrast.copy()
-    without[window] = _without_rests(np.ascontiguousarray(turned.T), mask, faint)
+    without[window] = cleared
     return without
 
 
@@ -102,6 +98,22 @@ def _span(are_inked: Mask) -> slice:
     """Give the places from the first to the last that is inked, of (N,)."""
     places = np.flatnonzero(are_inked)
     return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
+
+
+def _without_both(plane: Plane, faint: float, thickness: float) -> tuple[Plane, _Lines | None, _Lines | None]:
+    """Take out the lines from left to right, those from top to bottom, and the specks that are left of them."""
+    cleared, level = _without_level(plane, faint, thickness)
+    turned, upright = _without_level(cleared.T, faint, thickness)
+    upright = upright and upright._replace(mask=upright.mask.T)
+    found = [lines for lines in (level, upright) if lines]
+    if not found:
+        return plane, None, None
+    return _without_rests(np.ascontiguousarray(turned.T), _union(found), faint), level, upright
+
+
+def _union(found: list[_Lines]) -> Mask:
+    union: Mask = np.logical_or.reduce([lines.mask for lines in found])
+    return union
 
 
 def _without_level(plane: Plane, faint: float, thickness: float) -> tuple[Plane, _Lines | None]:
