@@ -1,4 +1,4 @@
-"""Frames and rings: lines that are drawn around a digit; and which shapes have four corners, are round, or discs."""
+"""Frames and rings around digits: which components are such lines, and what of their ink is strokes of digits."""
 
 from typing import Any, NamedTuple
 
@@ -8,52 +8,24 @@ from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.ink import Ink
-from mnistcli.planes import (
-    Boxes,
-    ByteMask,
-    Mask,
-    Plane,
-    connect,
-    distance_to_paper,
-    fills_hull,
-    is_mark,
-    is_straight,
-    longer_side,
-    pixels_of,
-    touches_border,
+from mnistcli.outlines import (
+    FRAME_INK,
+    LEAST_PX,
+    PART_INSIDE,
+    RING_INSIDE,
+    SURE_FIT,
+    are_inside,
+    has_corners,
+    outline,
+    parts_inside,
+    trace,
 )
+from mnistcli.planes import Boxes, Mask, Plane, connect, distance_to_paper, is_straight, pixels_of, touches_border
 from mnistcli.rules import without_rules
 
-LEAST_PX = 16  # of a side: what is smaller holds no digit
-
-# Shapes: a sheet of paper or a frame has four corners, a ring is round.
-LEAST_SOLIDITY = 0.93  # of its convex hull: a shape without dents fills more
-# Four corners of its convex hull span more than this share of it; of an ellipse they span 0.64, of a boxy 0 up to 0.8.
-LEAST_FIT, SURE_FIT = 0.8, 0.9
-CORNERS_OFF = (0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 1)  # of a hull's perimeter: how far off straight its sides may be
-CORNER = 1 / 8  # of a box's shorter side: a level frame has ink as near to each corner
-# A disc differs from the ellipse in its box by less than the first share of it, and its sides by less than the second.
-DISC_OFF, DISC_SIDES = 0.04, 0.15
-DISC_INK = 0.65  # of that ellipse: its own ink takes more, a 0's less
-# Holes in a disc that are no longer than this share of its height are specks. Strokes have dents, so that they fill
-# less of their convex hull than the first share below, and a radius less than the second share of their length. The
-# hole of a bold 0 has no dents, or is wider.
-LEAST_HOLE = 0.25
-STROKE_SOLIDITY, STROKE_RADIUS = 0.85, 0.15
-
-# Frames and rings.
-# Of what its outline encloses, a frame's own ink takes less than this share, and the paper inside at least this share.
-FRAME_INK, FRAME_INSIDE = 0.5, 0.5
-RING_WIDTH = 0.7  # of its height: what is narrower may be a 0 with a slash in it
-RING_INSIDE = 0.35  # of a ring's height: what is longer inside is no dot in a 0, but what the ring is drawn around
-RING_GAP = 0.12  # of a ring's longer side: the ends of one that was drawn by hand are no farther apart
 SIMILAR_SIZE = 0.7  # of two rings' longer sides, the shorter one is more than this share of the other
 SIMILAR_SIDES = 0.8  # of two boxes of a form, written in or not, each side is more than this share of the other's
 SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is not
-PART_INSIDE = 0.25  # of the height of what is around it: what is smaller may be a dot in a 0, and no part of a digit
-# Of that height: what is smaller than a part, but larger than this, is of a digit unless it is a mark.
-SMALL_PART_INSIDE = 0.15
-SLASH_SLANT = 0.3  # columns for each row: a slash slants by more
 
 # Frames whose lines strokes cross.
 # A frame's lines are no thicker than this share of the longer side of its box, or of twice the shorter one where that
@@ -80,16 +52,6 @@ SIDE_ZONE, MOST_OFF = 0.1, 0.1
 OPEN_INSIDE = 0.1  # of a frame's longer side: what is smaller inside open lines is dirt
 MOST_HOLES = 2  # a digit has no more; with more, a component is a table's or a calendar's grid
 LEAST_CELL = 0.05  # of a grid's shorter side: its cells are wider and higher
-
-
-class Outline(NamedTuple):
-    """A component that has four corners or is a ring, and what it encloses."""
-
-    mask: Mask  # (H, W) of the component's box: the component, the gaps of a ring closed
-    filled: ByteMask  # the same size: the component and its holes
-    fit: float  # the share of its convex hull that four of its corners span
-    is_ring: bool  # round, around something
-    is_frame: bool  # lines around paper; else it is a sheet, or a blot
 
 
 def without_frames(ink: Ink, components: Components) -> Components:
@@ -246,15 +208,13 @@ def _line_thickness(frame: Mask, depth: Plane) -> int:
 
 def _are_written_in(components: Components, label: int) -> bool:
     """Tell whether what is inside a component is more than dirt: part of a digit, or many small components."""
-    is_inside = _are_inside(components, label)
-    return bool(
-        components.longer_side[is_inside].sum() > components.boxes[label, 3] or _parts_inside(components, label)
-    )
+    is_inside = are_inside(components, label)
+    return bool(components.longer_side[is_inside].sum() > components.boxes[label, 3] or parts_inside(components, label))
 
 
 def _is_open_frame(components: Components, label: int) -> bool:
     """Tell whether a component is a grid around digits, or thin lines along its box, as a sheet's edges are."""
-    largest = int(components.longer_side[_are_inside(components, label)].max(initial=0))
+    largest = int(components.longer_side[are_inside(components, label)].max(initial=0))
     if largest == 0:
         return False
     mask = components.mask(label)
@@ -305,140 +265,3 @@ def _have_similar_size(components: Components, one: int, other: int) -> bool:
 def _have_similar_sides(components: Components, one: int, other: int) -> bool:
     smaller, larger = np.sort(components.boxes[[one, other], 2:4], axis=0)
     return bool((smaller > SIMILAR_SIDES * larger).all())
-
-
-def trace(components: Components, label: int, *, may_be_slashed: bool = True) -> Outline | None:
-    """Follow the outline of a component.
-
-    Args:
-        components: in a picture.
-        label: of one of them.
-        may_be_slashed: whether it is taken for a 0 if there is nothing but a slash in it.
-
-    Returns:
-        The outline, or None where it has neither four corners nor is a ring around something.
-    """
-    mask = components.mask(label)
-    filled, fit = outline(mask)
-    is_ring = fit < LEAST_FIT and _is_around(components, label, may_be_slashed=may_be_slashed)
-    if is_ring:
-        mask = _without_gaps(mask)
-        filled, fit = outline(mask)
-    is_frame = bool(components.boxes[label, 4] < FRAME_INK * np.count_nonzero(filled))
-    if not _has_shape(fit, is_round=is_ring) or (is_ring and not is_frame):
-        return None
-    return Outline(mask, filled, fit, is_ring, is_frame)
-
-
-def inside(frame: Outline) -> ByteMask:
-    """Give the area inside a frame; an empty one where something is joined to the frame, so that it may be an 8."""
-    reach = 2 * (2 + max(frame.mask.shape) // 200) + 1  # a line's edge is softer than the line
-    lines = cv2.dilate(frame.mask.view(np.uint8), np.ones((reach, reach), np.uint8))
-    inner, fit = outline((frame.filled > 0) & (lines == 0))
-    is_clear = np.count_nonzero(inner) >= FRAME_INSIDE * np.count_nonzero(frame.filled)
-    return inner if is_clear and _has_shape(fit, is_round=frame.is_ring) else np.zeros_like(frame.filled)
-
-
-def outline(mask: Mask) -> tuple[ByteMask, float]:
-    """Fill the holes of the largest component, and give what share four of its corners span; 0 if it has dents."""
-    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not contours:
-        return np.zeros(mask.shape, np.uint8), 0.0
-    contour = max(contours, key=cv2.contourArea)
-    filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), [contour], -1, 1, cv2.FILLED)
-    hull = cv2.convexHull(contour)
-    area = cv2.contourArea(hull)  # between the outermost pixels' centres
-    if np.count_nonzero(filled) < LEAST_SOLIDITY * area or area == 0:
-        return filled, 0.0
-    around = cv2.arcLength(hull, closed=True)
-    corners = next(found for off in CORNERS_OFF if len(found := cv2.approxPolyDP(hull, off * around, closed=True)) <= 4)
-    return filled, cv2.contourArea(corners) / area if len(corners) == 4 else 0.0
-
-
-def fill_disc(mask: Mask) -> ByteMask | None:
-    """Fill the holes of a component that is a disc, such as a badge or a ball; None where it is none."""
-    height, width = mask.shape
-    if abs(width - height) >= DISC_SIDES * max(width, height):
-        return None
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, height))
-    if np.count_nonzero(mask) < DISC_INK * np.count_nonzero(ellipse):
-        return None
-    filled, _ = outline(mask)
-    is_disc = np.count_nonzero(filled != ellipse) < DISC_OFF * np.count_nonzero(ellipse)
-    return filled if is_disc else None
-
-
-def is_no_bold_digit(disc: ByteMask, is_ink: Mask) -> bool:
-    """Tell whether a disc cannot be a bold 0, 6, 8 or 9: it has no holes, or they are thin, and bent as strokes are.
-
-    Args:
-        disc: with its holes filled, (H, W) of its box.
-        is_ink: all ink in that box, (H, W).
-    """
-    labels, boxes = connect((disc > 0) & ~is_ink)
-    longest = boxes[:, 2:4].max(1)
-    holes = [labels == hole for hole in range(1, len(boxes)) if longest[hole] > LEAST_HOLE * len(disc)]
-    are_thin = all(distance_to_paper(hole).max() < STROKE_RADIUS * longer_side(hole.view(np.uint8)) for hole in holes)
-    return not holes or (are_thin and not all(fills_hull(hole, STROKE_SOLIDITY) for hole in holes))
-
-
-def has_corners(mask: Mask) -> bool:
-    """Tell whether there is ink in all four corners of a box, as of a level frame."""
-    near = max(1, int(CORNER * min(mask.shape)))
-    ends = slice(near), slice(-near, None)
-    return all(mask[rows, columns].any() for rows in ends for columns in ends)
-
-
-def _has_shape(fit: float, *, is_round: bool) -> bool:
-    """Tell by a shape's fit whether it has four corners or, if it is to be round, whether it just has no dents."""
-    return fit > 0 if is_round else fit >= LEAST_FIT
-
-
-def _is_around(components: Components, ring: int, *, may_be_slashed: bool) -> bool:
-    """Tell whether a component is as wide as a ring, and around more than the dot or the slash of a 0."""
-    width, height = components.boxes[ring, 2:4].tolist()
-    if width <= RING_WIDTH * height:
-        return False
-    parts = _parts_inside(components, ring)
-    if not parts:
-        return False
-    first, span = components.boxes[parts, :2], components.boxes[parts, 2:4]
-    is_large = ((first + span).max(0) - first.min(0)).max() > RING_INSIDE * height
-    if not is_large and all(is_mark(components.mask(part)) for part in parts):
-        return False
-    return not (may_be_slashed and len(parts) == 1 and _is_slash(components.mask(parts[0])))
-
-
-def _parts_inside(components: Components, label: int) -> list[int]:
-    """Give the components inside one that may be parts of a digit: large ones, and small ones that are no marks."""
-    is_inside, height = _are_inside(components, label), components.boxes[label, 3]
-    is_part = is_inside & (components.longer_side > PART_INSIDE * height)
-    for small in np.flatnonzero(is_inside & ~is_part & (components.longer_side > SMALL_PART_INSIDE * height)).tolist():
-        is_part[small] = not is_mark(components.mask(small))
-    return np.flatnonzero(is_part).tolist()
-
-
-def _are_inside(components: Components, label: int) -> Mask:
-    """Tell which components, (N + 1,), have full ink and a box that is inside a component's."""
-    left, top, width, height = components.boxes[:, :4].T
-    right, bottom = left + width, top + height
-    are_inside: Mask = (left > left[label]) & (top > top[label]) & (right < right[label]) & (bottom < bottom[label])
-    return are_inside & (components.full_ink_px > 0)
-
-
-def _is_slash(mask: Mask) -> bool:
-    """Tell whether a component is a thin straight line that is aslant, as in a 0."""
-    moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
-    return is_straight(mask) and abs(moments["mu11"]) > SLASH_SLANT * moments["mu02"]
-
-
-def _without_gaps(ring: Mask) -> Mask:
-    """Close a ring that was drawn by hand: draw the outline of what it encloses once its gap is bridged."""
-    reach = int(RING_GAP * max(ring.shape)) | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    beside = reach // 2 + 1  # paper around it, else ink would stay along its box
-    wider = cv2.copyMakeBorder(ring.view(np.uint8), *(beside,) * 4, cv2.BORDER_CONSTANT)
-    filled, _ = outline(cv2.dilate(wider, kernel) > 0)  # a mere closing would open what is thinner than the gap
-    line = cv2.morphologyEx(cv2.erode(filled, kernel), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    closed: Mask = cv2.max(wider, line)[beside:-beside, beside:-beside] > 0
-    return closed

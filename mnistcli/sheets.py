@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from mnistcli.components import Components
-from mnistcli.frames import LEAST_PX, SURE_FIT, fill_disc, has_corners, inside, is_no_bold_digit, trace
 from mnistcli.images import Box, Picture
+from mnistcli.outlines import LEAST_PX, SURE_FIT, fill_disc, has_corners, inside, is_no_bold_digit, trace
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture: a sheet's box takes more of it

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
-from mnistcli.frames import has_corners, outline
 from mnistcli.ink import Ink
+from mnistcli.outlines import has_corners, outline
 from mnistcli.planes import Mask, fills_hull, is_straight, quantile, touches_border
 from mnistcli.underlines import PART_GAP
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.frames import LEAST_PX, SURE_FIT, outline
 from mnistcli.images import Picture
+from mnistcli.outlines import LEAST_PX, SURE_FIT, outline
 from mnistcli.planes import ByteMask, Mask, Pixels, Plane, connect, distance_inside, quantile, resize, shrunk_size
 from mnistcli.sheets import Crop, cut_out, without_edge
 
