@@ -9,6 +9,7 @@ import numpy as np
 from mnistcli.contrast import FAINT_SHARE, NOISES, Layer, Source, colour_scale, find_threshold, histogram
 from mnistcli.paper import WIDEST_STROKE, envelopes, flat_colour, patches, refine, surface
 from mnistcli.planes import (
+    SOBEL_SCALE,
     Image,
     Mask,
     Pixels,
@@ -51,7 +52,6 @@ STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3
 SHADOW_SHARE = 0.02
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: what is fainter is smoothed away, shadow or not
 SHADOW_SHARPNESS = 0.5  # of the ink's sharpness: a shadow's edge is less sharp
-SOBEL_SCALE = 8  # the kernel gives the slope per pixel times this
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false

@@ -18,7 +18,7 @@ from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside, look_on_each
 from mnistcli.spots import FAINT_FULL, JOINED_HEIGHT, LEAST_HEIGHT, Spot, find_spots, sort_into_rows, with_fainter
-from mnistcli.surroundings import cut_bars, cut_table
+from mnistcli.surroundings import cut_bars, cut_room, cut_table
 from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import without_underlines
 
@@ -107,18 +107,25 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     if found is not None:
         return found
     inked = _find_inked(picture, invert)
-    if inked is None:
-        return Found([])
-    inside = look_inside(picture, inked.components)
-    if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
+    if found := _find_inside(picture, inked, invert):
         return found
-    if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
-        return found
-    inked = _without_surroundings(inked, invert)
+    inked = inked and _without_surroundings(inked, invert)
     if inked is None:
         return Found([])
     inked = inked._replace(components=with_fainter(inked.ink, inked.components))
     return Found(_without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]))
+
+
+def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Found | None:
+    """Find the digits on sheets or in a frame that lie in the picture; None where they are not all there."""
+    if inked:
+        inside = look_inside(picture, inked.components)
+        if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
+            return found
+        if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
+            return found
+    sheet = cut_room(picture)
+    return _find_on(sheet, invert, find_digits) if sheet else None
 
 
 def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, may_be_screenshot: bool) -> Found | None:
@@ -291,15 +298,9 @@ class _Main(NamedTuple):
 def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     """Find the digit in a picture that has paper all around, or on a sheet or in a frame that lies in the picture."""
     inked = _find_inked(picture, invert)
-    if inked is None:
-        return None
-    inside = look_inside(picture, inked.components)
-    if inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
-        found = _find_main(inside.picture, invert)
-        if found and _hold_digits(inside, [found.run.whole]):
-            are_several = found.are_several or _are_several(_spots(inked.components))
-            return _Main(found.run.moved(inside.box), found.size_px, are_several)
-    inked = _without_surroundings(inked, invert)
+    if found := _find_main_inside(picture, inked, invert):
+        return found
+    inked = inked and _without_surroundings(inked, invert)
     if inked is None:
         return None
     spot = _main_spot(inked.components)
@@ -307,6 +308,24 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     if sum(_are_alike(spot, other) for other in spots) > PATTERN:
         run = Run.of(replace(run.whole, is_no_digit=True))
     return _Main(run, max(spot.width, spot.height), _are_several(spots))
+
+
+def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> _Main | None:
+    """Find the digit on a sheet or in a frame that lies in the picture; None where there is neither."""
+    inside = look_inside(picture, inked.components) if inked else None
+    if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
+        found = _find_main_on(inside, invert)
+        if found:
+            return found._replace(are_several=found.are_several or _are_several(_spots(inked.components)))
+    sheet = cut_room(picture, may_be_plain=True)
+    return _find_main_on(sheet, invert) if sheet else None
+
+
+def _find_main_on(sheet: Crop, invert: Invert) -> _Main | None:
+    """Find the digit on a sheet of paper, or in a frame; None where there is only dirt."""
+    found = _find_main(sheet.picture, invert)
+    is_digit = found is not None and _hold_digits(sheet, [found.run.whole])
+    return found._replace(run=found.run.moved(sheet.box)) if found and is_digit else None
 
 
 def _main_spot(components: Components) -> Spot:

@@ -90,8 +90,11 @@ def inside(frame: Outline) -> ByteMask:
     return inner if is_clear and _has_shape(fit, is_round=frame.is_ring) else np.zeros_like(frame.filled)
 
 
-def outline(mask: Mask) -> tuple[ByteMask, float]:
-    """Fill the holes of the largest component, and give what share four of its corners span; 0 if it has dents."""
+def outline(mask: Mask, solidity: float = LEAST_SOLIDITY) -> tuple[ByteMask, float]:
+    """Fill the holes of the largest component, and give what share of its convex hull four of its corners span.
+
+    The share is 0 if it has dents, so that it takes less of its hull than its solidity should be.
+    """
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return np.zeros(mask.shape, np.uint8), 0.0
@@ -99,7 +102,7 @@ def outline(mask: Mask) -> tuple[ByteMask, float]:
     filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), [contour], -1, 1, cv2.FILLED)
     hull = cv2.convexHull(contour)
     area = cv2.contourArea(hull)  # between the outermost pixels' centres
-    if np.count_nonzero(filled) < LEAST_SOLIDITY * area or area == 0:
+    if np.count_nonzero(filled) < solidity * area or area == 0:
         return filled, 0.0
     around = cv2.arcLength(hull, closed=True)
     corners = next(found for off in CORNERS_OFF if len(found := cv2.approxPolyDP(hull, off * around, closed=True)) <= 4)

@@ -20,6 +20,7 @@ RUN_INK = 1.5  # times the ink of a bar that is as long and as thick: a run of d
 MARK_SHARE = 0.8  # of its convex hull: a dot or a straight stroke fills more, a digit that is neither fills less
 STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less variance across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
+SOBEL_SCALE = 8  # OpenCV's kernel gives the slope per pixel times this
 DEVIATION_OF_MEDIAN = 1.4826  # the median absolute deviation of normal numbers, times this, is their standard deviation
 
 

@@ -1,4 +1,4 @@
-"""What lies along a picture's border and is no paper: a screenshot's black, a table beside a page or around a sheet."""
+"""What lies along a picture's border and is no paper: a screenshot's black, a table beside a page, a room behind it."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,22 @@ from numpy.typing import NDArray
 
 from mnistcli.images import Picture
 from mnistcli.outlines import LEAST_PX, SURE_FIT, outline
-from mnistcli.planes import ByteMask, Mask, Pixels, Plane, connect, distance_inside, quantile, resize, shrunk_size
+from mnistcli.paper import SURFACE_PX, flat_colour, surface
+from mnistcli.planes import (
+    SOBEL_SCALE,
+    ByteMask,
+    Image,
+    Mask,
+    Pixels,
+    Plane,
+    border_pixels,
+    connect,
+    distance_inside,
+    quantile,
+    resize,
+    shrunk_size,
+    touches_border,
+)
 from mnistcli.sheets import Crop, cut_out, without_edge
 
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
@@ -19,6 +34,15 @@ TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255: this share of a table differs by
 TABLE_COMPONENT_PX = 8  # at that size: a longer component on the table may be a digit
 STROKE_PX, LEAST_CROSSING = 15, 30  # at that size: strokes are narrower, and cross an edge with more pixels
 LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture: a table takes more than the first share, and less than the second
+# On a sheet in a room, levels change by less than the first of these from one pixel to the next, at the size at which a
+# table is looked for; by the others where the paper is rough, or the picture small.
+SMOOTH_LEVELS = 2, 4, 8
+# Without what covers it, a sheet takes more of its convex hull than the first, and of the picture than the second.
+SHEET_SOLIDITY, LEAST_SHEET = 0.78, 0.04
+SAME_PAPER = 0.5  # of the picture's border: if more of it has the sheet's colour, it is the same paper
+# In a cluttered room, more than half of the picture's border is off the paper that would fit it best by more than so
+# many levels, of 255: by 20 or more in artificial ones, and by 16 at most in 124 pictures of digits on paper.
+CLUTTER_LEVELS = 18
 BAR_LEVELS = 24  # of 255: what differs by less, as by noise, has the same colour
 BAR_EDGE_PX = 3  # rows that the edge of a bar takes where it is soft
 BAR_LOOKS = 16  # pixels of each row that are looked at first
@@ -149,6 +173,51 @@ def _find_sheet(grey: Plane) -> ByteMask | None:
         if fit > SURE_FIT and _is_on_table(grey, sheet) and not _is_crossed(part):
             return sheet
     return None
+
+
+def cut_room(picture: Picture, *, may_be_plain: bool = False) -> Crop | None:
+    """Cut off the room around a sheet of paper that is held up, or lies in disorder, and may be covered by a thumb.
+
+    Args:
+        picture: of any size, grey or RGB.
+        may_be_plain: whether the room may be as plain as paper, so that something may be written there, too.
+
+    Returns:
+        What is on the largest sheet, or None where there is none.
+    """
+    pixels = picture.pixels
+    height, width = pixels.shape[:2]
+    if min(height, width) < SURROUNDED_PX or flat_colour(pixels) is not None:
+        return None
+    sheet = _find_smooth_sheet(resize(pixels, *shrunk_size(pixels, TABLE_PX)).astype(np.float32))
+    if sheet is None or not (may_be_plain or _is_cluttered(pixels)):
+        return None
+    whole = resize(sheet, width, height, cv2.INTER_NEAREST)[..., 0]
+    return cut_out(picture, without_edge(whole), (0, 0), is_sure=True)
+
+
+def _find_smooth_sheet(image: Image) -> ByteMask | None:
+    """Find the largest part that is smooth, as paper is, has four corners, and is other paper than what it lies on."""
+    soft = cv2.GaussianBlur(image, (0, 0), 1)
+    slopes = [cv2.Sobel(soft, cv2.CV_32F, *order).reshape(image.shape) / SOBEL_SCALE for order in ((1, 0), (0, 1))]
+    slope = np.hypot(*slopes).max(2)
+    for levels in SMOOTH_LEVELS:
+        labels, boxes = connect(slope < levels)
+        may_be_sheet = ~touches_border(boxes, labels.shape) & (boxes[:, 4] > LEAST_SHEET * labels.size)
+        may_be_sheet[0] = False  # what is not smooth
+        for label in sorted(np.flatnonzero(may_be_sheet).tolist(), key=lambda label: -int(boxes[label, 4])):
+            sheet, fit = outline(labels == label, SHEET_SOLIDITY)
+            off = np.abs(border_pixels(image) - np.median(image[labels == label], axis=0)).max(1)
+            if fit > SURE_FIT and np.mean(off < TABLE_LEVELS) < SAME_PAPER:
+                return sheet
+    return None
+
+
+def _is_cluttered(pixels: Pixels) -> bool:
+    """Tell whether most of what lies along the border of a picture cannot be paper, in whatever light."""
+    small = resize(pixels, *shrunk_size(pixels, SURFACE_PX)).astype(np.float32)
+    off = border_pixels(np.abs(small - surface(small, is_ink_lighter=False)))
+    return bool(np.median(off.max(1)) > CLUTTER_LEVELS)
 
 
 def _is_crossed(part: ByteMask) -> bool:

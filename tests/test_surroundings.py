@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, likeness, see, sheet
-from mnistcli.surroundings import cut_bars, cut_table
+from mnistcli.surroundings import cut_bars, cut_room, cut_table
 
 
 def test_a_strip_along_the_rim_is_too_thin_to_be_beside_a_bar() -> None:
@@ -192,3 +192,59 @@ def test_all_digits_beside_a_bar_are_found() -> None:
     with_bars = np.pad(lit, ((90, 90), (0, 0)), constant_values=BLACK).astype(np.uint8)
     (row,) = find_glyphs(as_picture(with_bars))
     assert [glyph.box[1] for glyph in row] == pytest.approx([120] * 3, abs=20)
+
+
+def in_room(page: np.ndarray, contrast: float = 60, thumb_px: int = 0) -> np.ndarray:
+    """Hold a page in front of a room, with light and dark things out of focus, perhaps by a thumb at its bottom."""
+    high, wide = page.shape
+    things = np.random.default_rng(3).normal(0, 1, ((high + 160) // 20, (wide + 160) // 20))
+    room = 120 + contrast * cv2.resize(things, (wide + 160, high + 160), interpolation=cv2.INTER_CUBIC)
+    room[80 : 80 + high, 80 : 80 + wide] = page
+    bottom, middle = 80 + high, 80 + wide // 2
+    room[bottom - thumb_px :, middle - thumb_px // 2 : middle + thumb_px // 2] = 150
+    return room.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("thumb_px", [0, 24])
+@pytest.mark.parametrize("contrast", [10, 60])
+@pytest.mark.parametrize("digit", [2, 3, 5])
+def test_a_digit_on_a_sheet_that_is_held_up_in_a_room_is_found(digit: int, contrast: float, thumb_px: int) -> None:
+    glyph, _ = find_glyph(as_picture(in_room(sheet(digit), contrast, thumb_px)))
+    alone, _ = find_glyph(as_picture(sheet(digit)))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > 0.9
+    left, top, *size = alone.box
+    assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
+
+
+def test_all_digits_on_a_sheet_that_is_held_up_in_a_room_are_found() -> None:
+    (row,) = find_glyphs(as_picture(in_room(sheet(4, 0, 2), 40, thumb_px=24)))
+    assert [glyph.box[1] for glyph in row] == pytest.approx([110] * 3, abs=20)
+
+
+def test_what_is_written_beside_a_smooth_panel_is_in_no_room() -> None:
+    page = (np.pad(sheet(3), ((80, 80), (80, 200)), constant_values=150) * np.linspace(0.9, 1, 400)).astype(np.uint8)
+    page[100:200, 300:312] = BLACK
+    assert cut_room(as_picture(page)) is None
+    assert cut_room(as_picture(page), may_be_plain=True) is not None
+
+
+def boxed() -> np.ndarray:
+    """Give a digit in a box, on a page that has light from one side."""
+    page = (around(sheet(8), PAPER) * np.linspace(1, 0.8, 320)[:, None]).astype(np.uint8)
+    return cv2.rectangle(page, (60, 60), (220, 260), BLACK, 4)
+
+
+def spotlit() -> np.ndarray:
+    """Give a digit in the round spot of a lamp."""
+    page = (around(sheet(8), PAPER) * np.linspace(0.5, 0.4, 320)[:, None]).astype(np.uint8)
+    spot = cv2.ellipse(np.zeros_like(page), (140, 160), (120, 140), 0, 0, 360, 1, cv2.FILLED)
+    return np.where(spot, around(sheet(8), PAPER), page)
+
+
+@pytest.mark.parametrize(
+    "page", [drawn(), ruled(), shaded(), softly_shaded(), on_screen((1, 1)), boxed(), spotlit(), *DIGITS]
+)
+def test_paper_is_no_room(page: np.ndarray) -> None:
+    assert cut_room(as_picture(page), may_be_plain=True) is None

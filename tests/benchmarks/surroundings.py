@@ -65,15 +65,34 @@ def framed(photo: Photo, random: Random) -> Photo:
 
 def on_a_desk(photo: Photo, random: Random) -> Photo:
     """Lay it on a desk, tilted by up to 12 degrees."""
+
+    def desk(height: int, width: int) -> Photo:
+        grained: Photo = np.array((1, 0.9, 0.75)) * random.uniform(30, 120) + random.normal(0, 6, (height, width, 3))
+        return grained
+
+    return tilted(photo, random, desk)
+
+
+def in_a_room(photo: Photo, random: Random) -> Photo:
+    """Hold it up, tilted by up to 12 degrees, before things of all colours that are out of focus."""
+
+    def room(height: int, width: int) -> Photo:
+        blurred: Photo = cv2.resize(random.normal(120, 60, (12, 12, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
+        return blurred.clip(0, 255)
+
+    return tilted(photo, random, room)
+
+
+def tilted(photo: Photo, random: Random, ground: Callable[[int, int], Photo]) -> Photo:
+    """Tilt it by up to 12 degrees, in front of what is made of a height and a width."""
     height, width = photo.shape[:2]
     around = int(0.35 * max(height, width))
     size = width + 2 * around, height + 2 * around
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), random.uniform(-12, 12), 1)
     turn[:, 2] += around
     cover = cv2.warpAffine(np.ones((height, width), np.float32), turn, size)[..., None]
-    desk = np.array((1, 0.9, 0.75)) * random.uniform(30, 120) + random.normal(0, 6, (*size[::-1], 3))
-    lying: Photo = cv2.warpAffine(photo, turn, size) * cover + desk * (1 - cover)
-    return lying
+    seen: Photo = cv2.warpAffine(photo, turn, size) * cover + ground(*size[::-1]) * (1 - cover)
+    return seen
 
 
 def on_a_desk_from_aside(photo: Photo, random: Random) -> Photo:
@@ -130,6 +149,7 @@ WAYS: dict[str, Callable[[Photo, Random], Photo]] = {
     "on a desk, tilted": on_a_desk,
     "on a desk, seen from aside": on_a_desk_from_aside,
     "beside a table": beside_a_table,
+    "held up in a room": in_a_room,
 }
 SHADOWS = {f"in a shadow with {depth:.2f} of the light": shaded(depth) for depth in (0.75, 0.6, 0.45)}
 
