@@ -319,7 +319,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU, whatever device wrote it, executing nothing that the file may hold.
 
     Raises:
-        CheckpointError: the file is missing, unreadable, no checkpoint of this package, or of a later format.
+        CheckpointError: the file is missing, unreadable, no checkpoint of this package, or of another format.
     """
     try:
         file = path.open("rb")
@@ -347,9 +347,6 @@ def load(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {version}, this mnistcli {mnistcli.__version__} reads {FORMAT_VERSION}: "
             "install the mnistcli that wrote it"
         )
-    for part in (content, content.get("best")):
-        if isinstance(part, dict):
-            part.pop("reject_logit", None)  # an earlier version's, by which no digit is told any more
     try:
         return Checkpoint(**{**content, "path": path})
     except (ValidationError, TypeError) as error:  # TypeError: keys that are no names

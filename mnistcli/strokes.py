@@ -38,14 +38,14 @@ PAIR_APART_PX, PAIR_HEIGHT_PX = (3.5, 6.5), (-2, 2)  # from the middle: of each 
 
 @dataclass(frozen=True, eq=False)  # tensors have no equality that is true or false
 class Strokes:
-    """The training images that strokes and other shapes are made of."""
+    """The images that strokes and other shapes are made of."""
 
     ones: Tensor  # (K, 1, 28, 28) uint8, straight 1s, made upright
-    digits: Samples  # all training images
+    digits: Samples  # all of them
 
     @classmethod
     def of(cls, samples: Samples) -> "Strokes":
-        """Pick the straight 1s out of training images; where there are none, the first image takes their place."""
+        """Pick the straight 1s out of images; where there are none, the first image takes their place."""
         ones = samples.images[samples.labels == 1]
         straight = ones[(ones > WIDTH_LEVEL).any(2).sum((1, 2)) <= WIDEST_ONE_PX]  # columns that are inked
         return cls(_straighten(straight if len(straight) else samples.images[:1]), samples)

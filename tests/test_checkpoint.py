@@ -18,7 +18,6 @@ from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
 from mnistcli.model import LeNet, build_model
 from mnistcli.rejection import Rejector
-from mnistcli.scoring import UNCALIBRATED
 
 
 def make_checkpoint(run_id: str = "run") -> Checkpoint:
@@ -143,12 +142,6 @@ def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its weights do not fit") as caught:
         loaded.build_model()
     assert "\n" not in str(caught.value)
-
-
-def test_what_an_earlier_version_told_no_digit_by_is_left_out(saved: Path) -> None:
-    loaded = load(edited(saved, reject_logit=2.0, best={**BEST, "reject_logit": 2.0}))
-    for weights in ("last", "best"):
-        assert loaded.calibration(weights) == UNCALIBRATED
 
 
 @pytest.mark.parametrize("misfitting", ["last", "best"])
