@@ -189,7 +189,6 @@ def _strokes_in_cells(grid: Mask) -> Mask:
     lines = np.maximum(*(cv2.morphologyEx(grid.view(np.uint8), cv2.MORPH_OPEN, run) for run in runs))
     labels, boxes = connect(grid & (cv2.dilate(lines, np.ones((3, 3), np.uint8)) == 0))
     fits = (boxes[:, 2] < FITS * width) & (boxes[:, 3] < FITS * height) & (boxes[:, 3] > RING_INSIDE * height)
-    fits[0] = False  # the paper
     reach = int(ALONG * min(width, height)) | 1
     along = cv2.dilate(lines, np.ones((reach, reach), np.uint8)) > 0
     depth = distance_to_paper(holes.filled_cells())[1:-1, 1:-1]

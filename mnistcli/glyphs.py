@@ -76,7 +76,7 @@ def cut(ink: Ink, mask: Mask) -> Stroke:
     window = bounding_window(mask)
     # What is surely ink is full, so that a pen that skips leaves no gap.
     faint = min(ink.faint, ink.threshold / 2)
-    covered = _limit((ink.strength[window] - faint) / (ink.threshold - faint), 1)
+    covered = ((ink.strength[window] - faint) / (ink.threshold - faint)).clip(0, 1)
     covered *= cv2.dilate(mask[window].astype(np.float32), np.ones((3, 3), np.uint8))
     covered = cv2.copyMakeBorder(covered, *(CUT_BORDER_PX,) * 4, cv2.BORDER_CONSTANT)
     longest = max(covered.shape)
@@ -84,12 +84,7 @@ def cut(ink: Ink, mask: Mask) -> Stroke:
     if scale == 1:
         return Stroke(covered)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC if scale < 4 else cv2.INTER_LINEAR
-    return Stroke(_limit(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how), 1))
-
-
-def _limit(plane: Plane, highest: float) -> Plane:
-    """Clip numbers to between 0 and `highest`, in place, in a third of the time of `np.clip`."""
-    return np.minimum(np.maximum(plane, 0, out=plane), highest, out=plane)
+    return Stroke(cv2.resize(covered, None, fx=scale, fy=scale, interpolation=how).clip(0, 1))
 
 
 def without_hairs(stroke: Stroke) -> Stroke:
@@ -122,7 +117,7 @@ def shrink(covered: Plane) -> Plane:
     scale = INK_SIZE_PX / max(ink.shape)
     size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
     small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])
-    return _limit(small * (WHITE_LEVEL / max(float(small.max()), LEAST_COVERED)), 255)
+    return (small * (WHITE_LEVEL / max(float(small.max()), LEAST_COVERED))).clip(0, 255)
 
 
 def place(ink: Plane) -> Grey:

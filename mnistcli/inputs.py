@@ -72,5 +72,4 @@ def _pictures_in(folder: Path) -> list[Path]:
     kinds = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN.keys() - UNDRAWN}
     files = (path for path in folder.rglob("*") if path.suffix.lower() in kinds and _may_be_file(path))
     depth = len(folder.parts)
-    inside = ((path.parts[depth:], path) for path in files)  # sorted by their parts, which is faster than by paths
-    return [path for parts, path in sorted(inside) if not any(part.startswith(".") for part in parts)]
+    return [path for path in files if not any(part.startswith(".") for part in path.parts[depth:])]

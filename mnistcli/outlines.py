@@ -14,7 +14,6 @@ from mnistcli.planes import (
     fills_hull,
     is_mark,
     is_straight,
-    longer_side,
 )
 
 LEAST_PX = 16  # of a side: what is smaller holds no digit
@@ -155,9 +154,9 @@ def is_no_bold_digit(disc: ByteMask, is_ink: Mask) -> bool:
     """
     labels, boxes = connect((disc > 0) & ~is_ink)
     longest = boxes[:, 2:4].max(1)
-    holes = [labels == hole for hole in range(1, len(boxes)) if longest[hole] > LEAST_HOLE * len(disc)]
-    are_thin = all(distance_to_paper(hole).max() < STROKE_RADIUS * longer_side(hole.view(np.uint8)) for hole in holes)
-    return not holes or (are_thin and not all(fills_hull(hole, STROKE_SOLIDITY) for hole in holes))
+    holes = [hole for hole in range(1, len(boxes)) if longest[hole] > LEAST_HOLE * len(disc)]
+    are_thin = all(distance_to_paper(labels == hole).max() < STROKE_RADIUS * longest[hole] for hole in holes)
+    return not holes or (are_thin and not all(fills_hull(labels == hole, STROKE_SOLIDITY) for hole in holes))
 
 
 def _has_shape(fit: float, *, is_round: bool) -> bool:

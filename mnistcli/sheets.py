@@ -1,9 +1,10 @@
 """A digit on a sheet or a disc, or in a frame, that lies inside the picture: what is on it is a picture of its own."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.images import Box, Picture
@@ -55,7 +56,7 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     """
     inked = np.flatnonzero(components.full_ink_px)
     is_alone = len(inked) == 1
-    label = int(inked[0]) if is_alone else _largest(components)
+    label = int(inked[0]) if is_alone else int(_inked_areas(components).argmax())
     width, height = components.boxes[label, 2:4].tolist()
     area, shorter = width * height, min(width, height)
     if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
@@ -80,8 +81,8 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
         What is on those whose boxes are at least half as large as the largest; nothing where these are not several
         sheets.
     """
-    areas = components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)
-    is_large = (areas > OTHER_SHARE * areas[_largest(components)]) & (areas > LEAST_CARD * components.labels.size)
+    areas = _inked_areas(components)
+    is_large = (areas > OTHER_SHARE * areas.max()) & (areas > LEAST_CARD * components.labels.size)
     are_wide = components.boxes[is_large, 2:4].min(1) > LEAST_CARD_SIDE * components.longer_side[is_large]
     labels = np.flatnonzero(is_large).tolist()
     crops: list[Crop] = []
@@ -136,9 +137,10 @@ def _trace_sheet(components: Components, label: int) -> _Sheet | None:
     return _Sheet(without_edge(disc), is_no_bold_digit(disc, is_ink), is_disc=True)
 
 
-def _largest(components: Components) -> int:
-    """Give the component that takes up the largest box, of those with full ink."""
-    return int((components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)).argmax())
+def _inked_areas(components: Components) -> NDArray[Any]:
+    """Give the area of each component's box, (N + 1,), in pixels; 0 for those without full ink."""
+    areas: NDArray[Any] = components.boxes[:, 2] * components.boxes[:, 3] * (components.full_ink_px > 0)
+    return areas
 
 
 def _is_one_of_several(components: Components, label: int) -> bool:

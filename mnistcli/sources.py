@@ -47,7 +47,7 @@ ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the l
 
 Opener = Callable[[str], AbstractContextManager[BinaryIO]]  # a raw file's name -> a stream of its bytes
 _Member = Callable[[], BinaryIO]  # opens a file of an archive
-Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
+_Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _open_http(base: str, timeout_seconds: float) -> Iterator[Opener]:
     yield _unpacking(lambda held: cast("BinaryIO", _get(f"{base.rstrip('/')}/{held}", timeout_seconds)))
 
 
-def _unpacking(holder: Holder) -> Opener:
+def _unpacking(holder: _Holder) -> Opener:
     """Open raw files at a place that holds each either gzipped or as it is."""
 
     @contextmanager
