@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mnistcli.config import EVAL_BATCH_SIZE, Device, TrainConfig, Weights, check_choice, check_range
 from mnistcli.data import Split, load_split
-from mnistcli.download import MNIST_FILES, fetch, unsound_files
+from mnistcli.download import fetch, wanted_files
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device, within_memory
@@ -110,7 +110,7 @@ def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str | Path
         DataError: no source gave them, or the folder cannot be written.
     """
     folder = raw_folder(Path(data_dir))
-    wanted = MNIST_FILES if force else unsound_files(folder)
+    wanted = wanted_files(folder, force=force)
     if wanted:
         for _ in fetch(folder, wanted, find_sources(places)):
             pass

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mnistcli.config import TrainConfig
+from mnistcli.idx import SIDE_PX
 
-SIDE = 28  # pixels
 BEND_POINTS = 6  # on each side of a grid; between them elastic displacements run smoothly
 SOFT_LEVEL = 40  # of 255: what is fainter is a stroke's edge
 SHARPEST, SOFTEST = -0.7, 1.3  # how far an image goes towards its blurred self; below 0 it is sharpened
@@ -54,7 +54,7 @@ def _affine_places(affine: Tensor) -> Tensor:
 
     They are those of `F.affine_grid` with `align_corners=False`, as the sum of a row and a column: a tenth of its time.
     """
-    centres = (torch.arange(SIDE, device=affine.device) + 0.5) / (SIDE / 2) - 1  # (28,)
+    centres = (torch.arange(SIDE_PX, device=affine.device) + 0.5) / (SIDE_PX / 2) - 1  # (28,)
     by_column = affine[..., :1] * centres + affine[..., 2:]  # (N, 2, 28)
     by_row = affine[..., 1:2] * centres
     return by_column.unsqueeze(2) + by_row.unsqueeze(3)
@@ -64,7 +64,7 @@ def _affine_places(affine: Tensor) -> Tensor:
 def _interpolation(device: torch.device) -> Tensor:
     """Give the (28, 6) matrix that interpolates six points bicubically; each column is what one point adds."""
     points = torch.eye(BEND_POINTS, device=device).view(1, BEND_POINTS, BEND_POINTS, 1)
-    columns = F.interpolate(points, size=(SIDE, 1), mode="bicubic", align_corners=True)  # (1, 6, 28, 1)
+    columns = F.interpolate(points, size=(SIDE_PX, 1), mode="bicubic", align_corners=True)  # (1, 6, 28, 1)
     return columns[0, :, :, 0].T
 
 
@@ -135,7 +135,7 @@ def draw_distortions(
     angle, shear = uniform(math.radians(config.rotation_degrees)), uniform(config.shear)
     wide, high = 1 / (1 + uniform(config.scale)), 1 / (1 + uniform(config.scale))
     cos, sin = angle.cos(), angle.sin()
-    half = SIDE / 2  # pixels in a unit of the grid
+    half = SIDE_PX / 2  # pixels in a unit of the grid
     across = torch.stack([cos * wide, (shear * cos - sin) * wide, uniform(config.shift_px / half)], 1)  # (N, 3)
     down = torch.stack([sin * high, (shear * sin + cos) * high, uniform(config.shift_px / half)], 1)
     bends = None

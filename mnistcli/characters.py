@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnistcli.augment import SIDE, harden
+from mnistcli.augment import harden
+from mnistcli.idx import SIDE_PX
 
 # Characters that are no digits: how often each comes, in proportion to the others, and the points that the pen goes
 # through, x and y from the middle, about 8 at the letter's edge. At a point that is given twice the pen turns a corner;
@@ -180,7 +181,7 @@ def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
         (N, 1, 28, 28) float32, 0..255, of the size and at the place that the data set's digits have.
     """
     if len(dice) == 0:
-        return pens.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
+        return pens.new_empty((0, 1, SIDE_PX, SIDE_PX), dtype=torch.float32)  # torch cannot sample nothing
     points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
     least_round = torch.where(which < len(CHARACTERS), 0.0, LEAST_ROUND)
     roundness = (ROUND_GAIN * between(least_round, 1, dice[:, 1])).clamp(max=1)
@@ -270,7 +271,7 @@ def _progress_in_stroke(length: Tensor, lifted: Tensor) -> tuple[Tensor, Tensor]
 
 def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
     """Bend (N, 1, 28, 28) pens along the ways, `width`, (N,), times as wide; give (N, 1, 28, 28) images."""
-    numbers = torch.arange(SIDE, device=pens.device) + 0.5 - SIDE / 2
+    numbers = torch.arange(SIDE_PX, device=pens.device) + 0.5 - SIDE_PX / 2
     pixels = torch.cartesian_prod(numbers, numbers).flip(1)  # (784, 2), row by row
     near = way.at(torch.cdist(pixels.expand(len(pens), -1, -1), way.middle).argmin(2))
     away = pixels - near.middle  # (N, 784, 2)
@@ -284,7 +285,7 @@ def _ink(way: _Way, pens: Tensor, width: Tensor, hardness: Tensor) -> Tensor:
     aside = torch.where(is_left, 1.0, -1.0) * across.norm(dim=2) / width[:, None]
     down = PEN_LENGTH_PX * (near.done - 0.5) + beyond
     # Farther from the way than a pen reaches, a pixel would get ink from another place of the pen, beyond a corner.
-    aside = torch.where(aside.abs() > PEN_REACH_PX, SIDE, aside)
-    places = torch.stack([aside, down], 2).view(-1, SIDE, SIDE, 2) / (SIDE / 2)
+    aside = torch.where(aside.abs() > PEN_REACH_PX, SIDE_PX, aside)
+    places = torch.stack([aside, down], 2).view(-1, SIDE_PX, SIDE_PX, 2) / (SIDE_PX / 2)
     # Bending has blurred the ink, which is made as full as the data set's, or harder: softness must tell nothing.
     return harden(F.grid_sample(pens, places, align_corners=False), gain=between(*GAINS, hardness))

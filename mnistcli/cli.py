@@ -29,7 +29,7 @@ from mnistcli.errors import DataError, ExitCode
 from mnistcli.files import check_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mnistcli.data import Split
     from mnistcli.download import RawFile
@@ -134,13 +134,13 @@ def download(
     debug: Debug = False,
 ) -> None:
     """Put the four MNIST files, verified, where torchvision looks for them."""
-    from mnistcli.download import MNIST_FILES, unsound_files
+    from mnistcli.download import wanted_files
     from mnistcli.idx import raw_folder
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     folder = raw_folder(data_dir)
-    wanted = list(MNIST_FILES) if force else unsound_files(folder)
+    wanted = wanted_files(folder, force=force)
     if wanted:
         _fetch(report, folder, wanted, places or [])
     else:
@@ -148,7 +148,7 @@ def download(
     report.downloaded(folder, wanted)
 
 
-def _fetch(report: "Report", folder: Path, wanted: list["RawFile"], places: list[str]) -> None:
+def _fetch(report: "Report", folder: Path, wanted: "Sequence[RawFile]", places: list[str]) -> None:
     from mnistcli.download import fetch
     from mnistcli.sources import find_sources
 

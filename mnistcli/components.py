@@ -17,6 +17,7 @@ from mnistcli.planes import (
     is_bar,
     is_straight,
     touches_border,
+    window_of,
 )
 
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
@@ -62,8 +63,7 @@ class Components:
 
     def window(self, label: int) -> tuple[slice, slice]:
         """Give the rows and columns of a component's box, to select it from a plane, (H, W)."""
-        left, top, width, height = self.boxes[label, :4].tolist()
-        return slice(top, top + height), slice(left, left + width)
+        return window_of(self.boxes[label, :4].tolist())
 
     def mask(self, label: int) -> Mask:
         """Tell where in its box a component is: (height, width)."""

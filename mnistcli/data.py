@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mnistcli.errors import ConfigError, DataError
-from mnistcli.idx import damaged, raw_folder, read_idx
+from mnistcli.idx import SIDE_PX, damaged, raw_folder, raw_names, read_idx
 
 Split = Literal["train", "test"]
 
@@ -69,11 +69,10 @@ def load_split(data_dir: Path, split: Split) -> Samples:
     Raises:
         DataError: a file is missing or damaged, or images and labels do not belong together.
     """
-    prefix = raw_folder(data_dir) / FILE_PREFIX[split]
-    images_path, labels_path = Path(f"{prefix}-images-idx3-ubyte"), Path(f"{prefix}-labels-idx1-ubyte")
+    images_path, labels_path = (raw_folder(data_dir) / name for name in raw_names(FILE_PREFIX[split]))
     try:
         images, labels = (torch.from_numpy(read_idx(path)) for path in (images_path, labels_path))
-        if images.shape[1:] != (28, 28) or len(images) == 0:
+        if images.shape[1:] != (SIDE_PX, SIDE_PX) or len(images) == 0:
             raise damaged(images_path, f"it holds {tuple(images.shape)}, not N images of 28 x 28")
         if labels.shape != images.shape[:1]:
             raise damaged(labels_path, f"it holds {tuple(labels.shape)} labels for {len(images):,} images")

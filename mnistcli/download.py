@@ -95,6 +95,11 @@ def unsound_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[
     return [file for file in files if not _is_sound(folder / file.name, file)]
 
 
+def wanted_files(folder: Path, *, force: bool) -> Sequence[RawFile]:
+    """List the files to fetch into `folder`: those that are not sound, or by force all."""
+    return MNIST_FILES if force else unsound_files(folder)
+
+
 def missing_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[RawFile]:
     """List the files that are not in `folder`; content is not looked at, so this costs nothing.
 

@@ -20,7 +20,17 @@ from mnistcli.outlines import (
     parts_inside,
     trace,
 )
-from mnistcli.planes import Boxes, Mask, Plane, connect, distance_to_paper, is_straight, pixels_of, touches_border
+from mnistcli.planes import (
+    Boxes,
+    Mask,
+    Plane,
+    connect,
+    distance_to_paper,
+    is_straight,
+    pixels_of,
+    touches_border,
+    window_of,
+)
 from mnistcli.rules import without_rules
 
 SIMILAR_SIZE = 0.7  # of two rings' longer sides, the shorter one is more than this share of the other
@@ -244,8 +254,7 @@ class _Holes(NamedTuple):
         """Give the convex hulls of all cells, (H, W), so that what reaches into a cell from its lines is inside."""
         filled = np.zeros(self.labels.shape, np.uint8)
         for cell in self.cells:
-            left, top, width, height = self.boxes[cell, :4].tolist()
-            window = slice(top, top + height), slice(left, left + width)
+            window = window_of(self.boxes[cell, :4].tolist())
             hole = (self.labels[window] == cell).view(np.uint8)
             cv2.fillConvexPoly(filled[window], cv2.convexHull(cv2.findNonZero(hole)), 1)
         return filled > 0

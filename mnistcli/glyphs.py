@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistcli.idx import SIDE_PX
 from mnistcli.ink import Ink
 from mnistcli.planes import Mask, Plane, bounding_window, distance_to_paper, fills_hull, longer_side
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
-SIZE_PX = 28
 INK_SIZE_PX = 20  # the digit's longer side; LeCun et al. 1998 made the data set so, and centred it by its mass
 # Strokes of the training images are 2 to 4 pixels wide; thinner ones are thickened, wider ones thinned.
 THINNEST_PX, WIDEST_PX = 1.9, 5.0
@@ -124,7 +124,7 @@ def place(ink: Plane) -> Grey:
     """Place ink in 28 x 28 so that its centre of mass is at the centre, as near as whole pixels allow."""
     height, width = ink.shape
     top, left = _offset(ink.sum(1, dtype=np.float64)), _offset(ink.sum(0, dtype=np.float64))
-    canvas = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    canvas = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
     canvas[top : top + height, left : left + width] = ink.round()
     return canvas
 
@@ -135,4 +135,4 @@ def _offset(mass: NDArray[np.float64]) -> int:
     Pixel 14, counted from 0, is where the data set has it: 14.00 +- 0.29 over the training images, down and across.
     """
     centre = float(mass @ np.arange(len(mass)) / mass.sum())
-    return min(max(round(SIZE_PX / 2 - centre), 0), SIZE_PX - len(mass))
+    return min(max(round(SIDE_PX / 2 - centre), 0), SIDE_PX - len(mass))

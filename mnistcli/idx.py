@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 
 from mnistcli.errors import DataError
 
+SIDE_PX = 28  # of every image
 UINT8 = 0x08  # the type code of unsigned bytes, the only one MNIST uses
 
 
 def raw_folder(data_dir: Path) -> Path:
     """Give the folder in which torchvision keeps, and looks for, the four files."""
     return data_dir / "MNIST" / "raw"
+
+
+def raw_names(prefix: str) -> tuple[str, str]:
+    """Give the names of a split's two files, images and labels; the prefix is `train` or `t10k`."""
+    return f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from mnistcli.errors import ImageError
-from mnistcli.glyphs import SIZE_PX, Grey, cut, draw, without_hairs
+from mnistcli.glyphs import Grey, cut, draw, without_hairs
+from mnistcli.idx import SIDE_PX
 from mnistcli.ink import Ink, Invert
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, is_straight, longer_side
@@ -218,7 +219,7 @@ def sample_of(pixels: Pixels, invert: Invert) -> Grey | None:
         pixels: of any size.
         invert: `yes` takes dark ink on light paper only, `no` light ink only, auto either.
     """
-    if pixels.shape != (SIZE_PX, SIZE_PX, 1):
+    if pixels.shape != (SIDE_PX, SIDE_PX, 1):
         return None
     light, dark = pixels[..., 0], 255 - pixels[..., 0]
     for grey in {"auto": (light, dark), "yes": (dark,), "no": (light,)}[invert]:

@@ -11,7 +11,7 @@ import numpy as np
 from mnistcli.components import Components, find_components, pick_digit
 from mnistcli.contrast import DARK_QUANTILE
 from mnistcli.frames import without_frames
-from mnistcli.glyphs import SIZE_PX
+from mnistcli.idx import SIDE_PX
 from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, Invert, find_ink
 from mnistcli.paper import flat_colour
@@ -136,7 +136,7 @@ def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, may_be_
     """
     sample = sample_of(picture.pixels, invert)
     if sample is not None:
-        return Found([[Run.of(Glyph(sample, (0, 0, SIZE_PX, SIZE_PX)))]])
+        return Found([[Run.of(Glyph(sample, (0, 0, SIDE_PX, SIDE_PX)))]])
     rest = cut_bars(picture, may_be_written=may_be_screenshot)
     if rest:
         return find(rest.picture, invert).moved(rest)

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy._core import multiarray
 
-from mnistcli.idx import idx_bytes
+from mnistcli.idx import SIDE_PX, idx_bytes, raw_names
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -36,8 +36,9 @@ def rebuild_idx(pickled: BinaryIO) -> dict[str, bytes]:
         files = {}
         for prefix, (images, labels) in sets.items():
             pixels = np.rint(images * 256).astype(np.uint8)
-            files[f"{prefix}-images-idx3-ubyte"] = idx_bytes(pixels.reshape(-1, 28, 28))
-            files[f"{prefix}-labels-idx1-ubyte"] = idx_bytes(labels.astype(np.uint8))
+            images_name, labels_name = raw_names(prefix)
+            files[images_name] = idx_bytes(pixels.reshape(-1, SIDE_PX, SIDE_PX))
+            files[labels_name] = idx_bytes(labels.astype(np.uint8))
     except (ValueError, TypeError, AttributeError) as error:
         raise pickle.UnpicklingError(f"the pickle is not three pairs of images and labels: {error}") from None
     return files

@@ -1,5 +1,6 @@
 """Arrays that pictures are made of, planes of numbers and masks: resized, spread, connected, measured."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -99,10 +100,15 @@ def bounding_box(mask: NDArray[Any]) -> tuple[int, int, int, int]:
     return left, top, width, height
 
 
+def window_of(box: Iterable[int]) -> tuple[slice, slice]:
+    """Give the rows and columns of a box, given as left, top, width and height, to select it by."""
+    left, top, width, height = box
+    return slice(top, top + height), slice(left, left + width)
+
+
 def bounding_window(mask: NDArray[Any]) -> tuple[slice, slice]:
     """Give the rows and columns of the box around what is not 0, of which there has to be some, to select it by."""
-    left, top, width, height = bounding_box(mask)
-    return slice(top, top + height), slice(left, left + width)
+    return window_of(bounding_box(mask))
 
 
 def longer_side(mask: NDArray[Any]) -> int:

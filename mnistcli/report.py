@@ -19,6 +19,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -183,9 +184,7 @@ class Report:
         """Follow a download to its end."""
         from mnistcli.download import Placed, Received, Retrying, SourceFailed, Trying, Wanted
 
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-        bar = Progress(*columns, console=self.err, transient=True, disable=not self.bars)
-        with bar:
+        with self._bar("downloading", DownloadColumn(), is_shown=self.bars) as bar:
             task = bar.add_task("downloading", total=None)
             for event in events:
                 match event:
@@ -274,8 +273,8 @@ class Report:
                 if self.as_json:
                     self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)
 
-    def _bar(self, work: str, *, is_shown: bool) -> Progress:
-        columns = TextColumn(work), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    def _bar(self, work: str, *counts: ProgressColumn, is_shown: bool) -> Progress:
+        columns = TextColumn(work), BarColumn(), *(counts or (MofNCompleteColumn(), TimeRemainingColumn()))
         return Progress(*columns, console=self.err, transient=True, disable=not is_shown)
 
     def weights(self, checkpoint: str, weights: str) -> None:

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnistcli.augment import SIDE, Distortions
+from mnistcli.augment import Distortions
 from mnistcli.config import EVAL_BATCH_SIZE
 from mnistcli.data import Normalization
+from mnistcli.idx import SIDE_PX
 from mnistcli.model import Classifier
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.rejection import Rejector
@@ -142,7 +143,7 @@ def _ask_of_views(model: Classifier, images: Tensor, normalization: Normalizatio
 
 def _see(images: Tensor, right_px: float, down_px: float, degrees: float) -> Tensor:
     """Give (B, 1, 28, 28) float32 images, moved and turned clockwise about their centre; paper comes in at borders."""
-    half, angle = SIDE / 2, math.radians(degrees)
+    half, angle = SIDE_PX / 2, math.radians(degrees)
     cos, sin = math.cos(angle), math.sin(angle)
     affine = torch.tensor([[cos, sin, -right_px / half], [-sin, cos, -down_px / half]], device=images.device)
     return Distortions(affine.expand(len(images), 2, 3), bends=None, thickness=None)(images)

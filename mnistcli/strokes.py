@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mnistcli.augment import SIDE, Distortions
+from mnistcli.augment import Distortions
 from mnistcli.characters import CHARACTER_DICE, between, pick_digits, pick_others, write
 from mnistcli.data import Samples
+from mnistcli.idx import SIDE_PX
 
 # How many numbers are in a row of dice, and what they decide, in this order.
 # Whether the image changes; the stroke that `lay` lays (2); a flag's angle, its bend's x and y, whether it has a bend,
@@ -62,20 +63,20 @@ class Strokes:
         """
         count, strokes = segments.shape[:2]
         if count == 0:
-            return self.ones.new_empty((0, 1, SIDE, SIDE), dtype=torch.float32)  # torch cannot sample nothing
+            return self.ones.new_empty((0, 1, SIDE_PX, SIDE_PX), dtype=torch.float32)  # torch cannot sample nothing
         ones = self.ones[(dice[:, 0] * len(self.ones)).long()].float().repeat_interleave(strokes, 0)
         wide = between(*PEN_WIDTHS, dice[:, 1]).repeat_interleave(strokes)
         start, end = segments.flatten(0, 1).unbind(1)  # (N * K, 2)
         span = end - start + torch.tensor([0, 1e-3], device=start.device)  # upright where it has no length
         distance = span.norm(dim=1)
         cos, sin = (span / distance[:, None]).flip(1).unbind(1)  # of the turn from upright
-        middle_x, middle_y = ((start + end) / SIDE).unbind(1)  # half of it, in halves of a side
+        middle_x, middle_y = ((start + end) / SIDE_PX).unbind(1)  # half of it, in halves of a side
         long = distance.clamp(min=SHORTEST_PX) / ONE_LENGTH_PX
         across = torch.stack([cos, -sin, sin * middle_y - cos * middle_x], 1) / wide[:, None]
         along = torch.stack([sin, cos, -sin * middle_x - cos * middle_y], 1) / long[:, None]
-        places = F.affine_grid(torch.stack([across, along], 1), [len(ones), 1, SIDE, SIDE], align_corners=False)
+        places = F.affine_grid(torch.stack([across, along], 1), [len(ones), 1, SIDE_PX, SIDE_PX], align_corners=False)
         laid = F.grid_sample(ones, places, align_corners=False)
-        return laid.view(count, strokes, SIDE, SIDE).amax(1, keepdim=True)
+        return laid.view(count, strokes, SIDE_PX, SIDE_PX).amax(1, keepdim=True)
 
     def add_styles(self, images: Tensor, labels: Tensor, share: float, dice: Tensor) -> Tensor:
         """Give some 1s a flag, and a few of these a foot as well; give some 7s a bar.
@@ -132,7 +133,7 @@ class Strokes:
         looks_alike = ((label == 0) | (label == 1) | (label == 8)).view(-1, 1, 1, 1)  # may be a digit still when turned
         turned = torch.where(looks_alike, two, _turn(digit, dice[:, 3]))
         blob = F.max_pool2d(digit, 2 * BLOB_PX + 1, stride=1, padding=BLOB_PX)
-        halves = torch.cat([digit[:, :, SIDE // 2 :].flip(3), other[:, :, : SIDE // 2]], 2)
+        halves = torch.cat([digit[:, :, SIDE_PX // 2 :].flip(3), other[:, :, : SIDE_PX // 2]], 2)
         written = write(pick_others(dice[:, 4:]), self.ones, dice[:, 4:])
         outliers = two
         # Of what is made of digits, five in twelve are turned, three are blobs, two are the lower half of one digit,
@@ -160,7 +161,7 @@ class Strokes:
         """Give digits, (N, 1, 28, 28), chosen by dice, `size` times as large and moved; all arguments are (N,)."""
         digits = self.digits.images[(which * len(self.digits)).long()].float()
         nothing = torch.zeros_like(size)
-        half = size * SIDE / 2
+        half = size * SIDE_PX / 2
         rows = [
             torch.stack([1 / size, nothing, -right_px / half], 1),
             torch.stack([nothing, 1 / size, -down_px / half], 1),
@@ -195,8 +196,8 @@ def _flag_and_foot(ones: Tensor, dice: Tensor) -> Tensor:
 def _ends(ones: Tensor) -> tuple[Tensor, Tensor]:
     """Find where the ink of (N, 28, 28) images begins and ends, (N, 2) each, x and y in pixels from the centre."""
     is_inked = (ones > END_LEVEL).any(2).float()
-    first, last = is_inked.argmax(1), SIDE - 1 - is_inked.flip(1).argmax(1)
-    return tuple(torch.stack([_middle_of_row(ones, row), row + 0.5 - SIDE / 2], 1) for row in (first, last))  # type: ignore[return-value]
+    first, last = is_inked.argmax(1), SIDE_PX - 1 - is_inked.flip(1).argmax(1)
+    return tuple(torch.stack([_middle_of_row(ones, row), row + 0.5 - SIDE_PX / 2], 1) for row in (first, last))  # type: ignore[return-value]
 
 
 def _middle_of_row(images: Tensor, row: Tensor) -> Tensor:
@@ -206,7 +207,7 @@ def _middle_of_row(images: Tensor, row: Tensor) -> Tensor:
 
 def _row_middles(images: Tensor) -> Tensor:
     """Give where the ink of each row of (N, 28, 28) images has its centre, (N, 28), in pixels from the image's."""
-    places = torch.arange(SIDE, device=images.device) + 0.5 - SIDE / 2
+    places = torch.arange(SIDE_PX, device=images.device) + 0.5 - SIDE_PX / 2
     return (images * places).sum(2) / images.sum(2).clamp(min=1)
 
 
@@ -215,14 +216,14 @@ def _straighten(ones: Tensor) -> Tensor:
     images = ones.float()
     still = torch.eye(2, 3, device=ones.device).expand(len(ones), 2, 3)
     places = F.affine_grid(still, list(ones.shape), align_corners=False)
-    places[..., 0] += _row_middles(images[:, 0])[..., None] / (SIDE / 2)
+    places[..., 0] += _row_middles(images[:, 0])[..., None] / (SIDE_PX / 2)
     return F.grid_sample(images, places, mode="nearest", align_corners=False).byte()
 
 
 def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
     """Give the segment, (N, 1, 2, 2), of a bar across the stem of (N, 28, 28) 7s."""
     row = between(*BAR_ROWS, dice[:, 3]).long()
-    middle = torch.stack([_middle_of_row(sevens, row), row + 0.5 - SIDE / 2], 1)
+    middle = torch.stack([_middle_of_row(sevens, row), row + 0.5 - SIDE_PX / 2], 1)
     reach = between(*BAR_REACH_PX, dice[:, 4])
     side = torch.stack([reach, reach * between(*BAR_SLOPES, dice[:, 5])], 1)
     return torch.stack([middle - side, middle + side], 1)[:, None]

@@ -25,7 +25,7 @@ from mnistcli import download
 from mnistcli.cli import app
 from mnistcli.config import TrainConfig
 from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
-from mnistcli.idx import idx_bytes, raw_folder
+from mnistcli.idx import idx_bytes, raw_folder, raw_names
 from mnistcli.images import Glyph, Picture, read_picture
 from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
@@ -160,8 +160,8 @@ def write_split(folder: Path, prefix: str, count: int, seed: int) -> None:
     """Write one split as IDX files."""
     labels = np.random.default_rng(seed).integers(0, 10, count, dtype=np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx_bytes(draw_digits(labels, seed)))
-    (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    for name, array in zip(raw_names(prefix), (draw_digits(labels, seed), labels), strict=True):
+        (folder / name).write_bytes(idx_bytes(array))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from PIL import Image
 
 import mnistcli
 from conftest import draw_digits
-from mnistcli.glyphs import SIZE_PX, Grey
+from mnistcli.glyphs import Grey
+from mnistcli.idx import SIDE_PX
 from mnistcli.images import Glyph
 from mnistcli.planes import Mask, connect
 from mnistcli.touching import WHOLE, Run, cheapest_path, cut_apart, find_cuts
@@ -29,7 +30,7 @@ def ring() -> Mask:
 
 
 def glyph(left: int = 0, *, is_no_digit: bool = False) -> Glyph:
-    return Glyph(np.zeros((SIZE_PX, SIZE_PX), np.uint8), (left, 0, 10, 20), is_no_digit)
+    return Glyph(np.zeros((SIDE_PX, SIDE_PX), np.uint8), (left, 0, 10, 20), is_no_digit)
 
 
 def test_two_rings_are_cut_apart_where_they_touch() -> None:
