@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mnistcli.errors import DataError
 from mnistcli.files import atomic_write, is_there
-from mnistcli.sources import SOURCE_FAILURES, AbsentError, Opener, Source, SourceError, as_source_error
+from mnistcli.sources import SOURCE_FAILURES, FileError, Opener, Source, SourceError, as_source_error
 
 FIRST_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
 CHUNK_BYTES = 1 << 18
@@ -137,7 +137,7 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
         for attempt in itertools.count(1):
             try:
                 with source.open() as opener:
-                    yield from _place_held(folder, wanted, opener)
+                    yield from _place_held(folder, wanted, opener, may_retry=attempt < source.attempts)
                 return
             except SOURCE_FAILURES as error:
                 failure = as_source_error(error)
@@ -154,17 +154,19 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
     )
 
 
-def _place_held(folder: Path, wanted: list[RawFile], opener: Opener) -> Iterator[Event]:
+def _place_held(folder: Path, wanted: list[RawFile], opener: Opener, *, may_retry: bool) -> Iterator[Event]:
     """Copy the files that a source holds to their places, and take them off `wanted`.
 
     Raises:
-        SourceError: it does not hold all of them, or failed.
+        SourceError: it does not hold all of them, or failed; at once where it may be asked again for the same file.
     """
     lacking: dict[str, list[str]] = {}  # by the reason
     for file in list(wanted):
         try:
             yield from _place(folder / file.name, file, opener)
-        except AbsentError as error:
+        except FileError as error:
+            if error.transient and may_retry:
+                raise
             lacking.setdefault(str(error), []).append(file.name)
         else:
             wanted.remove(file)
@@ -181,14 +183,14 @@ def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
             for chunk in _chunks(file.name, opener):
                 received += len(chunk)
                 if received > file.size:
-                    raise SourceError(f"{file.name} is longer than its {file.size:,} bytes")
+                    raise FileError(f"longer than its {file.size:,} bytes")
                 digest.update(chunk)
                 out.write(chunk)
                 yield Received(len(chunk))
             if received < file.size:
-                raise SourceError(f"{file.name} ended after {received:,} of {file.size:,} bytes", transient=True)
+                raise FileError(f"ended after {received:,} of {file.size:,} bytes", transient=True)
             if digest.hexdigest() != file.sha256:
-                raise SourceError(f"{file.name} has the wrong SHA-256 digest {digest.hexdigest()}")
+                raise FileError(f"wrong SHA-256 digest {digest.hexdigest()}")
     except SourceError:
         yield Received(-received)
         raise
@@ -202,6 +204,6 @@ def _chunks(name: str, opener: Opener) -> Iterator[bytes]:
             while chunk := stream.read(CHUNK_BYTES):
                 yield chunk
     except FileNotFoundError as error:
-        raise AbsentError(str(error.strerror)) from error
+        raise FileError(str(error.strerror)) from error
     except SOURCE_FAILURES as error:
         raise as_source_error(error) from error

@@ -71,8 +71,8 @@ class SourceError(Exception):
         self.transient = transient
 
 
-class AbsentError(SourceError):
-    """A source does not hold a file; it may hold others."""
+class FileError(SourceError):
+    """A source lacks a file, or holds a damaged one; its other files may be sound."""
 
 
 # Everything that opening or reading a source was seen to raise, or that its libraries document.
@@ -94,9 +94,16 @@ SOURCE_FAILURES = (
 )
 
 
+# Those of them that tell that a file is not packed as it should be.
+DAMAGE = EOFError, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, zlib.error
+
+
 def as_source_error(error: Exception) -> SourceError:
     """Give one of `SOURCE_FAILURES` as a SourceError."""
-    return error if isinstance(error, SourceError) else SourceError(_reason(error), transient=_is_transient(error))
+    if isinstance(error, SourceError):
+        return error
+    kind = FileError if isinstance(error, DAMAGE) else SourceError
+    return kind(_reason(error), transient=_is_transient(error))
 
 
 def _is_transient(error: Exception) -> bool:

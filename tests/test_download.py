@@ -1,5 +1,6 @@
 """Fetching from real servers and folders, good ones and all kinds of bad ones."""
 
+import gzip
 import os
 import socket
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_a_passing_failure_is_tried_again(tmp_path: Path, mirror: Mirror, files:
     ("trouble", "requests", "reason"),
     [
         ("503", 3, "HTTP status 503 Service Unavailable"),
-        ("truncate", 3, "ended early"),
+        ("truncate", 5, f"ended early: {NAMES[1]}, {NAMES[2]}, {NAMES[3]}"),  # after the last attempt, each other file
         ("403", 6, "HTTP status 404 Not Found: "),  # it may hold the raw file, and other files, all the same
         ("404", 6, "HTTP status 404 Not Found: "),  # of three files the .gz, then the raw file
         ("stall", 1, "timed out"),
@@ -90,6 +91,26 @@ def test_a_place_that_lacks_files_gives_those_it_has(
     assert_complete(tmp_path / "raw", files)
 
 
+def test_a_place_whose_files_are_damaged_gives_those_that_are_not(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    (tmp_path / "some").mkdir()
+    packed = [gzip.compress(contents[name]) for name in NAMES]
+    for name, data in zip(NAMES, (packed[0][:-40], b"no gzip", b"", packed[3]), strict=True):
+        (tmp_path / "some" / f"{name}.gz").write_bytes(data)
+    events = list(fetch(tmp_path / "raw", files, at(tmp_path / "some", mirror.url)))
+    assert [event.name for event in events if isinstance(event, Placed)] == [NAMES[i] for i in (3, 0, 1, 2)]
+    (failed,) = [event.reason for event in events if isinstance(event, SourceFailed)]
+    reasons = [reason.rsplit(": ", 1) for reason in failed.split("; ")]
+    assert [name for _, name in reasons] == NAMES[:3]
+    assert [reason.split("(")[0].strip() for reason, _ in reasons] == [
+        "the connection or the file ended early",
+        "Not a gzipped file",
+        f"ended after 0 of {files[2].size:,} bytes",
+    ]
+    assert_complete(tmp_path / "raw", files)
+
+
 def test_files_that_a_place_lacks_for_several_reasons_have_each_its_own(
     tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
 ) -> None:
@@ -103,7 +124,7 @@ def test_files_that_a_place_lacks_for_several_reasons_have_each_its_own(
 
 def test_wrong_content_is_never_placed(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
     mirror.troubles = ["wrong"]
-    with pytest.raises(DataError, match=f"{files[1].name} has the wrong SHA-256 digest"):
+    with pytest.raises(DataError, match=f"wrong SHA-256 digest [0-9a-f]{{64}}: {files[1].name}"):
         list(fetch(tmp_path, [files[1]], at(mirror.url)))
     assert list(tmp_path.iterdir()) == []
     assert len(mirror.requests) == 1

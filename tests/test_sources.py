@@ -134,7 +134,7 @@ def test_an_archive_whose_lzma_is_damaged_is_left_for_the_next(
     (tmp_path / "bad.zip").write_bytes(packed)
     events = list(fetch(tmp_path / "raw", files, at(tmp_path / "bad.zip", tmp_path / "good.zip")))
     (failed,) = [event for event in events if isinstance(event, SourceFailed)]
-    assert failed == SourceFailed(str(tmp_path / "bad.zip"), "Corrupt input data")
+    assert failed == SourceFailed(str(tmp_path / "bad.zip"), f"Corrupt input data: {files[0].name}")
     assert_complete(tmp_path / "raw", files)
 
 
