@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from mnistcli.config import plain, spell_options
 from mnistcli.errors import ConfigError, ExitCode, MnistCliError
 from mnistcli.files import answering
+from mnistcli.interrupt import SignalError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -116,8 +118,9 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         message, exit_code = _one_line(error, ctx), error.exit_code
         if ctx.meta["debug"]:
             traceback.print_exc()
-    except KeyboardInterrupt:
-        message, exit_code = "interrupted", ExitCode.INTERRUPTED
+    except KeyboardInterrupt as error:
+        ended = error if isinstance(error, SignalError) else SignalError(signal.SIGINT)
+        message, exit_code = str(ended), ended.exit_code
     else:
         return
     from mnistcli.report import Report

@@ -1,15 +1,15 @@
-"""Ctrl-C: how it ends a program that is still loading, and how a loop asks between two steps whether it was pressed."""
+"""Ctrl-C, and signals like it: how they end a program, and how a loop asks between two steps whether one came."""
 
 import atexit
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from mnistcli.errors import ExitCode
 from mnistcli.files import discard_output
 
 # Windows has no SIGHUP, which comes when a terminal is closed.
@@ -17,26 +17,59 @@ STOPS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTE
 STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has for them
 
 
-def end_while_importing() -> None:
-    """Let Ctrl-C end the process at once while modules are imported; otherwise it raises KeyboardInterrupt as usual.
+class SignalError(KeyboardInterrupt):
+    """A signal asked the program to end.
 
-    Some modules catch whatever is raised while they load, and would carry on, or report an error of their own. Commands
-    import what they need before they begin; if a later import is interrupted, a hidden, unfinished file may be left.
+    Attributes:
+        exit_code: as a shell reports the signal: 130 for Ctrl-C.
     """
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def end_by_signals() -> None:
+    """Let SIGTERM and SIGHUP raise SignalError, as Ctrl-C does, so that no process and no unfinished file is left.
+
+    While modules are imported, the process ends at once, for some of them catch whatever is raised, and would carry on,
+    or report an error of their own. Commands import what they need before they begin; if a later import is interrupted,
+    a hidden, unfinished file may be left.
+    """
+    end = partial(_end, _terminals())
+    for number in STOPS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, end)
+
+
+def _end(terminals: list[int], number: int, frame: FrameType | None) -> None:
+    _heed_hangup(number, terminals)
+    error = SignalError(number)
     within = frame
     while within is not None:
         if within.f_code.co_filename.startswith("<frozen importlib"):
-            os.write(STANDARD_STREAMS[1], b"error: interrupted\n")
+            os.write(STANDARD_STREAMS[1], f"error: {error}\n".encode())
             with suppress(BaseException):
                 atexit._run_exitfuncs()  # else processes that were started would complain
-            os._exit(ExitCode.INTERRUPTED)
+            os._exit(error.exit_code)
         within = within.f_back
-    signal.default_int_handler(number, frame)
+    raise error
+
+
+def _terminals() -> list[int]:
+    """Give which of the standard streams are terminals; once one is closed, nobody can tell any more."""
+    return [stream for stream in STANDARD_STREAMS if os.isatty(stream)]
+
+
+def _heed_hangup(number: int, terminals: list[int]) -> None:
+    """After a SIGHUP, ignore further ones, and drop what is written to terminals, because writing there would fail.
+
+    Shell and system may both send one when a terminal is closed.
+    """
+    if signal.Signals(number).name == "SIGHUP":
+        signal.signal(number, signal.SIG_IGN)
+        for stream in terminals:
+            discard_output(stream)
 
 
 @contextmanager
@@ -61,9 +94,8 @@ def held_back() -> Iterator[None]:
 class StopRequest:
     """Remember the first SIGINT, SIGTERM or SIGHUP within the block; the next one acts as usual.
 
-    After a SIGHUP, however, further ones are ignored, because shell and system may both send one when a terminal is
-    closed, and what is written to that terminal is dropped, because writing to it would fail. Enter the block in the
-    main thread: Python lets no other listen for signals.
+    After a SIGHUP, however, further ones are ignored. Enter the block in the main thread: Python lets no other listen
+    for signals.
     """
 
     def __init__(self) -> None:
@@ -76,7 +108,7 @@ class StopRequest:
         return self.signal is not None
 
     def __enter__(self) -> Self:
-        self._terminals = [stream for stream in STANDARD_STREAMS if os.isatty(stream)]
+        self._terminals = _terminals()
         for number in STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: whoever ignored it meant it
                 self._previous[number] = signal.signal(number, self._remember)
@@ -89,11 +121,9 @@ class StopRequest:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.signal = signal.Signals(number)
-        if self.signal.name == "SIGHUP":
-            signal.signal(number, signal.SIG_IGN)  # first of all, or another one could end the program meanwhile
+        _heed_hangup(number, self._terminals)  # first of all, or another one could end the program meanwhile
+        if signal.getsignal(number) == signal.SIG_IGN:
             self._previous.pop(self.signal, None)
-            for stream in self._terminals:
-                discard_output(stream)
         self._restore()
 
     def _restore(self) -> None:

@@ -266,8 +266,17 @@ def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> No
 
 
 @posix
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_processes_end_with_the_command(tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "exit_code", "told"),
+    [
+        (signal.SIGINT, 130, "error: interrupted\n"),
+        (signal.SIGTERM, 143, "error: ended by SIGTERM\n"),
+        (signal.SIGKILL, -signal.SIGKILL, None),
+    ],
+)
+def test_processes_end_with_the_command(
+    tmp_path: Path, number: signal.Signals, exit_code: int, told: str | None
+) -> None:
     Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).save(tmp_path / "7.png")
     # Looking seven times, the network is so slow that processes wait for it as well as it for them.
     command = [sys.executable, "-m", "mnistcli", "predict", "--checkpoint", "bundled", "--processes", "2", "--tta"]
@@ -287,6 +296,7 @@ def test_processes_end_with_the_command(tmp_path: Path, number: signal.Signals, 
             _, written = running.communicate(timeout=20)  # until the last process has let go of its output
             assert running.returncode == exit_code
             assert "Traceback" not in written
+            assert told is None or written.removeprefix("weights: bundled\n") == told
         except BaseException:
             os.killpg(running.pid, signal.SIGKILL)
             raise

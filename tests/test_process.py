@@ -20,6 +20,7 @@ from typer.main import get_command
 
 import mnistcli
 from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, RunProcess, assert_fails, draw_digits, plain
+from mirror import Mirror
 from mnistcli.checkpoint import load
 from mnistcli.cli import app
 from mnistcli.data import load_split, pick
@@ -157,6 +158,24 @@ def test_a_terminal_that_is_closed_loses_nothing(data_dir: Path, tmp_path: Path)
         finally:
             running.kill()
     assert load(tmp_path / "ckpt.pt").epoch >= 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize(("name", "exit_code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_stopped_download_leaves_no_half_of_a_file(mirror: Mirror, tmp_path: Path, name: str, exit_code: int) -> None:
+    mirror.troubles = ["stall"]
+    command = [sys.executable, "-m", "mnistcli", "download", "--data-dir", str(tmp_path), "--from", mirror.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            while not list(tmp_path.rglob("*.part")):
+                time.sleep(0.05)
+            running.send_signal(signal.Signals[name])
+            _, written = running.communicate(timeout=20)
+        finally:
+            running.kill()
+    assert running.returncode == exit_code
+    assert written.splitlines()[1:] == [f"error: {'interrupted' if name == 'SIGINT' else f'ended by {name}'}"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
