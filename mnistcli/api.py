@@ -95,12 +95,14 @@ def score_network(
         return score(network.ask(samples.images, batch_size, tta=tta, follow=follow).logits, samples.labels)
 
 
-def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str | Path] = (), force: bool = False) -> Path:
+def download_mnist(
+    data_dir: str | Path = "data", *, places: str | Path | Sequence[str | Path] = (), force: bool = False
+) -> Path:
     """Get the four MNIST files where they are missing, and verify them.
 
     Args:
         data_dir: the folder for them; torchvision's `root`.
-        places: folders, archives, HTTP bases or URLs of archives to try before the public sources.
+        places: folders, archives, HTTP bases or URLs of archives to try before the public sources, or a single one.
         force: fetch them even if they are there already.
 
     Returns:
@@ -112,6 +114,6 @@ def download_mnist(data_dir: str | Path = "data", *, places: Sequence[str | Path
     folder = raw_folder(Path(data_dir))
     wanted = wanted_files(folder, force=force)
     if wanted:
-        for _ in fetch(folder, wanted, find_sources(places)):
+        for _ in fetch(folder, wanted, find_sources([places] if isinstance(places, str | Path) else places)):
             pass
     return folder

@@ -73,9 +73,9 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     model: ModelName = Field(default="lenet", description="The network.")
-    epochs: int = Field(default=1, ge=1, description="Passes over the training set, in total.")
+    epochs: int = Field(default=1, ge=1, le=1_000_000, description="Passes over the training set, in total.")
     lr: float = Field(default=0.01, gt=0, description="Learning rate; the peak where a schedule varies it.")
-    batch_size: int = Field(default=64, ge=1, description="Images per step.")
+    batch_size: int = Field(default=64, ge=1, le=1_000_000, description="Images per step.")
     optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="What turns gradients into steps.")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="SGD's momentum.")
     weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty with sgd, decoupled decay with adamw.")

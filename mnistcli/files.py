@@ -67,8 +67,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def _part(path: Path) -> Path:
-    # Not named by the process's number, which may be the same in several containers that share a folder.
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # Not named by the process's number, which may be the same in several containers that share a folder, nor by the
+    # file, whose name may be as long as names can be.
+    return path.with_name(f".{secrets.token_hex(8)}.part")
 
 
 def check_writable(output: Path) -> None:

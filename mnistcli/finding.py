@@ -2,7 +2,6 @@
 
 import atexit
 import io
-import math
 import multiprocessing
 import os
 import signal
@@ -41,6 +40,7 @@ WITHOUT_PROCESSES = "try 0 of them: `processes` 0"
 # Pictures in a group, about which the network is asked together; fewer where pictures are kept.
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
 PATIENCE_SECONDS = 1.0  # after which the network is asked about what there is, rather than wait for slow pictures
+MOST_PROCESSES = 1000  # more are a mistake, and from some number on, systems have none
 MANY_PICTURES = 1000  # from as many on, processes pay; in 600 drawings or photographs threads find the digits as soon
 # Processes begin with this many groups while torch is still being imported; afterwards one ahead is enough, as it is
 # for threads.
@@ -175,7 +175,7 @@ class PictureGroups:
     """
 
     def __init__(self, paths: Iterator[Path], search: Search, processes: int | None) -> None:
-        check_range("processes", processes or 0, 0, math.inf)
+        check_range("processes", processes or 0, 0, MOST_PROCESSES)
         if processes is None:
             first = list(islice(paths, MANY_PICTURES))
             processes = CORES if len(first) == MANY_PICTURES and CORES > 1 and not search.keep_pictures else 0

@@ -80,7 +80,14 @@ def test_evaluate_takes_no_argument_that_it_does_not_know(data_dir: Path, argume
 @pytest.mark.parametrize("read", [mnistcli.predict, mnistcli.predict_multi])
 @pytest.mark.parametrize(
     "arguments",
-    [{"invert": True}, {"min_confidence": 70}, {"processes": -1}, {"weights": "bst"}, {"device": "gpu"}],
+    [
+        {"invert": True},
+        {"min_confidence": 70},
+        {"processes": -1},
+        {"processes": 1001},
+        {"weights": "bst"},
+        {"device": "gpu"},
+    ],
     ids=str,
 )
 def test_predict_takes_no_argument_that_it_does_not_know(read: Any, arguments: dict[str, Any]) -> None:

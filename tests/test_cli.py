@@ -90,7 +90,7 @@ def test_help_names_arguments_as_other_programs_do(cli: RunCli, command: str, us
 
 def test_help_shows_which_numbers_an_option_takes(cli: RunCli) -> None:
     shown = plain(cli("train", "--help").stdout)
-    for option in ("--epochs INT [x>=1]", "--lr FLOAT [x>0]", "--momentum FLOAT [0<=x<1]", "--shear FLOAT [0<=x<=1]"):
+    for option in ("--patience INT [x>=0]", "--lr FLOAT [x>0]", "--momentum FLOAT [0<=x<1]", "--shear FLOAT [0<=x<=1]"):
         assert option in re.sub(" +", " ", shown)
 
 

@@ -37,6 +37,13 @@ def test_a_file_appears_whole_when_all_is_written(tmp_path: Path) -> None:
     assert names(path.parent) == ["file"]
 
 
+def test_a_file_may_have_as_long_a_name_as_there_are(tmp_path: Path) -> None:
+    path = tmp_path / (255 * "n")
+    with atomic_write(path) as file:
+        file.write(b"all")
+    assert path.read_bytes() == b"all"
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("is_there", [True, False])
 def test_what_was_there_stays_where_writing_fails(tmp_path: Path, is_there: bool, error: type[BaseException]) -> None:
