@@ -104,9 +104,12 @@ def missing_files(folder: Path, files: Sequence[RawFile] = MNIST_FILES) -> list[
     """List the files that are not in `folder`; content is not looked at, so this costs nothing.
 
     Raises:
-        DataError: `folder` cannot be looked into: no folder can have that name, or it may not be entered.
+        DataError: `folder` cannot be looked into: no folder can have that name, it may not be entered, or it is a file.
     """
     try:
+        nearest = next((path for path in (folder, *folder.parents) if is_there(path)), folder)
+        if not nearest.is_dir():
+            raise DataError(f"{nearest} is not a folder; choose another place with `data_dir`")
         return [file for file in files if not (is_there(path := folder / file.name) and path.is_file())]
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror}; choose another place with `data_dir`") from None

@@ -140,6 +140,14 @@ def test_a_file_that_was_changed_is_found(tmp_path: Path, contents: dict[str, by
     assert missing_files(tmp_path, files) == [files[2]]
 
 
+def test_a_file_in_the_place_of_a_folder_is_not_taken_for_one_that_lacks_files(
+    tmp_path: Path, files: list[RawFile]
+) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    with pytest.raises(DataError, match=f"{tmp_path / 'data'} is not a folder"):
+        missing_files(tmp_path / "data" / "MNIST" / "raw", files)
+
+
 def test_a_flood_is_cut_off(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
     with pytest.raises(DataError, match="longer than its 10 bytes"):
         list(fetch(tmp_path, [files[0]._replace(size=10)], at(mirror.url)))
