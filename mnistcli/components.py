@@ -1,6 +1,7 @@
 """Connected components of ink: how they are found, and which of them are the digit in a single-digit picture."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,12 @@ class Components:
         """Give the longer side of each component's box, (N + 1,)."""
         longer: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
         return longer
+
+    def without(self, labels: Sequence[int]) -> "Components":
+        """Give the same, some of them as faint as if they were no ink."""
+        full_ink_px = self.full_ink_px.copy()
+        full_ink_px[list(labels)] = 0
+        return replace(self, full_ink_px=full_ink_px)
 
     def window(self, label: int) -> tuple[slice, slice]:
         """Give the rows and columns of a component's box, to select it from a plane, (H, W)."""

@@ -26,6 +26,7 @@ CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: what is wider, in a single-digit picture too, may be two digits
 SIMILAR_HEIGHT = 0.7  # of the height of the higher of two digits side by side: the other one is higher than this
 PATTERN = 20  # spots that are as high as the digit: more than a card's number has are bricks, or a page of writing
+BESIDE_BLOT = 0.5  # of the longer side of a blot or a dash: a digit beside it, rather than dirt, is longer
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
 # What lies on a sheet of paper may be dirt where, all together, it is no longer than this share of the sheet's longer
 # side; on a large sheet, where a digit may be small, than the smaller share.
@@ -303,8 +304,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     inked = inked and _without_surroundings(inked, invert)
     if inked is None:
         return None
-    spot = _main_spot(inked.components)
-    run, spots = inked.draw_run(spot, spot.height, TWO_WIDTH), _spots(inked.components)
+    (spot, run), spots = _draw_digit(inked), _spots(inked.components)
     if sum(_are_alike(spot, other) for other in spots) > PATTERN:
         run = Run.of(replace(run.whole, is_no_digit=True))
     return _Main(run, max(spot.width, spot.height), _are_several(spots))
@@ -326,6 +326,19 @@ def _find_main_on(sheet: Crop, invert: Invert) -> _Main | None:
     found = _find_main(sheet.picture, invert)
     is_digit = found is not None and _hold_digits(sheet, [found.run.whole])
     return found._replace(run=found.run.moved(sheet.box)) if found and is_digit else None
+
+
+def _draw_digit(inked: _Inked) -> tuple[Spot, Run]:
+    """Draw the digit of a single-digit picture, and tell where it is: the main spot, or beside a blot the next one."""
+    main = _main_spot(inked.components)
+    run = inked.draw_run(main, main.height, TWO_WIDTH)
+    rest = inked.components.without(main.labels)
+    if not run.whole.is_no_digit or not rest.full_ink_px.any():
+        return main, run
+    other = _main_spot(rest)
+    beside = inked.draw_run(other, other.height, TWO_WIDTH)
+    is_large = max(other.width, other.height) > BESIDE_BLOT * max(main.width, main.height)
+    return (other, beside) if is_large and not beside.whole.is_no_digit else (main, run)
 
 
 def _main_spot(components: Components) -> Spot:

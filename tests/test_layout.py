@@ -211,6 +211,18 @@ def test_a_stamp_hides_no_digits() -> None:
     assert read(drawn) == ["1811"]
 
 
+@pytest.mark.parametrize(("px", "is_digit"), [(180, True), (320, False)])
+def test_a_digit_beside_a_stamp_is_the_digit_where_it_is_no_dirt(px: int, *, is_digit: bool) -> None:
+    drawn = page((big(5), 300, 500))
+    alone, _ = find_glyph(as_picture(drawn))
+    drawn[60 : 60 + px, 460 : 460 + px * 9 // 10] = 60
+    found, _ = find_glyph(as_picture(drawn))
+    assert alone is not None
+    assert found is not None
+    assert found.is_no_digit != is_digit
+    assert (found.box == alone.box) == is_digit
+
+
 def test_parts_that_do_not_touch_are_one_digit() -> None:
     picture = page(*line("252"))
     picture[122:128] = 255  # cuts the bars and bows from what is below them
