@@ -126,7 +126,7 @@ def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Foun
         if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
             return found
     sheet = cut_room(picture)
-    return _find_on(sheet, invert, find_digits) if sheet else None
+    return _find_on(sheet, invert, find_digits) if sheet and sheet.is_sure else None
 
 
 def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, may_be_screenshot: bool) -> Found | None:
@@ -317,8 +317,27 @@ def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) ->
         found = _find_main_on(inside, invert)
         if found:
             return found._replace(are_several=found.are_several or _are_several(_spots(inked.components)))
-    sheet = cut_room(picture, may_be_plain=True)
-    return _find_main_on(sheet, invert) if sheet else None
+    sheet = cut_room(picture)
+    if sheet is None or not (sheet.is_sure or inked is None or _is_over(sheet, inked)):
+        return None
+    found = _find_main_on(sheet, invert)
+    return None if found is None or _touches_edge(sheet, found.run.whole) else found
+
+
+def _is_over(sheet: Crop, inked: _Inked) -> bool:
+    """Tell whether the main spot of a picture is no digit, or partly on a sheet, so that it is no digit beside that."""
+    spot = _main_spot(inked.components)
+    left, top, width, height = inked.picture.box(spot.left, spot.top, spot.width, spot.height)
+    first_x, first_y, wide, high = sheet.box
+    overlaps = left < first_x + wide and first_x < left + width and top < first_y + high and first_y < top + height
+    return overlaps or inked.is_no_digit(spot)
+
+
+def _touches_edge(sheet: Crop, glyph: Glyph) -> bool:
+    """Tell whether what was found on a sheet goes on beyond it."""
+    (left, top, width, height), (first_x, first_y, wide, high) = glyph.box, sheet.box
+    right, bottom = left + width, top + height
+    return left <= first_x or top <= first_y or right >= first_x + wide or bottom >= first_y + high
 
 
 def _find_main_on(sheet: Crop, invert: Invert) -> _Main | None:

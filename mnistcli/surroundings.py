@@ -39,6 +39,7 @@ LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture: a table takes more than t
 SMOOTH_LEVELS = 2, 4, 8
 # Without what covers it, a sheet takes more of its convex hull than the first, and of the picture than the second.
 SHEET_SOLIDITY, LEAST_SHEET = 0.78, 0.04
+SHEET_SIDE = 0.3  # of its longer side: its shorter one is longer, and that of a button or a plate is not
 SAME_PAPER = 0.5  # of the picture's border: if more of it has the sheet's colour, it is the same paper
 # In a cluttered room, more than half of the picture's border is off the paper that would fit it best by more than so
 # many levels, of 255: by 20 or more in artificial ones, and by 16 at most in 124 pictures of digits on paper.
@@ -175,42 +176,55 @@ def _find_sheet(grey: Plane) -> ByteMask | None:
     return None
 
 
-def cut_room(picture: Picture, *, may_be_plain: bool = False) -> Crop | None:
+def cut_room(picture: Picture) -> Crop | None:
     """Cut off the room around a sheet of paper that is held up, or lies in disorder, and may be covered by a thumb.
 
     Args:
         picture: of any size, grey or RGB.
-        may_be_plain: whether the room may be as plain as paper, so that something may be written there, too.
 
     Returns:
-        What is on the largest sheet, or None where there is none.
+        What is on the largest sheet, or None where there is none. It is sure where nothing is known to cover it, there
+        is no other sheet, and the room cannot be paper that something else is written on.
     """
     pixels = picture.pixels
     height, width = pixels.shape[:2]
     if min(height, width) < SURROUNDED_PX or flat_colour(pixels) is not None:
         return None
-    sheet = _find_smooth_sheet(resize(pixels, *shrunk_size(pixels, TABLE_PX)).astype(np.float32))
-    if sheet is None or not (may_be_plain or _is_cluttered(pixels)):
+    by_smoothness = _find_smooth_sheets(resize(pixels, *shrunk_size(pixels, TABLE_PX)).astype(np.float32))
+    sheet = next((sheets[0] for sheets in by_smoothness if sheets), None)
+    if sheet is None:
         return None
+    is_only = max(map(len, by_smoothness)) == 1 and outline(sheet > 0)[1] > 0
     whole = resize(sheet, width, height, cv2.INTER_NEAREST)[..., 0]
-    return cut_out(picture, without_edge(whole), (0, 0), is_sure=True)
+    return cut_out(picture, without_edge(whole), (0, 0), is_sure=is_only and _is_cluttered(pixels))
 
 
-def _find_smooth_sheet(image: Image) -> ByteMask | None:
-    """Find the largest part that is smooth, as paper is, has four corners, and is other paper than what it lies on."""
+def _find_smooth_sheets(image: Image) -> list[list[ByteMask]]:
+    """Find what is smooth, as paper is, has four corners, and is other paper than what it lies on; the largest first.
+
+    Each list is by another limit of what is smooth, the strictest first.
+    """
     soft = cv2.GaussianBlur(image, (0, 0), 1)
     slopes = [cv2.Sobel(soft, cv2.CV_32F, *order).reshape(image.shape) / SOBEL_SCALE for order in ((1, 0), (0, 1))]
     slope = np.hypot(*slopes).max(2)
+    by_smoothness = []
     for levels in SMOOTH_LEVELS:
         labels, boxes = connect(slope < levels)
+        sides = boxes[:, 2:4]
         may_be_sheet = ~touches_border(boxes, labels.shape) & (boxes[:, 4] > LEAST_SHEET * labels.size)
+        may_be_sheet &= sides.min(1) > SHEET_SIDE * sides.max(1)
         may_be_sheet[0] = False  # what is not smooth
-        for label in sorted(np.flatnonzero(may_be_sheet).tolist(), key=lambda label: -int(boxes[label, 4])):
-            sheet, fit = outline(labels == label, SHEET_SOLIDITY)
-            off = np.abs(border_pixels(image) - np.median(image[labels == label], axis=0)).max(1)
-            if fit > SURE_FIT and np.mean(off < TABLE_LEVELS) < SAME_PAPER:
-                return sheet
-    return None
+        largest = sorted(np.flatnonzero(may_be_sheet).tolist(), key=lambda label: -int(boxes[label, 4]))
+        traced = (_trace_smooth(image, labels == label) for label in largest)
+        by_smoothness.append([sheet for sheet in traced if sheet is not None])
+    return by_smoothness
+
+
+def _trace_smooth(image: Image, is_paper: Mask) -> ByteMask | None:
+    """Fill the outline of smooth paper; None where it has no four corners, or is that of the picture's border."""
+    sheet, fit = outline(is_paper, SHEET_SOLIDITY)
+    off = np.abs(border_pixels(image) - np.median(image[is_paper], axis=0)).max(1)
+    return sheet if fit > SURE_FIT and np.mean(off < TABLE_LEVELS) < SAME_PAPER else None
 
 
 def _is_cluttered(pixels: Pixels) -> bool:
