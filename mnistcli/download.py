@@ -206,7 +206,7 @@ def _chunks(name: str, opener: Opener) -> Iterator[bytes]:
         with opener(name) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 yield chunk
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise FileError(str(error.strerror)) from error
     except SOURCE_FAILURES as error:
         raise as_source_error(error) from error

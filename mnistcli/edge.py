@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from mnistcli.config import plain, spell_options
 from mnistcli.errors import ConfigError, ExitCode, MnistCliError
 from mnistcli.files import answering
-from mnistcli.interrupt import SignalError
+from mnistcli.interrupt import SignalError, is_launched
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -105,7 +105,7 @@ def launched_ranks() -> tuple[int, int]:
 
     Wrong usage is wrong in all processes of a machine alike, so that the first one tells it for all.
     """
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if not is_launched():
         return 0, 0
     return int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
 

@@ -17,6 +17,11 @@ STOPS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTE
 STANDARD_STREAMS = 1, 2  # output and error, by the numbers that the system has for them
 
 
+def is_launched() -> bool:
+    """Tell whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 class SignalError(KeyboardInterrupt):
     """A signal asked the program to end.
 
@@ -35,9 +40,11 @@ def end_by_signals() -> None:
     While modules are imported, the process ends at once, for some of them catch whatever is raised, and would carry on,
     or report an error of their own. Commands import what they need before they begin; if a later import is interrupted,
     a hidden, unfinished file may be left.
+
+    Of the processes that torchrun starts, some wait for others where no Python runs: to these, only Ctrl-C does so.
     """
     end = partial(_end, _terminals())
-    for number in STOPS:
+    for number in [signal.SIGINT] if is_launched() else STOPS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, end)
 
@@ -48,11 +55,15 @@ def _end(terminals: list[int], number: int, frame: FrameType | None) -> None:
     within = frame
     while within is not None:
         if within.f_code.co_filename.startswith("<frozen importlib"):
+            for other in STOPS:
+                signal.signal(other, signal.SIG_IGN)  # else a second one would begin to end the process once more
             os.write(STANDARD_STREAMS[1], f"error: {error}\n".encode())
             with suppress(BaseException):
                 atexit._run_exitfuncs()  # else processes that were started would complain
             os._exit(error.exit_code)
         within = within.f_back
+    if number == signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once, whatever it still has to end
     raise error
 
 
@@ -74,21 +85,24 @@ def _heed_hangup(number: int, terminals: list[int]) -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the block ends, so that nothing in it is left half done.
+    """Let what would end the program by an exception wait until the block ends, so that nothing is left half done.
 
     Python lets the main thread alone listen for signals; in others, this does nothing.
     """
-    if current_thread() is not main_thread() or not callable(signal.getsignal(signal.SIGINT)):
+    if current_thread() is not main_thread():
         yield
         return
     heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    before = {number: handler for number in STOPS if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, _: heard.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if heard:
-        raise KeyboardInterrupt
+        signal.raise_signal(heard[0])
 
 
 class StopRequest:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
-@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+@posix
 @pytest.mark.parametrize(("name", "told"), [("SIGINT", "interrupted"), ("SIGTERM", "ended by SIGTERM")])
 @pytest.mark.parametrize("is_loading", [True, False])
 def test_signals_are_not_lost_in_a_module_that_is_loading(
@@ -27,3 +29,44 @@ def test_signals_are_not_lost_in_a_module_that_is_loading(
         ended = running.communicate(timeout=10)
     expected = (128 + number, "", f"error: {told}\n") if is_loading else (0, "caught\n", "")
     assert (running.returncode, *ended) == expected
+
+
+@posix
+def test_a_second_signal_does_not_begin_to_end_the_process_once_more(tmp_path: Path) -> None:
+    """What is done at its end takes a while here, and would be done twice."""
+    (tmp_path / "stubborn.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(20)\n")
+    begin = "import atexit, time; from mnistcli.interrupt import end_by_signals as begin; begin()\n"
+    begin += "atexit.register(lambda: (print('ending', flush=True), time.sleep(1)))\nimport stubborn\n"
+    command = [sys.executable, "-c", begin]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in ("waiting\n", "ending\n"):
+            assert running.stdout.readline() == line
+            running.send_signal(signal.SIGTERM)
+        ended = running.communicate(timeout=10)
+    assert (running.returncode, *ended) == (143, "", "error: ended by SIGTERM\n")
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_waits_for_what_is_not_to_be_left_half_done(name: str) -> None:
+    code = "import signal; from mnistcli.interrupt import *; end_by_signals()\nwith held_back():\n"
+    code += f"    signal.raise_signal(signal.{name}); print('whole', flush=True)\nprint('after')\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "whole\n"
+    assert done.returncode != 0
+
+
+@posix
+@pytest.mark.parametrize(("is_launched", "code"), [(False, 143), (True, -signal.SIGTERM)])
+def test_a_process_of_torchruns_is_ended_by_the_system(
+    monkeypatch: pytest.MonkeyPatch, is_launched: bool, code: int
+) -> None:
+    """For it may wait for others where no Python runs."""
+    if is_launched:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    start = "import signal; from mnistcli.interrupt import end_by_signals, SignalError; end_by_signals()\ntry:\n"
+    start += (
+        "    signal.raise_signal(signal.SIGTERM)\nexcept SignalError as error:\n    raise SystemExit(error.exit_code)"
+    )
+    assert subprocess.run([sys.executable, "-c", start], timeout=60).returncode == code
