@@ -351,8 +351,10 @@ def _draw_digit(inked: _Inked) -> tuple[Spot, Run]:
     """Draw the digit of a single-digit picture, and tell where it is: the main spot, or beside a blot the next one."""
     main = _main_spot(inked.components)
     run = inked.draw_run(main, main.height, TWO_WIDTH)
+    if not run.whole.is_no_digit:
+        return main, run
     rest = inked.components.without(main.labels)
-    if not run.whole.is_no_digit or not rest.full_ink_px.any():
+    if not rest.full_ink_px.any():
         return main, run
     other = _main_spot(rest)
     beside = inked.draw_run(other, other.height, TWO_WIDTH)

@@ -200,13 +200,11 @@ def test_another_file_is_kept_under_its_date(saved: Path, other: str) -> None:
 
 
 def test_a_name_that_leaves_no_room_for_that_of_a_backup_is_refused_at_once(tmp_path: Path) -> None:
-    path = tmp_path / f"{'a' * 228}.pt"
+    path = tmp_path / f"{'a' * 245}.pt"
     check_savable(path)
     save(make_checkpoint(), path)
     check_savable(path, resumed=path)
-    with pytest.raises(
-        MnistCliError, match=r"cannot keep what is at .*: cannot write .*a\.20.*\.pt: File name too long; .* `output`"
-    ):
+    with pytest.raises(MnistCliError, match=r"cannot keep what is at .*: File name too long; .* `output`"):
         check_savable(path)
 
 
