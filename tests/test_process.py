@@ -164,8 +164,12 @@ def test_a_terminal_that_is_closed_loses_nothing(data_dir: Path, tmp_path: Path)
 @pytest.mark.parametrize(("name", "exit_code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_stopped_download_leaves_no_half_of_a_file(mirror: Mirror, tmp_path: Path, name: str, exit_code: int) -> None:
     mirror.troubles = ["stall"]
-    command = [sys.executable, "-m", "mnistcli", "download", "--data-dir", str(tmp_path), "--from", mirror.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    download = ["-m", "mnistcli", "download", "--data-dir", str(tmp_path), "--from", mirror.url]
+    start = f"import os, signal, sys; signal.signal(signal.{name}, signal.SIG_DFL); "  # whatever is ignored here
+    start += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    with subprocess.Popen(
+        [sys.executable, "-c", start, *download], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         try:
             while not list(tmp_path.rglob("*.part")):
                 time.sleep(0.05)
