@@ -119,6 +119,17 @@ def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
 
 
+def assert_found_at(left: int, top: int, pixels: np.ndarray, page: np.ndarray, least: float = 0.9) -> None:
+    """Make sure that in a picture, (H, W), the digit is found that is on a page, whose corner lies at left and top."""
+    glyph, _ = find_glyph(as_picture(pixels))
+    alone, _ = find_glyph(as_picture(page))
+    assert glyph is not None
+    assert alone is not None
+    assert likeness(glyph.image, alone.image) > least
+    x, y, *size = alone.box
+    assert glyph.box == pytest.approx((x + left, y + top, *size), abs=4)
+
+
 def sheet(*digits: int) -> np.ndarray:
     """Draw digits side by side, black on a sheet of light paper: (160, 120 a digit) uint8."""
     inks = [Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0]) for digit in digits]

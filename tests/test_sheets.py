@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, likeness, see, sheet
+from conftest import BLACK, PAPER, around, as_picture, assert_found_at, find_glyph, find_glyphs, likeness, see, sheet
 from mnistcli.components import find_components
 from mnistcli.images import Picture
 from mnistcli.ink import Invert, find_ink
@@ -21,13 +21,7 @@ def inside_of(pixels: np.ndarray) -> Crop | None:
 @pytest.mark.parametrize("level", [0, 90, 255])
 @pytest.mark.parametrize("digit", [1, 4, 8])
 def test_a_digit_on_a_sheet_is_found_whatever_lies_around(digit: int, level: int) -> None:
-    glyph, _ = find_glyph(as_picture(around(sheet(digit), level)))
-    alone, _ = find_glyph(as_picture(sheet(digit)))
-    assert glyph is not None
-    assert alone is not None
-    assert likeness(glyph.image, alone.image) > 0.95
-    left, top, *size = alone.box
-    assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
+    assert_found_at(80, 80, around(sheet(digit), level), sheet(digit), least=0.95)
 
 
 @pytest.mark.parametrize("ink", [BLACK, 170])

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import BLACK, PAPER, around, as_picture, find_glyph, find_glyphs, likeness, see, sheet
+from conftest import BLACK, PAPER, around, as_picture, assert_found_at, find_glyph, find_glyphs, likeness, see, sheet
 from mnistcli.surroundings import cut_bars, cut_room, cut_table
 
 
@@ -136,13 +136,7 @@ def test_a_table_around_a_sheet_that_goes_on_is_cut_off(digit: int, angle: float
 @pytest.mark.parametrize("digit", [1, 2, 5])
 def test_a_digit_on_a_sheet_that_goes_on_is_found(digit: int) -> None:
     page = around(sheet(digit), PAPER, 150)
-    glyph, _ = find_glyph(as_picture(on_table(page)))
-    alone, _ = find_glyph(as_picture(page))
-    assert glyph is not None
-    assert alone is not None
-    assert likeness(glyph.image, alone.image) > 0.9
-    left, top, *size = alone.box
-    assert glyph.box == pytest.approx((left + 160, top + 110, *size), abs=4)
+    assert_found_at(160, 110, on_table(page), page)
 
 
 def test_all_digits_on_a_sheet_that_goes_on_are_found() -> None:
@@ -209,13 +203,7 @@ def in_room(page: np.ndarray, contrast: float = 60, thumb_px: int = 0) -> np.nda
 @pytest.mark.parametrize("contrast", [10, 60])
 @pytest.mark.parametrize("digit", [2, 3, 5])
 def test_a_digit_on_a_sheet_that_is_held_up_in_a_room_is_found(digit: int, contrast: float, thumb_px: int) -> None:
-    glyph, _ = find_glyph(as_picture(in_room(sheet(digit), contrast, thumb_px)))
-    alone, _ = find_glyph(as_picture(sheet(digit)))
-    assert glyph is not None
-    assert alone is not None
-    assert likeness(glyph.image, alone.image) > 0.9
-    left, top, *size = alone.box
-    assert glyph.box == pytest.approx((left + 80, top + 80, *size), abs=4)
+    assert_found_at(80, 80, in_room(sheet(digit), contrast, thumb_px), sheet(digit))
 
 
 def test_all_digits_on_a_sheet_that_is_held_up_in_a_room_are_found() -> None:
