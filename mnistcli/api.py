@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mnistcli.config import EVAL_BATCH_SIZE, Device, TrainConfig, Weights, check_choice, check_range
-from mnistcli.data import Split, load_split
+from mnistcli.config import EVAL_BATCH_SIZE, Device, Split, TrainConfig, Weights, check_choice, check_range
+from mnistcli.data import load_split
 from mnistcli.download import fetch, wanted_files
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone

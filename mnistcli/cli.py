@@ -6,7 +6,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,9 @@ from mnistcli.config import (
     EVAL_BATCH_SIZE,
     MIN_CONFIDENCE,
     Device,
+    Invert,
     Resolved,
+    Split,
     TrainConfig,
     Weights,
     choices,
@@ -31,7 +33,6 @@ from mnistcli.files import check_open
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mnistcli.data import Split
     from mnistcli.download import RawFile
     from mnistcli.report import Report
 
@@ -80,7 +81,12 @@ NoDownload = Annotated[
     typer.Option("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Say nothing on standard error but failures, stops and an accuracy below --fail-under."
+    ),
+]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
 # Declared for each command, but read by none: `edge.EdgeGroup` looks for the word before options are parsed.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
@@ -155,7 +161,7 @@ def _fetch(report: "Report", folder: Path, wanted: "Sequence[RawFile]", places: 
     report.downloading(fetch(folder, wanted, find_sources(places)))
 
 
-def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download: bool) -> None:
+def _provide_data(report: "Report", data_dir: Path, split: Split, no_download: bool) -> None:
     """Download the missing files if a split needs any of them, unless downloading is forbidden."""
     from mnistcli.data import FILE_PREFIX
     from mnistcli.download import missing_files
@@ -175,7 +181,7 @@ def _provide_data(report: "Report", data_dir: Path, split: "Split", no_download:
 @app.command()
 def show_samples(
     data_dir: DataDir = Path("data"),
-    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which images.")] = "train",
+    split: Annotated[Split, typer.Option("--split", help="Which images.")] = "train",
     count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many.")] = 25,
     digits: Annotated[
         list[int] | None,
@@ -187,6 +193,7 @@ def show_samples(
     no_download: NoDownload = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    no_progress: NoProgress = False,
     debug: Debug = False,
 ) -> None:
     """Draw a labelled grid of samples."""
@@ -195,7 +202,7 @@ def show_samples(
     from mnistcli.files import check_writable
     from mnistcli.report import Report
 
-    report = Report(as_json=as_json, quiet=quiet)
+    report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     plots.picture_format(output)
     check_writable(output)
     _provide_data(report, data_dir, split, no_download)
@@ -319,7 +326,7 @@ def evaluate(
         Path | None,
         typer.Argument(metavar="CKPT", readable=False, help=f"The checkpoint to evaluate: {WHICH_CHECKPOINT}"),
     ] = None,
-    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which images to score it on.")] = "test",
+    split: Annotated[Split, typer.Option("--split", help="Which images to score it on.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
     fail_under: Annotated[
         float | None,
@@ -367,8 +374,7 @@ def predict(
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="How many digits to show on a terminal.")] = 3,
     invert: Annotated[
-        Literal["auto", "yes", "no"],
-        typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the picture."),
+        Invert, typer.Option("--invert", help="Whether the digit is darker than its paper; auto judges by the picture.")
     ] = "auto",
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", min=0, max=1, help="Answer ? where no digit is this probable, 0 to 1.")

@@ -39,6 +39,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Weights = Literal["last", "best"]  # after the last step, averaged where the run keeps an average; of the best epoch
 ModelName = Literal["lenet", "strided", "allconv"]
 Precision = Literal["auto", "fp32", "bf16"]
+Split = Literal["train", "test"]
+Invert = Literal["auto", "yes", "no"]  # whether digits are darker than their paper; auto judges by the picture
 
 
 def check_choice(name: str, value: object, choices: object) -> None:

@@ -4,15 +4,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from mnistcli.config import Split
 from mnistcli.errors import ConfigError, DataError
 from mnistcli.idx import SIDE_PX, damaged, raw_folder, raw_names, read_idx
-
-Split = Literal["train", "test"]
 
 FILE_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 

@@ -25,10 +25,9 @@ from typing import NamedTuple, Self
 
 import cv2
 
-from mnistcli.config import check_choice, check_range
+from mnistcli.config import Invert, check_choice, check_range
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
-from mnistcli.ink import Invert
 from mnistcli.inputs import STANDARD_INPUT, is_folder, is_pattern
 from mnistcli.interrupt import held_back
 from mnistcli.layout import FindDigits

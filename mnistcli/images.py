@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from mnistcli.config import Invert
 from mnistcli.errors import ImageError
 from mnistcli.glyphs import Grey, cut, draw, without_hairs
 from mnistcli.idx import SIDE_PX
-from mnistcli.ink import Ink, Invert
+from mnistcli.ink import Ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, is_straight, longer_side
 

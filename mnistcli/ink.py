@@ -1,11 +1,11 @@
 """Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import cv2
 import numpy as np
 
+from mnistcli.config import Invert
 from mnistcli.contrast import FAINT_SHARE, NOISES, Layer, Source, colour_scale, find_threshold, histogram
 from mnistcli.paper import WIDEST_STROKE, envelopes, flat_colour, patches, refine, surface
 from mnistcli.planes import (
@@ -23,8 +23,6 @@ from mnistcli.planes import (
     touches_border,
 )
 from mnistcli.rules import without_rules
-
-Invert = Literal["auto", "yes", "no"]
 
 FULL_SHARE = 0.7  # of the ink's pixels are fainter than what counts as full ink
 

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mnistcli.components import Components, find_components, pick_digit
+from mnistcli.config import Invert
 from mnistcli.contrast import DARK_QUANTILE
 from mnistcli.frames import without_frames
 from mnistcli.idx import SIDE_PX
 from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
-from mnistcli.ink import Ink, Invert, find_ink
+from mnistcli.ink import Ink, find_ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside, look_on_each

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mnistcli.config import MIN_CONFIDENCE, Device, Weights, check_range
+from mnistcli.config import MIN_CONFIDENCE, Device, Invert, Weights, check_range
 from mnistcli.errors import ImageError
 from mnistcli.finding import PictureGroups, Search, Searched
 from mnistcli.images import Glyph, Picture
-from mnistcli.ink import Invert
 from mnistcli.inputs import find_pictures
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.touching import Run

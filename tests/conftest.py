@@ -23,11 +23,10 @@ from typer.testing import CliRunner, Result
 from mirror import Mirror
 from mnistcli import download
 from mnistcli.cli import app
-from mnistcli.config import TrainConfig
+from mnistcli.config import Invert, TrainConfig
 from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
 from mnistcli.idx import idx_bytes, raw_folder, raw_names
 from mnistcli.images import Glyph, Picture, read_picture
-from mnistcli.ink import Invert
 from mnistcli.layout import find_digit, find_digits
 from mnistcli.sources import Source, find_sources
 

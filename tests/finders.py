@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mnistcli.layout import Found
 
 if TYPE_CHECKING:
+    from mnistcli.config import Invert
     from mnistcli.images import Picture
-    from mnistcli.ink import Invert
 
 
 def take_long(picture: "Picture", invert: "Invert") -> Found:

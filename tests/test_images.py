@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
+from mnistcli.config import Invert
 from mnistcli.errors import ImageError
 from mnistcli.images import WORKING_PX, read_picture
-from mnistcli.ink import Invert
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:

@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 
 import papers
 from conftest import draw_big, draw_digits, find_glyph, find_glyphs, likeness, save, see
+from mnistcli.config import Invert
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
-from mnistcli.ink import Ink, Invert, _find_drawn, find_ink
+from mnistcli.ink import Ink, _find_drawn, find_ink
 from mnistcli.planes import Mask, Pixels
 
 BAR, OTHER_BAR = np.s_[30:90, 40:50], np.s_[30:80, 80:90]
