@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -95,7 +96,14 @@ def _open(content: Path | bytes) -> Picture:
 
 
 class SearchPool:
-    """Threads, or processes, that search several pictures at once; who leaves the block early waits for no thread."""
+    """Threads, or processes, that search several pictures at once; who leaves the block early waits for no thread.
+
+    Several pictures at once keep the cores busy; several threads for one get in their way. So OpenCV computes in one
+    thread while any pool is within its block.
+    """
+
+    _at_work = 0  # how many pools are
+    _opencv_threads = 0  # when none was
 
     def __init__(self, search: Search, processes: int) -> None:
         self.search = search
@@ -106,7 +114,6 @@ class SearchPool:
             if processes
             else ThreadPoolExecutor(THREADS, thread_name_prefix="finder")
         )
-        self._opencv_threads = cv2.getNumThreads()
         self._asking = threading.current_thread()
         weakref.finalize(self, _stop, self._executor, self._until_over)  # where nobody enters the block
         _unfinished.add(self)
@@ -120,7 +127,11 @@ class SearchPool:
 
     def __enter__(self) -> Self:
         self._asking = threading.current_thread()
-        cv2.setNumThreads(1)  # several pictures at once keep the cores busy; several threads for one get in their way
+        pools = type(self)
+        if pools._at_work == 0:
+            pools._opencv_threads = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        pools._at_work += 1
         return self
 
     def __exit__(
@@ -129,7 +140,10 @@ class SearchPool:
         if kind is None:
             self._executor.shutdown()
         self.stop()
-        cv2.setNumThreads(self._opencv_threads)
+        pools = type(self)
+        pools._at_work -= 1
+        if pools._at_work == 0:
+            cv2.setNumThreads(pools._opencv_threads)
 
     def stop(self) -> None:
         """Begin with no more pictures, and wait for those that processes are at, one each."""
@@ -259,10 +273,12 @@ def _start_processes(count: int, over: Connection) -> ProcessPoolExecutor:
 
 
 def _begin_process(over: Connection) -> None:
-    """Leave Ctrl-C to the parent, and end when it does, however it ends."""
+    """Leave Ctrl-C to the parent, warn of nothing, and end when the parent does, however it ends."""
     global _over  # a process has one search, and nothing else to keep it in
     _over = over
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Of what Pillow can read all the same; a process has not the parent's filters, and nobody reads its warnings.
+    warnings.filterwarnings("ignore", module="PIL")
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

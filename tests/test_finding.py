@@ -20,10 +20,10 @@ import mnistcli
 from conftest import draw_digits
 from finders import end_early, leave_trace, take_long
 from mnistcli import finding
+from mnistcli.config import Invert
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
 from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, PictureGroups, Search, Searched, SearchPool
 from mnistcli.images import Picture
-from mnistcli.ink import Invert
 from mnistcli.layout import Found, find_digits
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
@@ -71,6 +71,15 @@ def test_processes_find_what_threads_do_in_the_same_order(drawings: list[Path]) 
             assert np.array_equal(theirs.glyph.image, mine.glyph.image)
     assert sum(answer.glyph is not None for answer in processes) == len(drawings) - 1
     assert (cv2.getNumThreads(), torch.get_num_threads()) == before
+
+
+def test_readings_that_overlap_leave_all_as_it_was(drawings: list[Path]) -> None:
+    before = cv2.getNumThreads()
+    first = mnistcli.predict(drawings[:2], checkpoint="bundled")
+    assert next(first).path == str(drawings[0])
+    second = mnistcli.predict(drawings[:2], checkpoint="bundled")
+    assert [len(list(answers)) for answers in (first, second)] == [1, 2]
+    assert cv2.getNumThreads() == before
 
 
 def test_many_pictures_are_left_to_processes_without_being_told(

@@ -5,10 +5,12 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 import tomllib
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -483,6 +485,18 @@ def test_file_names_cannot_write_on_the_screen(cli: RunCli, trained: Path) -> No
     assert done.stdout.startswith(r"\x1b[31mtab\there\nand there 3.04" + "\u202fPM.png\t")
     assert (done.stdout.count("\t"), done.stdout.count("\n")) == (2, 1)
     assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_pillow_warns_of_no_picture_that_it_can_read(process: RunProcess, tmp_path: Path, processes: int) -> None:
+    path = tmp_path / "of no frames.png"
+    Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).save(path)
+    content, header_ends = path.read_bytes(), 33
+    chunk = b"acTL" + struct.pack(">II", 0, 0)  # of an animation
+    frames = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(content[:header_ends] + frames + content[header_ends:])
+    done = process("predict", path, "--checkpoint", "bundled", "--processes", processes, "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_bug_keeps_its_traceback_and_shows_no_variables(process: RunProcess, tmp_path: Path) -> None:
