@@ -1,9 +1,9 @@
 """A reading as a picture: where the digits were found, what the network saw of each, and what it said."""
 
-import itertools
 import math
 import os
 from collections.abc import Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ class ReadingPictures:
     def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
         self.place = Path(place)
         self.takes_several = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
-        if not self.takes_several and (len(images) > 1 or is_folder(images[0])):
+        if not self.takes_several and (is_folder(images[0]) or len(list(islice(find_pictures(images), 2))) > 1):
             raise self._too_many()
         self._check_apart(images)
         drawing = self.place / "drawing.png" if self.takes_several else self.place
@@ -108,7 +108,7 @@ class ReadingPictures:
                 raise self._too_many()
             self.drawn.add(self.place)
             return self.place
-        numbers = itertools.count(2)
+        numbers = count(2)
         path = self.place / f"{picture.stem}.png"
         while path in self.drawn:  # pictures of one name, in several folders
             path = self.place / f"{picture.stem}-{next(numbers)}.png"

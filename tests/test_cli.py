@@ -507,11 +507,13 @@ def test_predict_draws_what_it_understood(cli: RunCli, ckpt: Path, digits: list[
             assert picture.size == (960, 480)
     assert cli("predict", *digits[:2], "--picture", f"{tmp_path}/a.folder/").exit_code == 0
     assert len(list((tmp_path / "a.folder").iterdir())) == 2
-    result = cli("predict", *digits, "--picture", tmp_path / "two.png")
-    assert result.exit_code == 2
-    assert "name a folder" in result.stderr
-    assert not result.stdout  # told before anything is read
-    assert not (tmp_path / "two.png").exists()
+    for several in (digits, [tmp_path / "digit?.png"]):
+        result = cli("predict", *several, "--picture", tmp_path / "two.png")
+        assert result.exit_code == 2
+        assert "name a folder" in result.stderr
+        assert not result.stdout  # told before anything is read
+        assert not (tmp_path / "two.png").exists()
+    assert cli("predict", tmp_path / "digit1*.png", "--picture", tmp_path / "two.png").exit_code == 0
 
 
 @pytest.mark.parametrize(
