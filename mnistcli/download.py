@@ -184,11 +184,11 @@ def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
     try:
         with atomic_write(path) as out:
             for chunk in _chunks(file.name, opener):
-                received += len(chunk)
-                if received > file.size:
+                if received + len(chunk) > file.size:
                     raise FileError(f"longer than its {file.size:,} bytes")
                 digest.update(chunk)
                 out.write(chunk)
+                received += len(chunk)
                 yield Received(len(chunk))
             if received < file.size:
                 raise FileError(f"ended after {received:,} of {file.size:,} bytes", transient=True)

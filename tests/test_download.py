@@ -11,6 +11,7 @@ from conftest import assert_complete, at, make_loop, no_room_for_files
 from mirror import Mirror, zipped
 from mnistcli.download import (
     MNIST_FILES,
+    Event,
     Placed,
     RawFile,
     Received,
@@ -150,8 +151,11 @@ def test_a_file_in_the_place_of_a_folder_is_not_taken_for_one_that_lacks_files(
 
 
 def test_a_flood_is_cut_off(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
+    events: list[Event] = []
     with pytest.raises(DataError, match="longer than its 10 bytes"):
-        list(fetch(tmp_path, [files[0]._replace(size=10)], at(mirror.url)))
+        events.extend(fetch(tmp_path, [files[0]._replace(size=10)], at(mirror.url)))
+    # What a bar showed of it is taken back, and no more.
+    assert sum(event.size for event in events if isinstance(event, Received)) == 0
     assert list(tmp_path.iterdir()) == []
 
 
