@@ -44,7 +44,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
     except struct.error:
         raise damaged(path, "its header is cut short") from None
     if zeros != 0 or kind != UINT8:

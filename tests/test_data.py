@@ -67,6 +67,12 @@ def test_files_that_do_not_belong_together_are_refused(
         load_split(tmp_path, "test")
 
 
+def test_what_no_download_mends_is_told_without_one(tmp_path: Path) -> None:
+    (raw_folder(tmp_path) / "t10k-images-idx3-ubyte").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"cannot read .*t10k-images-idx3-ubyte: Is a directory$"):
+        load_split(tmp_path, "test")
+
+
 def test_normalisation_is_the_tutorials() -> None:
     from torchvision.transforms.functional import normalize
 
