@@ -126,7 +126,7 @@ def train_events(
     Args:
         config: what to train and how.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
-        should_stop: asked after every step; once true, the run is saved as it stands, and ends.
+        should_stop: asked after every step and every epoch; once true, the run is saved as it stands, and ends.
 
     Yields:
         Started; StepDone and EpochDone as in `fit`; BackedUp where other training was in the output's place; at the
@@ -180,7 +180,7 @@ def _events(
         raise DivergedError(f"{error}; {_what_is_kept(run, checkpoint)}") from None
     if not run.is_saved and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
         yield from run.save()
-    steps = config.epochs * math.ceil(len(train) / config.batch_size)
+    steps = len(state.history) * math.ceil(len(train) / config.batch_size)
     yield Finished(
         config.output,
         config.data_dir,
@@ -192,7 +192,10 @@ def _events(
 
 
 def _stop(run: "_Run", train: Samples) -> Iterator[TrainEvent]:
-    """Save a run as it stands, with an average that is fit for use, and tell that it stopped."""
+    """Save a run as it stands, with an average that is fit for use, and tell that it stopped.
+
+    Its calibration stays that of the last finished epoch: learning another would keep who stops it waiting.
+    """
     state = run.state
     check_finite(state)
     if state.average is not None:

@@ -233,11 +233,14 @@ def test_a_run_that_does_not_fit_its_checkpoint_is_damaged(make_config: MakeConf
     assert "\n" not in str(caught.value)
 
 
-def test_too_few_steps_are_the_cause_before_any_learning_rate(make_config: MakeConfig) -> None:
-    *_, last = train_events(make_config(batch_size=600, lr=1e-6))
+@pytest.mark.parametrize(("keys", "steps"), [({}, 1), ({"epochs": 200, "patience": 1, "val_size": 100}, 2)])
+def test_too_few_steps_are_the_cause_before_any_learning_rate(
+    make_config: MakeConfig, keys: dict[str, int], steps: int
+) -> None:
+    *_, last = train_events(make_config(batch_size=600, lr=1e-9, **keys))
     assert isinstance(last, Finished)
     assert last.advice is not None
-    assert "the run has too few steps, 1;" in last.advice
+    assert f"the run has too few steps, {steps};" in last.advice
 
 
 def test_another_runs_file_is_backed_up_once(make_config: MakeConfig) -> None:
