@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, Plane
+from mnistcli.planes import DEVIATION_OF_MEDIAN, OUTLIER, Image, Mask, Plane
 
 MIN_CONTRAST = 10.0  # of 255: less is no ink
 NOISES = 4  # standard deviations of the paper's noise: ink stands out from it by as many
@@ -24,7 +24,7 @@ COLOUR_SCALE = 1.5**0.5  # distances between colours are divided by it, to compa
 
 # Grain, where there is no contrast by which to tell ink from it.
 LEAST_GRAINY = 0.05  # of the pixels: if fewer differ, it is by the soft edges and the compression of faint ink
-OUTLIER, CLIPPINGS = 3, 10  # standard deviations: what is farther off is no grain; and how often they are computed anew
+CLIPPINGS = 10  # how often the grain's standard deviation is computed anew, without what is no grain
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false

@@ -181,8 +181,10 @@ def _is_around(components: Components, ring: int, *, may_be_slashed: bool) -> bo
 
 def _is_slash(mask: Mask) -> bool:
     """Tell whether a component is a thin straight line that is aslant, as in a 0."""
+    if not is_straight(mask):
+        return False
     moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
-    return is_straight(mask) and abs(moments["mu11"]) > SLASH_SLANT * moments["mu02"]
+    return abs(moments["mu11"]) > SLASH_SLANT * moments["mu02"]
 
 
 def _without_gaps(ring: Mask) -> Mask:

@@ -7,7 +7,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistcli.planes import DEVIATION_OF_MEDIAN, Image, Mask, border_pixels, quantile, resize, shrunk_size, spread
+from mnistcli.planes import (
+    DEVIATION_OF_MEDIAN,
+    OUTLIER,
+    Image,
+    Mask,
+    border_pixels,
+    quantile,
+    resize,
+    shrunk_size,
+    spread,
+)
 
 # A border was drawn, not photographed, if at least this share of it is within this many levels, of 255, of its colour.
 FLAT_LEVELS, FLAT_SHARE = 3.0, 0.8
@@ -19,7 +29,6 @@ OTHER_LEVELS = 60  # of 255: what differs more from the paper's colour is no pap
 BORDER_BEGINS = 0.88  # of the way from the centre to the border: at first, only what is beyond counts as paper
 FITTED_TERMS = (3, 3, 6, 6, 6, 6)  # a plane first: what it explains decides what the quadratic surface is fitted to
 LEAST_FITTED = 12  # places: fewer cannot determine six terms
-OUTLIER = 3  # standard deviations: what is farther off is no paper
 # Levels, of 255: what is added to the paper's deviation, and how much farther paper that is bent may be off a plane.
 ADDED_DEVIATION, PLANE_MISSES = 2, 6
 

@@ -22,6 +22,7 @@ MARK_SHARE = 0.8  # of its convex hull: a dot or a straight stroke fills more, a
 STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less variance across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
 SOBEL_SCALE = 8  # OpenCV's kernel gives the slope per pixel times this
+OUTLIER = 3  # standard deviations: what is farther off is of another kind
 DEVIATION_OF_MEDIAN = 1.4826  # the median absolute deviation of normal numbers, times this, is their standard deviation
 
 
