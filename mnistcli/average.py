@@ -7,7 +7,7 @@ from torch.optim.swa_utils import update_bn
 from mnistcli.data import Normalization, Samples
 from mnistcli.strokes import OUTLIER_DICE, Strokes
 
-# Every twelfth of 60,000 images: their channels' means are near enough, at a fiftieth of an epoch's time.
+# A twelfth of 60,000 images: their channels' means are near enough, at a fiftieth of an epoch's time.
 STATISTICS_IMAGES, STATISTICS_BATCH = 5000, 1000
 
 

@@ -136,8 +136,9 @@ class Strokes:
         halves = torch.cat([digit[:, :, SIDE_PX // 2 :].flip(3), other[:, :, : SIDE_PX // 2]], 2)
         written = write(pick_others(dice[:, 4:]), self.ones, dice[:, 4:])
         outliers = two
-        # Of what is made of digits, five in twelve are turned, three are blobs, two are the lower half of one digit,
-        # mirrored, above the upper half of another, and two are both digits in one place.
+        # Of what is made of digits, five in twelve are turned (but of 0s, 1s and 8s both digits in one place), three
+        # are blobs, two are the lower half of one digit, mirrored, above the upper half of another, and two are both
+        # digits in one place.
         for share, outlier in ((10 / 12, halves), (8 / 12, blob), (5 / 12, turned), (0, written)):
             outliers = torch.where(kind < letters + (1 - letters) * share, outlier, outliers)
         return outliers
