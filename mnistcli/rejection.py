@@ -91,7 +91,8 @@ def make_examples(held_out: Samples, config: TrainConfig, ranks: Ranks = ALONE) 
         Batches of digits and of shapes that are none, (B, 1, 28, 28) and (C, 1, 28, 28) float32, 0..255.
     """
     strokes = Strokes.of(held_out)
-    for number, part in enumerate(torch.arange(len(held_out)).repeat(DRAWS).split(BATCH)):  # type: ignore[no-untyped-call]
+    numbers = torch.arange(len(held_out), device=held_out.labels.device)
+    for number, part in enumerate(numbers.repeat(DRAWS).split(BATCH)):  # type: ignore[no-untyped-call]
         yield _make(strokes, held_out.take(part), config, torch.Generator().manual_seed(number), ranks)
 
 

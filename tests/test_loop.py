@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from conftest import draw_digits, make_samples
-from mnistcli.config import TrainConfig
+from elsewhere import Far, elsewhere, move
+from mnistcli.config import TrainConfig, resolve
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.loop import EpochDone, StepDone, TrainState, fit, learn_rejector, start
-from mnistcli.model import LeNet
+from mnistcli.model import LeNet, build_model
 from mnistcli.rejection import make_examples
 from mnistcli.scoring import ask, find_temperature
 from mnistcli.strokes import OUTLIER_DICE, Strokes
@@ -22,7 +23,7 @@ NORMALIZATION = Normalization()
 
 def make_state(config: TrainConfig, train_size: int) -> TrainState:
     torch.manual_seed(config.seed)
-    return start(config, LeNet(), train_size)
+    return start(config, build_model(config.model), train_size)
 
 
 def run(
@@ -219,3 +220,26 @@ def test_the_calibration_is_that_of_the_held_out_images_and_of_shapes_made_of_th
         digits, shapes = (ask(model, images, NORMALIZATION).features for images in next(make_examples(val, config)))
         assert calibration.rejector.digit_probabilities(digits).mean() > 0.7
         assert calibration.rejector.digit_probabilities(shapes).mean() < 0.4
+
+
+@pytest.mark.parametrize("recipe", ["lenet", "fast", "best", "robust"])
+def test_training_on_another_device_is_the_same_and_waits_for_no_step(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tensors of another class cannot be made in inference mode.
+    monkeypatch.setattr("mnistcli.loop.ask", torch.no_grad()(ask.__wrapped__))  # type: ignore[attr-defined]
+    keys = {"epochs": 1, "warmup_epochs": 0.0, "batch_size": 10, "precision": "fp32"}
+    config = resolve({}, {}, recipe).config.model_copy(update=keys)
+    train, val = make_samples(30), make_samples(20, seed=1)
+    here, there = (make_state(config, len(train)) for _ in range(2))
+    run(here, train, config, val)
+    waits = []
+    with elsewhere() as device:
+        there = start(config, move(there.model), len(train))
+        far_train, far_val = (Samples(Far(samples.images), Far(samples.labels)) for samples in (train, val))
+        for event in fit(there, far_train, far_val, NORMALIZATION, config):
+            if isinstance(event, StepDone):
+                waits.append(device.waits)
+    assert there.history[0].loss == pytest.approx(here.history[0].loss, rel=1e-4)
+    assert there.history[0].val_loss == pytest.approx(here.history[0].val_loss, rel=1e-4)
+    assert recipe == "robust" or waits == [0, 0, 0]  # its styles go by the labels, which only the device has
