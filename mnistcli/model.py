@@ -123,13 +123,40 @@ class AllConv(_Sequence):
         self.to(memory_format=torch.channels_last)  # faster with many channels
 
 
+class Unpadded(_Sequence):
+    """Six convolutions without padding, the first of them strided, and the mean over places: 482,474 parameters.
+
+    Each takes a border off, so that the image becomes 2 x 2 without pooling, in three fifths of `AllConv`'s time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_conv(1, 32, kernel_size=5, stride=2),  # (B, 32, 12, 12)
+            *_conv(32, 64, kernel_size=3),  # (B, 64, 10, 10)
+            *_conv(64, 96, kernel_size=3),  # (B, 96, 8, 8)
+            *_conv(96, 128, kernel_size=3),  # (B, 128, 6, 6)
+            *_conv(128, 128, kernel_size=3),  # (B, 128, 4, 4)
+            *_conv(128, 128, kernel_size=3),  # (B, 128, 2, 2)
+            nn.AdaptiveAvgPool2d(1),  # (B, 128, 1, 1)
+            nn.Flatten(),  # (B, 128)
+            nn.Linear(128, 10),  # (B, 10)
+        )
+        self.to(memory_format=torch.channels_last)  # faster with many channels
+
+
 def _conv(inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
     """Make a convolution with what follows it; its bias would vanish in the normalisation."""
     convolution = nn.Conv2d(inputs, outputs, kernel_size, stride, padding, bias=False)
     return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-MODELS: dict[ModelName, type[Classifier]] = {"lenet": LeNet, "strided": Strided, "allconv": AllConv}
+MODELS: dict[ModelName, type[Classifier]] = {
+    "lenet": LeNet,
+    "strided": Strided,
+    "allconv": AllConv,
+    "unpadded": Unpadded,
+}
 
 
 def build_model(name: str, /, **arguments: Any) -> Classifier:

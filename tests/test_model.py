@@ -16,7 +16,9 @@ def test_lenet_has_the_tutorials_size() -> None:
     assert sum(parameter.numel() for parameter in LeNet().parameters()) == 44_426
 
 
-@pytest.mark.parametrize(("name", "size"), [("lenet", 44_426), ("strided", 79_930), ("allconv", 454_890)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("lenet", 44_426), ("strided", 79_930), ("allconv", 454_890), ("unpadded", 482_474)]
+)
 def test_each_network_has_the_size_that_it_tells_and_guesses_at_first(name: str, size: int) -> None:
     torch.manual_seed(0)
     net = build_model(name)
@@ -92,7 +94,7 @@ def test_what_torch_knows_of_this_processor_is_what_the_system_knows() -> None:
 
 
 def test_an_unknown_network_or_argument_is_named() -> None:
-    with pytest.raises(CheckpointError, match="no network is called 'resnet'; known: lenet, strided, allconv"):
+    with pytest.raises(CheckpointError, match=r"'resnet'; known: lenet, strided, allconv, unpadded$"):
         build_model("resnet")
     with pytest.raises(CheckpointError, match="'lenet' does not take"):
         build_model("lenet", width=2)
