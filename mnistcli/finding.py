@@ -95,15 +95,34 @@ def _open(content: Path | bytes) -> Picture:
     return read_picture(content)
 
 
-class SearchPool:
-    """Threads, or processes, that search several pictures at once; who leaves the block early waits for no thread.
+class _OneThreadEach:
+    """Lets OpenCV compute in one thread while any pool is at work, and afterwards in as many as before.
 
-    Several pictures at once keep the cores busy; several threads for one get in their way. So OpenCV computes in one
-    thread while any pool is within its block.
+    Several pictures at once keep the cores busy; several threads for one get in their way.
     """
 
-    _at_work = 0  # how many pools are
-    _opencv_threads = 0  # when none was
+    def __init__(self) -> None:
+        self._lock, self._pools, self._before = threading.Lock(), 0, 0
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._pools == 0:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._pools += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._pools -= 1
+            if self._pools == 0:
+                cv2.setNumThreads(self._before)
+
+
+_one_thread_each = _OneThreadEach()
+
+
+class SearchPool:
+    """Threads, or processes, that search several pictures at once; who leaves the block early waits for no thread."""
 
     def __init__(self, search: Search, processes: int) -> None:
         self.search = search
@@ -127,11 +146,7 @@ class SearchPool:
 
     def __enter__(self) -> Self:
         self._asking = threading.current_thread()
-        pools = type(self)
-        if pools._at_work == 0:
-            pools._opencv_threads = cv2.getNumThreads()
-            cv2.setNumThreads(1)
-        pools._at_work += 1
+        _one_thread_each.begin()
         return self
 
     def __exit__(
@@ -140,10 +155,7 @@ class SearchPool:
         if kind is None:
             self._executor.shutdown()
         self.stop()
-        pools = type(self)
-        pools._at_work -= 1
-        if pools._at_work == 0:
-            cv2.setNumThreads(pools._opencv_threads)
+        _one_thread_each.end()
 
     def stop(self) -> None:
         """Begin with no more pictures, and wait for those that processes are at, one each."""
