@@ -81,12 +81,7 @@ NoDownload = Annotated[
     typer.Option("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
-Quiet = Annotated[
-    bool,
-    typer.Option(
-        "--quiet", "-q", help="Say nothing on standard error but failures, stops and an accuracy below --fail-under."
-    ),
-]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
 # Declared for each command, but read by none: `edge.EdgeGroup` looks for the word before options are parsed.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
@@ -330,7 +325,7 @@ def evaluate(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
     fail_under: Annotated[
         float | None,
-        typer.Option("--fail-under", min=0, max=1, help="Exit with 3 below this accuracy, 0 to 1."),
+        typer.Option("--fail-under", min=0, max=1, help="Exit with 3 below this accuracy, 0 to 1, and tell so."),
     ] = None,
     weights: WhichWeights = "last",
     tta: Tta = False,

@@ -77,7 +77,8 @@ def load_split(data_dir: Path, split: Split) -> Samples:
         if labels.max() > 9:
             raise damaged(labels_path, f"it holds the label {int(labels.max())}, and digits end at 9")
     except DataError as error:
-        if isinstance(error.__cause__, OSError):  # a download could not read the file either
+        # A download keeps a file's permissions, and replaces no folder.
+        if isinstance(error.__cause__, PermissionError | IsADirectoryError | NotADirectoryError):
             raise
         raise DataError(f"{error}; mend it with: mnistcli download --data-dir {shlex.quote(str(data_dir))}") from None
     return Samples(images.unsqueeze(1), labels.long())

@@ -62,9 +62,9 @@ class ReadingPictures:
     def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
         self.place = Path(place)
         self.takes_several = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
-        if not self.takes_several and (is_folder(images[0]) or len(list(islice(find_pictures(images), 2))) > 1):
-            raise self._too_many()
         self._check_apart(images)
+        if not self.takes_several and len(list(islice(find_pictures(images), 2))) > 1:
+            raise self._too_many()
         drawing = self.place / "drawing.png" if self.takes_several else self.place
         picture_format(drawing)
         check_writable(drawing)
