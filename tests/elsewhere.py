@@ -15,10 +15,11 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 ELSEWHERE = torch.device("meta")  # the one device beside the CPU that torch has everywhere
 
-# What takes its indices, or what it copies, from the CPU as well.
-MIXING = {"aten.index.Tensor", "aten.index_put_.default", "aten._index_put_impl_.default", "aten.copy_.default"}
-# What needs to know a value: a program has to wait for the device here.
-WAITING = {"aten._local_scalar_dense.default", "aten.nonzero.default"}
+# What waits for the device: always, for it needs to know a value; where it copies from one device to the other; and
+# where it has to look for its indices, or they are here.
+READING = {"aten._local_scalar_dense.default", "aten.nonzero.default"}
+COPYING = {"aten.copy_.default": 1, "aten._to_copy.default": 0}  # and which argument it copies
+INDEXING = {"aten.index.Tensor", "aten.index_put_.default", "aten._index_put_impl_.default"}
 
 Operator = Callable[..., Any]
 Network = TypeVar("Network", bound=nn.Module)
@@ -55,12 +56,12 @@ class Device(TorchDispatchMode):  # type: ignore[no-untyped-call]  # as torch le
         to = kwargs.get("device")
         if to is not None:
             kwargs["device"] = "cpu"
-        elif any(are_far) and name not in MIXING:
+        elif any(are_far) and name not in INDEXING | COPYING.keys():
             assert all(far or tensor.dim() == 0 for far, tensor in zip(are_far, tensors, strict=True)), name
         is_far = any(are_far) if to is None else torch.device(to) == ELSEWHERE
-        self.waits += any(are_far) and (name in WAITING or not is_far)
         if name == "aten.copy_.default":
             is_far = are_far[0]
+        self.waits += _waits(name, args, is_far)
         known = {id(tensor.near): tensor for tensor in tensors if isinstance(tensor, Far)}
 
         def wrap(result: Any) -> Any:
@@ -81,6 +82,15 @@ class _Making(TorchFunctionMode):
         if function is Tensor.__getitem__ and isinstance(args[1], list):
             args = args[0], torch.tensor(args[1], dtype=torch.int64)
         return function(*args, **kwargs)
+
+
+def _waits(name: str, args: Any, is_far: bool) -> bool:
+    if name in COPYING:
+        return isinstance(args[COPYING[name]], Far) != is_far
+    if name in INDEXING and isinstance(args[0], Far):
+        indices = [index for index in args[1] if index is not None]
+        return any(not isinstance(index, Far) or index.dtype == torch.bool for index in indices)
+    return name in READING and isinstance(args[0], Far)
 
 
 def _unwrap(value: Any) -> Any:
