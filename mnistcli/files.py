@@ -52,9 +52,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     path = follow(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
-    file = part.open("xb")  # outside the try, so that no file but our own is ever removed
-    try:
-        with file:
+    try:  # from before the file is there, or Ctrl-C could come between
+        with part.open("xb") as file:
             with suppress(OSError):  # the new file is as private as the old one, on systems that have permissions
                 shutil.copymode(path, part)
             yield file
@@ -62,13 +61,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
 
 
 def _part(path: Path) -> Path:
-    # Not named by the process's number, which may be the same in several containers that share a folder, nor by the
-    # file, whose name may be as long as names can be.
+    # Random enough that no other file is ever replaced or removed. Not named by the process's number, which may be the
+    # same in several containers that share a folder, nor by the file, whose name may be as long as names can be.
     return path.with_name(f".{secrets.token_hex(8)}.part")
 
 
@@ -84,8 +84,13 @@ def check_writable(output: Path) -> None:
             raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")
         part = _part(follow(output))
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch(exist_ok=False)
-        part.unlink()
+        try:
+            part.touch(exist_ok=False)
+            part.unlink()
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise cannot_write(output, error) from None
 

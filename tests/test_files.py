@@ -1,14 +1,21 @@
 """A file is written whole or not at all, and an output that is gone is no error."""
 
 import os
+import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
-from typing import TextIO
+from types import FrameType
+from typing import Any, TextIO
 
 import pytest
 
 from conftest import make_loop, no_room_for_files
+from mnistcli import files
 from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import answering, atomic_write, check_writable, discard_output
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 def write(path: Path, content: bytes) -> None:
@@ -54,6 +61,36 @@ def test_what_was_there_stays_where_writing_fails(tmp_path: Path, is_there: bool
         begin_to_write(path, b"new", error)
     assert names(tmp_path) == (["file"] if is_there else [])
     assert not is_there or path.read_bytes() == b"old"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # where Ctrl-C comes just before it is closed
+@pytest.mark.parametrize("work", [lambda path: write(path, b"new"), check_writable], ids=["write", "check"])
+def test_ctrl_c_leaves_nothing_half_wherever_it_comes(tmp_path: Path, work: Callable[[Path], None]) -> None:
+    for line in count():
+        sys.settrace(_interrupt_at(line))
+        try:
+            work(tmp_path / "file")
+        except KeyboardInterrupt:
+            assert set(names(tmp_path)) <= {"file"}
+        else:
+            break
+        finally:
+            sys.settrace(None)
+    assert line > 5
+
+
+def _interrupt_at(line: int) -> TraceFunction:
+    """Interrupt the module of `atomic_write` at so many lines from now."""
+    lines = iter(range(line))
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        if frame.f_code.co_filename != files.__file__:
+            return None
+        if event == "line" and next(lines, None) is None:
+            raise KeyboardInterrupt
+        return trace
+
+    return trace
 
 
 def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
