@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import sys
 import time
 import traceback
@@ -118,8 +117,8 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         message, exit_code = _one_line(error, ctx), error.exit_code
         if ctx.meta["debug"]:
             traceback.print_exc()
-    except KeyboardInterrupt as error:
-        ended = error if isinstance(error, SignalError) else SignalError(signal.SIGINT)
+    except KeyboardInterrupt as interrupt:
+        ended = SignalError.of(interrupt)
         message, exit_code = str(ended), ended.exit_code
     else:
         return

@@ -33,6 +33,16 @@ class SignalError(KeyboardInterrupt):
         self.exit_code = 128 + number
         super().__init__("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
 
+    @classmethod
+    def of(cls, interrupt: KeyboardInterrupt) -> Self:
+        """Give what ended the program: what is not of this class is Ctrl-C, by another handler than ours."""
+        return interrupt if isinstance(interrupt, cls) else cls(signal.SIGINT)
+
+    def tell(self) -> None:
+        """Say so on standard error, where little else may work any more, or not yet."""
+        with suppress(OSError):
+            os.write(STANDARD_STREAMS[1], f"error: {self}\n".encode())
+
 
 def end_by_signals() -> None:
     """Let SIGTERM and SIGHUP raise SignalError, as Ctrl-C does, so that no process and no unfinished file is left.
@@ -57,7 +67,7 @@ def _end(terminals: list[int], number: int, frame: FrameType | None) -> None:
         if within.f_code.co_filename.startswith("<frozen importlib"):
             for other in STOPS:
                 signal.signal(other, signal.SIG_IGN)  # else a second one would begin to end the process once more
-            os.write(STANDARD_STREAMS[1], f"error: {error}\n".encode())
+            error.tell()
             with suppress(BaseException):
                 atexit._run_exitfuncs()  # else processes that were started would complain
             os._exit(error.exit_code)

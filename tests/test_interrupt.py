@@ -69,3 +69,12 @@ def test_a_process_of_torchruns_is_ended_by_the_system(
     start = "import signal; from mnistcli.interrupt import end_by_signals, SignalError; end_by_signals()\ntry:\n"
     start += "    signal.raise_signal(signal.SIGTERM)\nexcept SignalError as error:\n    exit(error.exit_code)"
     assert subprocess.run([sys.executable, "-c", start], timeout=60).returncode == code
+
+
+@posix
+@pytest.mark.parametrize("what", ["signal.raise_signal(signal.SIGINT)", "exec('raise KeyboardInterrupt')"])
+def test_ctrl_c_before_any_command_has_begun_is_told_in_a_line(what: str) -> None:
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whatever is ignored here
+    start += f"import mnistcli.cli as cli; cli.app = lambda **_: {what}\nfrom mnistcli.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
