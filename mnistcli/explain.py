@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Sequence
-from itertools import count, islice
+from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,9 @@ class ReadingPictures:
     def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
         self.place = Path(place)
         self.takes_several = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
-        self._check_apart(images)
-        if not self.takes_several and len(list(islice(find_pictures(images), 2))) > 1:
+        pictures = list(find_pictures(images))
+        self._check_apart(pictures, find_folders(images))
+        if not self.takes_several and len(pictures) > 1:
             raise self._too_many()
         drawing = self.place / "drawing.png" if self.takes_several else self.place
         picture_format(drawing)
@@ -83,14 +84,14 @@ class ReadingPictures:
         draw_reading(figure, answer.picture, answer.digits, reading_title(answer))
         save_figure(figure, self._path(Path(answer.path)))
 
-    def _check_apart(self, images: Sequence[str | Path]) -> None:
+    def _check_apart(self, pictures: Iterable[Path], folders: Iterable[Path]) -> None:
         """Make sure that no drawing replaces a picture that is read, or comes to lie in a folder that is read."""
         place = _real(self.place)
         replaced = {place, *self._linked()}
-        read = (_real(path) for path in find_pictures(images) if os.path.exists(path))  # noqa: PTH110  # as in inputs
+        read = (_real(path) for path in pictures if os.path.exists(path))  # noqa: PTH110  # as in inputs
         if any(path in replaced or path.parent == place for path in read):
             raise ConfigError(f"`picture` {self.place} would replace a picture that is read; name another place")
-        if any(_real(folder) in (place, *place.parents) for folder in find_folders(images)):
+        if any(_real(folder) in (place, *place.parents) for folder in folders):
             raise ConfigError(f"`picture` {self.place} is in a folder that is read; name another place")
 
     def _linked(self) -> set[Path]:
