@@ -152,10 +152,12 @@ class SearchPool:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._executor.shutdown()
-        self.stop()
-        _one_thread_each.end()
+        try:
+            if kind is None:
+                self._executor.shutdown()
+            self.stop()
+        finally:
+            _one_thread_each.end()
 
     def stop(self) -> None:
         """Begin with no more pictures, and wait for those that processes are at, one each."""
