@@ -37,7 +37,7 @@ PACKAGE = Path(__file__).parent
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Weights = Literal["last", "best"]  # after the last step, averaged where the run keeps an average; of the best epoch
-ModelName = Literal["lenet", "strided", "allconv", "unpadded"]
+ModelName = Literal["lenet", "strided", "unpadded", "allconv"]
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["train", "test"]
 Invert = Literal["auto", "yes", "no"]  # whether digits are darker than their paper; auto judges by the picture

@@ -154,8 +154,8 @@ def _conv(inputs: int, outputs: int, kernel_size: int, stride: int = 1, padding:
 MODELS: dict[ModelName, type[Classifier]] = {
     "lenet": LeNet,
     "strided": Strided,
-    "allconv": AllConv,
     "unpadded": Unpadded,
+    "allconv": AllConv,
 }
 
 
