@@ -25,7 +25,7 @@ class Distortions:
     bends: Tensor | None  # (N, 2, 6, 6) float32, displacements of a grid of points, in the same unit
     thickness: Tensor | None  # (N, 1, 1, 1) float32, -1..1
 
-    def __getitem__(self, which: slice | list[int]) -> "Distortions":
+    def __getitem__(self, which: slice) -> "Distortions":
         """Give those of some of the images."""
         parts = (self.affine, self.bends, self.thickness)
         return Distortions(*(None if part is None else part[which] for part in parts))  # type: ignore[arg-type]

@@ -57,8 +57,7 @@ class _Extras(NamedTuple):
 
     def make_outliers(self, positions: slice) -> Tensor:
         """Make those that belong to these images, so that ranks that share a batch share its outliers too."""
-        share, taken = self.config.outliers, range(positions.start, positions.stop, positions.step or 1)
-        rows = [int(position * share) for position in taken if int((position + 1) * share) > int(position * share)]
+        rows = slice(int(positions.start * self.config.outliers), int(positions.stop * self.config.outliers))
         outliers = self.strokes.make_outliers(self.outliers[rows])
         return outliers if self.distortions is None else self.distortions[rows](outliers)
 

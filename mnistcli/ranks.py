@@ -39,10 +39,9 @@ class Ranks:
         A batch may have fewer images than there are ranks: one that is left without takes an image that does not
         count, so that all ranks go through the same motions.
         """
-        count = len(range(batch.start + self.rank, batch.stop, self.size))
-        if count == 0:
-            return slice(batch.start, batch.start + 1), 0
-        return slice(batch.start + self.rank, batch.stop, self.size), count
+        images = batch.stop - batch.start
+        first, end = (batch.start + images * rank // self.size for rank in (self.rank, self.rank + 1))
+        return slice(first, max(end, first + 1)), end - first
 
     def sum(self, numbers: Tensor) -> Tensor:
         """Add up a tensor over all ranks."""
