@@ -1,5 +1,6 @@
 """What an epoch of training draws at its start: the order of the images, what is done to each, and what is added."""
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,14 @@ from torch import Tensor
 from mnistcli.augment import Distortions, draw_distortions
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
-from mnistcli.strokes import OUTLIER_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
+from mnistcli.strokes import (
+    OUTLIER_DICE,
+    STYLE_DICE,
+    WRITTEN_DICE,
+    Strokes,
+    choose_for_styles,
+    choose_for_writing,
+)
 
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
 
@@ -38,26 +46,43 @@ class Batches(NamedTuple):
         return self.normalization(images), batch.labels
 
 
+class _Chosen(NamedTuple):
+    """The images of an epoch that something is done to, looked for once, so that no step waits for their number."""
+
+    positions: Tensor  # (K,) int64, rising, on the device
+    known: list[int]  # the same
+
+    @classmethod
+    def of(cls, positions: Tensor) -> "_Chosen":
+        return cls(positions, positions.cpu().tolist())
+
+    def among(self, positions: slice) -> Tensor:
+        """Give those at some neighbouring positions, counted from the first of these."""
+        first, end = (bisect_left(self.known, edge) for edge in (positions.start, positions.stop))
+        return self.positions[first:end].sub(positions.start)
+
+
 class _Extras(NamedTuple):
-    """An epoch's dice for styles, for written digits and for what is no digit."""
+    """An epoch's dice for styles, for written digits and for what is no digit, and whom they chose."""
 
     strokes: Strokes
-    config: TrainConfig
+    outliers_per_image: float
     styles: Tensor  # (N, STYLE_DICE)
+    styled: dict[int, _Chosen]  # by digit
     written: Tensor  # (N, WRITTEN_DICE), N = 0 where none is written
+    rewritten: _Chosen
     outliers: Tensor  # (M, OUTLIER_DICE)
     distortions: Distortions | None  # of the outliers
 
     def redraw(self, batch: Samples, positions: slice) -> Tensor:
         """Give a batch's images, (B, 1, 28, 28) float32, some in other styles and some written anew."""
-        images = self.strokes.add_styles(batch.images, batch.labels, self.config.styles, self.styles[positions])
-        if len(self.written) == 0:
-            return images
-        return self.strokes.put_written(images, batch.labels, self.config.written, self.written[positions])
+        styled = {digit: chosen.among(positions) for digit, chosen in self.styled.items()}
+        images = self.strokes.add_styles(batch.images, styled, self.styles[positions])
+        return self.strokes.put_written(images, batch.labels, self.rewritten.among(positions), self.written[positions])
 
     def make_outliers(self, positions: slice) -> Tensor:
         """Make those that belong to these images, so that ranks that share a batch share its outliers too."""
-        rows = slice(int(positions.start * self.config.outliers), int(positions.stop * self.config.outliers))
+        rows = slice(*(int(edge * self.outliers_per_image) for edge in (positions.start, positions.stop)))
         outliers = self.strokes.make_outliers(self.outliers[rows])
         return outliers if self.distortions is None else self.distortions[rows](outliers)
 
@@ -80,15 +105,26 @@ def draw_epoch(
     """
     order = torch.randperm(len(train), generator=generator).to(train.labels.device)
     distortions = draw_distortions(config, len(train), generator, order.device)
-    extras = None if strokes is None else _draw_extras(config, strokes, len(train), generator)
+    labels = train.labels.index_select(0, order)
+    extras = None if strokes is None else _draw_extras(config, strokes, labels, generator)
     return Batches(train, order, distortions, extras, normalization)
 
 
-def _draw_extras(config: TrainConfig, strokes: Strokes, count: int, generator: torch.Generator) -> _Extras:
-    device, outliers = strokes.ones.device, int(count * config.outliers)
+def _draw_extras(config: TrainConfig, strokes: Strokes, labels: Tensor, generator: torch.Generator) -> _Extras:
+    device, count, outliers = labels.device, len(labels), int(len(labels) * config.outliers)
     for_styles = torch.rand(count, STYLE_DICE, generator=generator).to(device)
     for_written = torch.rand(count if config.written else 0, WRITTEN_DICE, generator=generator).to(device)
     for_outliers = torch.rand(outliers, OUTLIER_DICE, generator=generator).to(device)
     wild = config.model_copy(update={"elastic_px": OUTLIER_BENDS * config.elastic_px})
     distortions = draw_distortions(wild, outliers, generator, device)
-    return _Extras(strokes, config, for_styles, for_written, for_outliers, distortions)
+    styled = choose_for_styles(labels, config.styles, for_styles)
+    return _Extras(
+        strokes,
+        config.outliers,
+        for_styles,
+        {digit: _Chosen.of(chosen) for digit, chosen in styled.items()},
+        for_written,
+        _Chosen.of(choose_for_writing(config.written, for_written)),
+        for_outliers,
+        distortions,
+    )

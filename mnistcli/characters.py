@@ -7,6 +7,7 @@ All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, 
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -153,6 +154,18 @@ class _Way(NamedTuple):
         )
 
 
+class _Tables(NamedTuple):
+    points: Tensor
+    lifted: Tensor
+    shares: Tensor
+    ways: Tensor
+
+
+@cache
+def _tables(device: torch.device) -> _Tables:
+    return _Tables(*(table.to(device) for table in (POINTS, LIFTED, SHARES, WAYS)))
+
+
 def between(low: float | Tensor, high: float, dice: Tensor) -> Tensor:
     """Give the numbers from `low` to `high` that dice, 0..1, stand for."""
     return low + (high - low) * dice
@@ -160,12 +173,13 @@ def between(low: float | Tensor, high: float, dice: Tensor) -> Tensor:
 
 def pick_others(dice: Tensor) -> Tensor:
     """Give the numbers of characters that are no digits, (N,) int64, for (N, CHARACTER_DICE) dice."""
-    return torch.searchsorted(SHARES.to(dice.device).cumsum(0), dice[:, 0].contiguous()).clamp(max=len(SHARES) - 1)
+    shares = _tables(dice.device).shares
+    return torch.searchsorted(shares.cumsum(0), dice[:, 0].contiguous()).clamp(max=len(shares) - 1)
 
 
 def pick_digits(labels: Tensor, dice: Tensor) -> Tensor:
     """Give the numbers of characters that are these digits, both (N,) int64, for (N, CHARACTER_DICE) dice."""
-    ways = WAYS.to(labels.device)
+    ways = _tables(labels.device).ways
     return len(CHARACTERS) + (ways.cumsum(0) - ways)[labels] + (dice[:, 0] * ways[labels]).long()
 
 
@@ -182,7 +196,8 @@ def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
     """
     if len(dice) == 0:
         return pens.new_empty((0, 1, SIDE_PX, SIDE_PX), dtype=torch.float32)  # torch cannot sample nothing
-    points, lifted = POINTS.to(dice.device)[which], LIFTED.to(dice.device)[which]
+    tables = _tables(dice.device)
+    points, lifted = tables.points[which], tables.lifted[which]
     least_round = torch.where(which < len(CHARACTERS), 0.0, LEAST_ROUND)
     roundness = (ROUND_GAIN * between(least_round, 1, dice[:, 1])).clamp(max=1)
     way = _follow(_bend(points, dice), lifted, roundness)

@@ -16,7 +16,15 @@ from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
 from mnistcli.errors import DivergedError
 from mnistcli.ranks import ALONE, Ranks
-from mnistcli.strokes import OUTLIER_DICE, PAIR_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
+from mnistcli.strokes import (
+    OUTLIER_DICE,
+    PAIR_DICE,
+    STYLE_DICE,
+    WRITTEN_DICE,
+    Strokes,
+    choose_for_styles,
+    choose_for_writing,
+)
 
 RIDGE = 1e-5  # for each example, of squared weights: ten times as much lets more letters pass
 NEWTON_STEPS = 12  # after seven the weights change no more, except where examples are few and easily told apart
@@ -113,8 +121,10 @@ def _make(
         return retexture(images, dice(count, 2))
 
     images, labels = batch.images[share], batch.labels[share]
-    styled = strokes.add_styles(images, labels, config.styles, dice(digits, STYLE_DICE))
-    written = strokes.put_written(styled, labels, config.written, dice(digits, WRITTEN_DICE))
+    for_styles, for_written = dice(digits, STYLE_DICE), dice(digits, WRITTEN_DICE)
+    styled = strokes.add_styles(images, choose_for_styles(labels, config.styles, for_styles), for_styles)
+    chosen = choose_for_writing(config.written, for_written)
+    written = strokes.put_written(styled, labels, chosen, for_written)
     others, is_pair = strokes.make_outliers(dice(shapes, OUTLIER_DICE), LETTER_SHARE), dice(shapes, 1)[:, 0] < PAIRS
     others[is_pair] = strokes.make_pairs(dice(shapes, PAIR_DICE)[is_pair])
     return distort(written, digits), distort(others, shapes)

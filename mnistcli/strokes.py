@@ -5,6 +5,7 @@ All that is random comes in as dice: rows of numbers drawn uniformly from 0..1, 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -67,7 +68,8 @@ class Strokes:
         ones = self.ones[(dice[:, 0] * len(self.ones)).long()].float().repeat_interleave(strokes, 0)
         wide = between(*PEN_WIDTHS, dice[:, 1]).repeat_interleave(strokes)
         start, end = segments.flatten(0, 1).unbind(1)  # (N * K, 2)
-        span = end - start + torch.tensor([0, 1e-3], device=start.device)  # upright where it has no length
+        span = end - start
+        span[:, 1] += 1e-3  # upright where it has no length
         distance = span.norm(dim=1)
         cos, sin = (span / distance[:, None]).flip(1).unbind(1)  # of the turn from upright
         middle_x, middle_y = ((start + end) / SIDE_PX).unbind(1)  # half of it, in halves of a side
@@ -78,39 +80,36 @@ class Strokes:
         laid = F.grid_sample(ones, places, align_corners=False)
         return laid.view(count, strokes, SIDE_PX, SIDE_PX).amax(1, keepdim=True)
 
-    def add_styles(self, images: Tensor, labels: Tensor, share: float, dice: Tensor) -> Tensor:
+    def add_styles(self, images: Tensor, chosen: Mapping[int, Tensor], dice: Tensor) -> Tensor:
         """Give some 1s a flag, and a few of these a foot as well; give some 7s a bar.
 
         Args:
             images: (N, 1, 28, 28) uint8 or float.
-            labels: (N,) int64.
-            share: of the 1s and of the 7s, how many are changed, 0..1.
+            chosen: for each digit that has a style, which images get it, as `choose_for_styles` gives them.
             dice: (N, STYLE_DICE).
 
         Returns:
             (N, 1, 28, 28) float32, 0..255.
         """
         styled = images.to(torch.float32, copy=True)
-        for digit, add in ((1, _flag_and_foot), (7, _bar)):
-            chosen = ((labels == digit) & (dice[:, 0] < share)).nonzero()[:, 0]
-            segments = add(styled[chosen, 0], dice[chosen])
-            styled[chosen] = torch.maximum(styled[chosen], self.lay(segments, dice[chosen, 1:3]))
+        for digit, rows in chosen.items():
+            segments = STYLES[digit](styled[rows, 0], dice[rows])
+            styled[rows] = torch.maximum(styled[rows], self.lay(segments, dice[rows, 1:3]))
         return styled
 
-    def put_written(self, images: Tensor, labels: Tensor, share: float, dice: Tensor) -> Tensor:
+    def put_written(self, images: Tensor, labels: Tensor, chosen: Tensor, dice: Tensor) -> Tensor:
         """Put written digits in the places of some images of the same digits.
 
         Args:
             images: (N, 1, 28, 28) uint8 or float.
             labels: (N,) int64.
-            share: of the images, how many are written anew, 0..1.
+            chosen: (M,) int64, which images are written anew, as `choose_for_writing` gives them.
             dice: (N, WRITTEN_DICE).
 
         Returns:
             (N, 1, 28, 28) float32, 0..255.
         """
         changed = images.to(torch.float32, copy=True)
-        chosen = (dice[:, 0] < share).nonzero()[:, 0]
         rows = dice[chosen, 1:]
         changed[chosen] = write(pick_digits(labels[chosen], rows), self.ones, rows)
         return changed
@@ -228,3 +227,25 @@ def _bar(sevens: Tensor, dice: Tensor) -> Tensor:
     reach = between(*BAR_REACH_PX, dice[:, 4])
     side = torch.stack([reach, reach * between(*BAR_SLOPES, dice[:, 5])], 1)
     return torch.stack([middle - side, middle + side], 1)[:, None]
+
+
+STYLES = {1: _flag_and_foot, 7: _bar}
+
+
+def choose_for_styles(labels: Tensor, share: float, dice: Tensor) -> dict[int, Tensor]:
+    """Choose the images that get their digit's style.
+
+    Args:
+        labels: (N,) int64.
+        share: of the images of a digit that has a style, how many get it, 0..1.
+        dice: (N, STYLE_DICE).
+
+    Returns:
+        For each of these digits, (M,) int64, the numbers of its images that were chosen, in rising order.
+    """
+    return {digit: ((labels == digit) & (dice[:, 0] < share)).nonzero()[:, 0] for digit in STYLES}
+
+
+def choose_for_writing(share: float, dice: Tensor) -> Tensor:
+    """Choose a share, 0..1, of N images, by (N, WRITTEN_DICE) dice: (M,) int64, their numbers in rising order."""
+    return (dice[:, 0] < share).nonzero()[:, 0]

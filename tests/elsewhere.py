@@ -75,9 +75,14 @@ class Device(TorchDispatchMode):  # type: ignore[no-untyped-call]  # as torch le
 class _Making(TorchFunctionMode):
     """Makes tensors of values there, which operators never see, for torch believes that nothing is kept there."""
 
+    def __init__(self, device: Device) -> None:
+        super().__init__()
+        self.device = device
+
     def __torch_function__(self, function: Operator, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if function is torch.tensor and kwargs.get("device") == ELSEWHERE:
+            self.device.waits += 1
             return Far(torch.tensor(*args, **{**kwargs, "device": "cpu"}))
         if function is Tensor.__getitem__ and isinstance(args[1], list):
             args = args[0], torch.tensor(args[1], dtype=torch.int64)
@@ -100,7 +105,8 @@ def _unwrap(value: Any) -> Any:
 @contextmanager
 def elsewhere() -> Iterator[Device]:
     """Let tensors be on the other device for the length of the block."""
-    with _Making(), Device() as device:  # type: ignore[no-untyped-call]
+    device = Device()  # type: ignore[no-untyped-call]
+    with _Making(device), device:
         yield device
 
 

@@ -5,7 +5,16 @@ import torch
 
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
-from mnistcli.strokes import LETTERS, OUTLIER_DICE, PAIR_DICE, STYLE_DICE, WRITTEN_DICE, Strokes
+from mnistcli.strokes import (
+    LETTERS,
+    OUTLIER_DICE,
+    PAIR_DICE,
+    STYLE_DICE,
+    WRITTEN_DICE,
+    Strokes,
+    choose_for_styles,
+    choose_for_writing,
+)
 
 
 def make_stem() -> torch.Tensor:
@@ -41,7 +50,7 @@ def test_ones_get_their_flag_on_the_left_of_the_top_and_other_digits_stay() -> N
     images, labels = make_stem().repeat(3, 1, 1, 1), torch.tensor([1, 4, 1])
     rolls = dice(3, STYLE_DICE)
     rolls[:, 0] = torch.tensor([0.1, 0.1, 0.9])  # the last is not among the share
-    styled = make_strokes().add_styles(images, labels, 0.5, rolls)
+    styled = make_strokes().add_styles(images, choose_for_styles(labels, 0.5, rolls), rolls)
     assert torch.equal(styled[1:], images[1:].float())
     added = ((styled[0, 0] > 127) & (images[0, 0] == 0)).nonzero()
     assert len(added) > 5
@@ -49,7 +58,7 @@ def test_ones_get_their_flag_on_the_left_of_the_top_and_other_digits_stay() -> N
 
 
 def test_sevens_get_a_bar_across_the_stem() -> None:
-    styled = make_strokes().add_styles(make_stem(), torch.tensor([7]), 1.0, dice(1, STYLE_DICE))
+    styled = make_strokes().add_styles(make_stem(), {7: torch.tensor([0])}, dice(1, STYLE_DICE))
     row = styled[0, 0, 10:21].amax(0) > 127
     assert row[:13].any()
     assert row[15:].any()
@@ -58,7 +67,7 @@ def test_sevens_get_a_bar_across_the_stem() -> None:
 def test_some_images_are_written_anew_and_the_others_stay() -> None:
     images, labels = make_stem().repeat(40, 1, 1, 1), torch.full((40,), 7)
     rolls = dice(40, WRITTEN_DICE)
-    written = make_strokes().put_written(images, labels, 0.3, rolls)
+    written = make_strokes().put_written(images, labels, choose_for_writing(0.3, rolls), rolls)
     is_chosen = rolls[:, 0] < 0.3
     assert 4 < is_chosen.sum() < 20
     assert torch.equal(written[~is_chosen], images[~is_chosen].float())
