@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,10 @@ class Components:
             full_ink_px[0] = 0
         return cls(labels, boxes, full_ink_px)
 
-    @property
+    @cached_property
     def longer_side(self) -> NDArray[np.int32]:
         """Give the longer side of each component's box, (N + 1,)."""
-        longer: NDArray[np.int32] = self.boxes[:, 2:4].max(1)
-        return longer
+        return np.maximum(self.boxes[:, 2], self.boxes[:, 3])
 
     def without(self, labels: Sequence[int]) -> "Components":
         """Give the same, some of them as faint as if they were no ink."""
