@@ -10,6 +10,7 @@ from mnistcli.planes import (
     ByteMask,
     Mask,
     connect,
+    distance_inside,
     distance_to_paper,
     fills_hull,
     is_mark,
@@ -189,11 +190,11 @@ def _is_slash(mask: Mask) -> bool:
 
 def _without_gaps(ring: Mask) -> Mask:
     """Close a ring that was drawn by hand: draw the outline of what it encloses once its gap is bridged."""
-    reach = int(RING_GAP * max(ring.shape)) | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    beside = reach // 2 + 1  # paper around it, else ink would stay along its box
+    reach = RING_GAP / 2 * max(ring.shape)
+    beside = int(reach) + 1  # paper around it, else ink would stay along its box
     wider = cv2.copyMakeBorder(ring.view(np.uint8), *(beside,) * 4, cv2.BORDER_CONSTANT)
-    filled, _ = outline(cv2.dilate(wider, kernel) > 0)  # a mere closing would open what is thinner than the gap
-    line = cv2.morphologyEx(cv2.erode(filled, kernel), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    filled, _ = outline(distance_inside(wider == 0) <= reach)  # a mere closing would open what is thinner than the gap
+    inner = (distance_inside(filled) > reach).view(np.uint8)
+    line = cv2.morphologyEx(inner, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     closed: Mask = cv2.max(wider, line)[beside:-beside, beside:-beside] > 0
     return closed
