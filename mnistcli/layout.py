@@ -28,6 +28,7 @@ TWO_WIDTH = 1.2  # of its own height: what is wider, in a single-digit picture t
 SIMILAR_HEIGHT = 0.7  # of the height of the higher of two digits side by side: the other one is higher than this
 PATTERN = 20  # spots that are as high as the digit: more than a card's number has are bricks, or a page of writing
 BESIDE_BLOT = 0.5  # of the longer side of a blot or a dash: a digit beside it, rather than dirt, is longer
+MOST_BLOTS = 5  # that a digit may be beside, as the holes that paper was punched with
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
 # What lies on a sheet of paper may be dirt where, all together, it is no longer than this share of the sheet's longer
 # side; on a large sheet, where a digit may be small, than the smaller share.
@@ -349,18 +350,22 @@ def _find_main_on(sheet: Crop, invert: Invert) -> _Main | None:
 
 
 def _draw_digit(inked: _Inked) -> tuple[Spot, Run]:
-    """Draw the digit of a single-digit picture, and tell where it is: the main spot, or beside a blot the next one."""
+    """Draw the digit of a single-digit picture, and tell where it is.
+
+    It is the main spot, or the next one beside a blot, or beside several that are alike.
+    """
     main = _main_spot(inked.components)
     run = inked.draw_run(main, main.height, TWO_WIDTH)
-    if not run.whole.is_no_digit:
-        return main, run
-    rest = inked.components.without(main.labels)
-    if not rest.full_ink_px.any():
-        return main, run
-    other = _main_spot(rest)
-    beside = inked.draw_run(other, other.height, TWO_WIDTH)
-    is_large = max(other.width, other.height) > BESIDE_BLOT * max(main.width, main.height)
-    return (other, beside) if is_large and not beside.whole.is_no_digit else (main, run)
+    least = BESIDE_BLOT * max(main.width, main.height)
+    rest, other, beside = inked.components, main, run
+    for _ in range(MOST_BLOTS):
+        rest = rest.without(other.labels)
+        if not beside.whole.is_no_digit or not _are_alike(main, other) or not rest.full_ink_px.any():
+            break
+        other = _main_spot(rest)
+        beside = inked.draw_run(other, other.height, TWO_WIDTH)
+    is_digit = not beside.whole.is_no_digit and max(other.width, other.height) > least
+    return (other, beside) if is_digit else (main, run)
 
 
 def _main_spot(components: Components) -> Spot:

@@ -223,6 +223,18 @@ def test_a_digit_beside_a_stamp_is_the_digit_where_it_is_no_dirt(px: int, *, is_
     assert (found.box == alone.box) == is_digit
 
 
+def test_small_writing_on_punched_paper_is_the_digit() -> None:
+    drawn = page((big(5, height=48), 400, 300), size=(1200, 800))
+    alone, _ = find_glyph(as_picture(drawn))
+    picture = Image.fromarray(drawn)
+    for top in (200, 600, 1000):
+        ImageDraw.Draw(picture).ellipse((30, top, 70, top + 40), 0)
+    found, _ = find_glyph(as_picture(np.asarray(picture)))
+    assert alone is not None
+    assert found is not None
+    assert found.box == alone.box
+
+
 def test_parts_that_do_not_touch_are_one_digit() -> None:
     picture = page(*line("252"))
     picture[122:128] = 255  # cuts the bars and bows from what is below them
