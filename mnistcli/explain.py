@@ -33,6 +33,7 @@ DIGIT_PX = 28  # for the digit left of a bar
 ONE_SHARE_PX, MANY_SHARE_PX = 80, 56  # for the number right of it
 LEAST_BOX_PX = 12  # of a box's sides, of which the outline takes three
 LABEL_WIDE_PX, LABEL_HIGH_PX = 16, 20  # of the digit above a box
+LABEL_GAP_PX = 4  # of that, next to the box: where digits touch, the next one's box may begin a little higher
 MOST_SHOWN = 12
 ROWS_OF_ONE_COLUMN = 4
 TOP_BARS = 3
@@ -224,8 +225,8 @@ def _widened(box: _Place, least: float) -> _Place:
 
 def _label_place(box: _Place, scale: float, is_above: bool) -> _Place:
     left, top, _, high = box
-    label_high = LABEL_HIGH_PX * scale
-    return left, top - label_high if is_above else top + high, LABEL_WIDE_PX * scale, label_high
+    label_top = top - LABEL_HIGH_PX * scale if is_above else top + high + LABEL_GAP_PX * scale
+    return left, label_top, LABEL_WIDE_PX * scale, (LABEL_HIGH_PX - LABEL_GAP_PX) * scale
 
 
 def _overlap(one: _Place, other: _Place) -> bool:

@@ -83,6 +83,12 @@ def test_a_label_stands_where_it_hides_nothing(tmp_path: Path) -> None:
     assert labels == [("7", "bottom"), ("7", "top")]  # above the first, below the last
 
 
+def test_digits_that_touch_are_both_labelled(tmp_path: Path) -> None:
+    figure, boxes = plots.new_figure(), [(40, 80, 84, 160), (120, 82, 80, 160)]
+    explain.draw_reading(figure, picture_of(tmp_path, (400, 400)), [answer_of(glyph(box)) for box in boxes], "")
+    assert [text.get_verticalalignment() for text in figure.axes[0].texts] == ["bottom", "bottom"]
+
+
 def test_a_reading_shows_the_very_pixels_that_the_network_saw(tmp_path: Path) -> None:
     grey = Picture(np.full((50, 80, 1), 200, np.uint8), (80, 50), "grey.png")
     drawn = drawn_reading(tmp_path, grey, [glyph()])
