@@ -309,7 +309,8 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     (spot, run), spots = _draw_digit(inked), _spots(inked.components)
     if sum(_are_alike(spot, other) for other in spots) > PATTERN:
         run = Run.of(replace(run.whole, is_no_digit=True))
-    return _Main(run, max(spot.width, spot.height), _are_several(spots))
+    are_several = _are_several([other for other in spots if other.height > LEAST_HEIGHT * spot.height])
+    return _Main(run, max(spot.width, spot.height), are_several)
 
 
 def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> _Main | None:

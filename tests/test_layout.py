@@ -241,6 +241,15 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
     assert read(picture) == ["252"]
 
 
+def test_a_digit_on_grainy_paper_is_not_one_of_several() -> None:
+    ink = 255 - page((big(5, height=300), 300, 200)).astype(np.float32)
+    grainy = np.random.default_rng(1).normal(180, 18, ink.shape) - ink / 4
+    glyph, are_several = find_glyph(as_picture(grainy.clip(0, 255).astype(np.uint8)))
+    assert glyph is not None
+    assert glyph.box[3] > 290
+    assert not are_several
+
+
 @pytest.mark.parametrize("other", [(40, 40, 720, 8), (250, 600, 250, 70), (40, 60, 720, 30)])
 def test_a_line_or_a_button_is_not_the_digit(other: tuple[int, int, int, int]) -> None:
     left, top, width, height = other
