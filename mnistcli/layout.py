@@ -41,6 +41,9 @@ LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink with a larger 
 # On a drawing's patch, strokes take more than this share of the ink, and are more than this many times as strong as
 # what is full ink on the whole.
 STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2
+# On a band of shadow, strokes take more than this share of its ink, and are more than this many times as strong as
+# what is full ink on the whole.
+SHADOW_STROKES, SHADOW_STRENGTH = 0.01, 1.5
 # The largest speck of grain has fewer pixels than a few JPEG blocks, and than this share of the picture.
 GRAIN_PX, GRAIN_SHARE = 100, 0.001
 # The threshold of grain is a larger share of full ink; that of strokes is below half of what most of them have.
@@ -122,7 +125,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
 def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Found | None:
     """Find the digits on sheets or in a frame that lie in the picture; None where they are not all there."""
     if inked:
-        inside = look_inside(picture, inked.components)
+        inside = _look_inside(inked)
         if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
             return found
         if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
@@ -177,6 +180,25 @@ def _are_others_beside(sheets: list[Crop], inked: _Inked, glyphs: list[Glyph]) -
     boxes = [Spot.of(inked.components, sheet.label) for sheet in sheets]
     others = np.flatnonzero((inked.components.full_ink_px > 0) & (inked.components.boxes[:, 3] > least)).tolist()
     return not _are_inside(boxes, [Spot.of(inked.components, label) for label in others])
+
+
+def _look_inside(inked: _Inked) -> Crop | None:
+    """Cut out what is on a sheet of paper, or in a frame; None where there is neither, or it is a band of shadow.
+
+    Such a band goes from side to side, and strokes on it are much stronger than it is itself; they may go on beyond it.
+    """
+    inside = look_inside(inked.picture, inked.components)
+    if inside is None or not _spans(inked.components, inside.label):
+        return inside
+    window, mask = inked.components.window(inside.label), inked.components.mask(inside.label)
+    is_shadow = quantile(inked.ink.strength[window][mask], 1 - SHADOW_STROKES) > SHADOW_STRENGTH
+    return None if is_shadow else inside
+
+
+def _spans(components: Components, label: int) -> bool:
+    """Tell whether a component goes through the picture from one side to the other."""
+    size = components.boxes[label, [3, 2]]
+    return bool((size == components.labels.shape).any())
 
 
 def _is_all(inside: Crop, inked: _Inked) -> bool:
@@ -315,7 +337,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 
 def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> _Main | None:
     """Find the digit on a sheet or in a frame that lies in the picture; None where there is neither."""
-    inside = look_inside(picture, inked.components) if inked else None
+    inside = _look_inside(inked) if inked else None
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main_on(inside, invert)
         if found:

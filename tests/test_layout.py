@@ -3,6 +3,7 @@
 import io
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -239,6 +240,18 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
     picture = page(*line("252"))
     picture[122:128] = 255  # cuts the bars and bows from what is below them
     assert read(picture) == ["252"]
+
+
+@pytest.mark.parametrize(("left", "width"), [(240, 150), (360, 200)])
+def test_a_digit_half_in_a_band_of_shadow_is_whole(left: int, width: int) -> None:
+    drawn = page((big(6, height=200), 300, 200))
+    alone, _ = find_glyph(as_picture(drawn))
+    light = cv2.line(np.ones(drawn.shape), (left + 60, -width), (left + 100, 700 + width), 0.65, width)
+    shaded = drawn * cv2.GaussianBlur(light, (0, 0), 6)
+    found, _ = find_glyph(as_picture(shaded.round().astype(np.uint8)))
+    assert alone is not None
+    assert found is not None
+    assert likeness(found.image, alone.image) > 0.8
 
 
 def test_a_digit_on_grainy_paper_is_not_one_of_several() -> None:
