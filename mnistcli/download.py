@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mnistcli.errors import DataError
 from mnistcli.files import atomic_write, is_there
-from mnistcli.sources import SOURCE_FAILURES, FileError, Opener, Source, SourceError, as_source_error
+from mnistcli.sources import SOURCE_FAILURES, AbsentError, Copies, Copy, FileError, Source, SourceError, as_source_error
 
 FIRST_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
 CHUNK_BYTES = 1 << 18
@@ -139,8 +139,8 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
         yield Trying(source.name)
         for attempt in itertools.count(1):
             try:
-                with source.open() as opener:
-                    yield from _place_held(folder, wanted, opener, may_retry=attempt < source.attempts)
+                with source.open() as copies:
+                    yield from _place_held(folder, wanted, copies, may_retry=attempt < source.attempts)
                 return
             except SOURCE_FAILURES as error:
                 failure = as_source_error(error)
@@ -157,7 +157,7 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
     )
 
 
-def _place_held(folder: Path, wanted: list[RawFile], opener: Opener, *, may_retry: bool) -> Iterator[Event]:
+def _place_held(folder: Path, wanted: list[RawFile], copies: Copies, *, may_retry: bool) -> Iterator[Event]:
     """Copy the files that a source holds to their places, and take them off `wanted`.
 
     Raises:
@@ -166,7 +166,7 @@ def _place_held(folder: Path, wanted: list[RawFile], opener: Opener, *, may_retr
     lacking: dict[str, list[str]] = {}  # by the reason
     for file in list(wanted):
         try:
-            yield from _place(folder / file.name, file, opener)
+            yield from _place_any(folder / file.name, file, copies(file.name), may_retry=may_retry)
         except FileError as error:
             if error.transient and may_retry:
                 raise
@@ -178,12 +178,32 @@ def _place_held(folder: Path, wanted: list[RawFile], opener: Opener, *, may_retr
         raise SourceError("; ".join(f"{reason}: {', '.join(names)}" for reason, names in lacking.items()))
 
 
-def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
+def _place_any(path: Path, file: RawFile, copies: Sequence[Copy], *, may_retry: bool) -> Iterator[Received]:
+    """Place the first of several copies of a file that is sound.
+
+    Raises:
+        FileError: none is; of a damaged one where there is any, at once where it may be asked for again.
+    """
+    told: FileError = AbsentError("not in the archive")  # the only kind of source that may know of no copy
+    for copy in copies:
+        try:
+            yield from _place(path, file, copy)
+        except FileError as error:
+            if error.transient and may_retry:
+                raise
+            if isinstance(told, AbsentError):
+                told = error
+        else:
+            return
+    raise told
+
+
+def _place(path: Path, file: RawFile, copy: Copy) -> Iterator[Received]:
     """Copy one file to its place and verify it on the way."""
     digest, received = hashlib.sha256(), 0
     try:
         with atomic_write(path) as out:
-            for chunk in _chunks(file.name, opener):
+            for chunk in _chunks(copy):
                 if received + len(chunk) > file.size:
                     raise FileError(f"longer than its {file.size:,} bytes")
                 digest.update(chunk)
@@ -201,12 +221,14 @@ def _place(path: Path, file: RawFile, opener: Opener) -> Iterator[Received]:
         raise DataError(f"cannot write {path}: {error.strerror}; choose another place with `data_dir`") from None
 
 
-def _chunks(name: str, opener: Opener) -> Iterator[bytes]:
+def _chunks(copy: Copy) -> Iterator[bytes]:
     try:
-        with opener(name) as stream:
+        with copy() as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 yield chunk
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except FileNotFoundError as error:
+        raise AbsentError(str(error.strerror)) from error
+    except (IsADirectoryError, PermissionError) as error:
         raise FileError(str(error.strerror)) from error
     except SOURCE_FAILURES as error:
         raise as_source_error(error) from error

