@@ -125,7 +125,7 @@ def download(
         typer.Option(
             "--from",
             metavar="PATH|URL",
-            help="Try this folder, archive (.zip, .tar, .tgz) or URL of either first; may be given more than once.",
+            help="Try this folder, archive (zip or tar) or URL of either first; may be given more than once.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch the files even if they are there.")] = False,

@@ -43,6 +43,7 @@ PACKAGE_TIMEOUT_SECONDS = 300.0  # for npm or pip as a whole, which time their o
 PACKAGE_ERROR = re.compile("(npm )?err", re.IGNORECASE)  # how npm and pip begin a line that is more than a warning
 HTTP_ATTEMPTS = 3
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+ARCHIVE_ENDINGS = (".zip", ".whl", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")  # of URLs
 ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the latter from stores that list nothing
 
 Copy = Callable[[], AbstractContextManager[BinaryIO]]  # a stream of a raw file's bytes, or FileNotFoundError
@@ -139,7 +140,7 @@ def find_sources(places: Sequence[str | Path] = (), timeout_seconds: float = TIM
     """Give where to look, in order: the given places, then the public ones.
 
     Args:
-        places: folders, archives (.zip, .whl, .tar, .tgz, .tar.gz), HTTP bases, or URLs of archives.
+        places: folders, archives (zip or tar, of any name), HTTP bases, or URLs of archives, by their endings.
         timeout_seconds: to connect and for each read, over HTTP.
 
     Yields:
@@ -152,21 +153,21 @@ def find_sources(places: Sequence[str | Path] = (), timeout_seconds: float = TIM
 
 
 def _source_at(place: str, timeout_seconds: float) -> Source:
-    is_url = place.startswith(("http://", "https://"))
-    path = place.partition("?")[0] if is_url else place
-    if path.lower().endswith((".zip", ".whl", ".tar", ".tgz", ".tar.gz")):
-        if is_url:
-            return Source(place, lambda: _open_remote_archive(place, timeout_seconds), HTTP_ATTEMPTS)
-        return Source(place, lambda: _open_archive(Path(place)))
-    if is_url:
-        return Source(place, lambda: _open_http(place, timeout_seconds), HTTP_ATTEMPTS)
-    return Source(place, lambda: _open_folder(Path(place)))
+    if not place.startswith(("http://", "https://")):
+        return Source(place, lambda: _open_local(Path(place)))
+    if place.partition("?")[0].lower().endswith(ARCHIVE_ENDINGS):
+        return Source(place, lambda: _open_remote_archive(place, timeout_seconds), HTTP_ATTEMPTS)
+    return Source(place, lambda: _open_http(place, timeout_seconds), HTTP_ATTEMPTS)
+
+
+def _open_local(place: Path) -> AbstractContextManager[Copies]:
+    return _open_archive(place) if place.is_file() else _open_folder(place)
 
 
 @contextmanager
 def _open_folder(folder: Path) -> Iterator[Copies]:
     if not folder.is_dir():
-        raise SourceError("no such folder, and not an archive or a URL")
+        raise SourceError("no such folder or archive, and not a URL")
     yield _either(lambda held: (folder / held).open("rb"))
 
 

@@ -169,7 +169,7 @@ def test_when_all_fail_each_source_has_its_line(tmp_path: Path, files: list[RawF
     head, first, second, advice = str(caught.value).splitlines()
     assert all(name in head for name in NAMES)
     assert first == f"  {dead}: Connection refused"
-    assert second == f"  {tmp_path / 'nowhere'}: no such folder, and not an archive or a URL"
+    assert second == f"  {tmp_path / 'nowhere'}: no such folder or archive, and not a URL"
     assert "mnistcli download --from" in advice
 
 

@@ -1,11 +1,14 @@
 """Every kind of place that the files can come from, by the files that it gives or the reason why it does not."""
 
+import bz2
 import gzip
 import io
+import lzma
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,23 @@ def test_local_places(
     elif kind != "folder":
         with tarfile.open(place, "w:gz" if kind == "tgz" else "w") as tar:
             tar.add(folder, "package/data")
+    list(fetch(tmp_path / "raw", files, at(place)))
+    assert_complete(tmp_path / "raw", files)
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("xz", lzma.compress), ("bz2", bz2.compress), ("gz", gzip.compress)])
+@pytest.mark.parametrize("name", ["mnist.tar.{}", "mnist"])
+def test_an_archive_is_told_by_its_content(
+    tmp_path: Path,
+    contents: dict[str, bytes],
+    files: list[RawFile],
+    name: str,
+    ending: str,
+    pack: Callable[[bytes], bytes],
+) -> None:
+    place = tmp_path / name.format(ending)
+    plain = write_archive(tmp_path / "plain.tar", list(contents.items()))
+    place.write_bytes(pack(plain.read_bytes()))
     list(fetch(tmp_path / "raw", files, at(place)))
     assert_complete(tmp_path / "raw", files)
 
@@ -126,6 +146,15 @@ def write_archive(path: Path, members: list[tuple[str, bytes]]) -> Path:
     return path
 
 
+def test_an_archive_over_http_is_told_by_its_ending(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    place = write_archive(tmp_path / "mnist.tar", list(contents.items()))
+    mirror.files["/mnist.tar.xz"] = lzma.compress(place.read_bytes())
+    list(fetch(tmp_path / "raw", files, at(mirror.url + "mnist.tar.xz")))
+    assert_complete(tmp_path / "raw", files)
+
+
 def test_an_archive_over_http(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes], files: list[RawFile]) -> None:
     mirror.files["/mnist.zip"] = zipped(contents)
     mirror.troubles = ["503"]
@@ -139,7 +168,7 @@ def test_broken_archives_are_named(tmp_path: Path, files: list[RawFile], kind: s
     place = tmp_path / f"mnist.{kind}"
     if content is not None:
         place.write_bytes(content)
-    with pytest.raises(DataError, match=f"{place}: (no zip or tar archive|No such file)") as caught:
+    with pytest.raises(DataError, match=f"{place}: (no zip or tar archive|no such folder or archive)") as caught:
         list(fetch(tmp_path / "raw", files, at(place)))
     assert len(str(caught.value).splitlines()) == 3
 
