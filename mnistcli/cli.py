@@ -27,7 +27,7 @@ from mnistcli.config import (
     shipped_configs,
 )
 from mnistcli.edge import EdgeApp, launched_ranks
-from mnistcli.errors import DataError, ExitCode
+from mnistcli.errors import ConfigError, DataError, ExitCode
 from mnistcli.files import check_open
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ def show_samples(
         typer.Option("--digit", metavar="DIGIT", min=0, max=9, help="Only this digit; may be given more than once."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides which ones.")] = 0,
-    output: Annotated[Path, typer.Option("--output", help="The picture to write.")] = Path("samples.png"),
+    # Text, for a Path would drop a slash at the end.
+    output: Annotated[str, typer.Option("--output", metavar="PATH", help="The picture to write.")] = "samples.png",
     show: Annotated[bool, typer.Option("--show", help="Show it in a window, too.")] = False,
     no_download: NoDownload = False,
     as_json: AsJson = False,
@@ -194,20 +195,23 @@ def show_samples(
     """Draw a labelled grid of samples."""
     from mnistcli import plots
     from mnistcli.data import load_split, pick
-    from mnistcli.files import check_writable
+    from mnistcli.files import check_writable, names_folder
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
-    plots.picture_format(output)
-    check_writable(output)
+    if names_folder(output):
+        raise ConfigError(f"--output = {output}: ends with a slash, as folders do: name a file")
+    path = Path(output)
+    plots.picture_format(path)
+    check_writable(path)
     _provide_data(report, data_dir, split, no_download)
     samples = pick(load_split(data_dir, split), count, digits or [], seed)
     figure = plots.new_figure(window=show)
     plots.draw_samples(figure, samples)
-    plots.save_figure(figure, output)
-    report.samples(samples, output)
+    plots.save_figure(figure, path)
+    report.samples(samples, path)
     if show and not plots.show_figure(figure):
-        report.say(f"there is no display to show a window on; the picture is in {output}")
+        report.say(f"there is no display to show a window on; the picture is in {path}")
 
 
 @app.command()

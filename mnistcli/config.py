@@ -9,10 +9,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from mnistcli.errors import ConfigError
+from mnistcli.files import names_folder
 
 ENVIRONMENT_PREFIX = "MNISTCLI_"
 
@@ -126,6 +127,13 @@ class TrainConfig(BaseModel):
     )
     output: Path = Field(default=Path("ckpt.pt"), strict=False, description="The checkpoint to write.")
     data_dir: Path = Field(default=Path("data"), strict=False, description="Folder that holds MNIST/raw.")
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _output_names_a_file(cls, output: object) -> object:
+        if isinstance(output, str) and names_folder(output):
+            raise ValueError("ends with a slash, as folders do: name a file")
+        return output
 
     @model_validator(mode="after")
     def _momentum_has_an_effect(self, info: ValidationInfo) -> Self:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError
-from mnistcli.files import cannot_write, check_writable
+from mnistcli.files import cannot_write, check_writable, names_folder
 from mnistcli.inputs import find_folders, find_pictures, is_folder
 from mnistcli.plots import DPI, new_figure, own_settings, picture_format, save_figure
 
@@ -62,7 +62,7 @@ class ReadingPictures:
 
     def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
         self.place = Path(place)
-        self.takes_several = is_folder(place) or not self.place.suffix or str(place).endswith(("/", os.sep))
+        self.takes_several = is_folder(place) or not self.place.suffix or names_folder(place)
         pictures = list(find_pictures(images))
         self._check_apart(pictures, find_folders(images))
         if not self.takes_several and len(pictures) > 1:

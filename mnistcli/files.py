@@ -28,6 +28,11 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def names_folder(place: str | Path) -> bool:
+    """Tell whether a text ends as only a folder's name does: with a slash, which a Path drops."""
+    return str(place).endswith(("/", os.sep))
+
+
 def follow(path: Path) -> Path:
     """Give the place to which links lead from `path`, whether or not there is anything.
 

@@ -184,6 +184,13 @@ def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason
     assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
 
 
+@pytest.mark.parametrize("command", ["train", "show-samples"])
+def test_an_output_that_names_a_folder_is_refused(cli: RunCli, data_dir: Path, command: str) -> None:
+    result = cli(command, "--data-dir", data_dir, "--output", "runs/")
+    assert_fails(result, 2, "--output = runs/: ends with a slash, as folders do: name a file")
+    assert not Path("runs").exists()
+
+
 def test_a_window_without_a_display_is_told(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     result = cli("show-samples", "--data-dir", data_dir, "--show")

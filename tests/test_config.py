@@ -111,6 +111,20 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     assert resolve({}, {}, str(tmp_path / "mine.toml")).config.epochs == 2
 
 
+def test_an_output_with_a_slash_at_its_end_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('output = "runs/"\n')
+    given: dict[str, tuple[dict[str, str], dict[str, str], str | None]] = {
+        "--output = runs/": ({"output": "runs/"}, {}, None),
+        "MNISTCLI_OUTPUT = runs/": ({}, {"MNISTCLI_OUTPUT": "runs/"}, None),
+        f'output in {file} = "runs/"': ({}, {}, str(file)),
+    }
+    for fault, places in given.items():
+        with pytest.raises(ConfigError) as caught:
+            resolve(*places)
+        assert str(caught.value) == f"{fault}: ends with a slash, as folders do: name a file"
+
+
 def test_momentum_without_effect_is_refused() -> None:
     with pytest.raises(ConfigError, match="`momentum` belongs to sgd"):
         resolve({"momentum": "0.9"}, {"MNISTCLI_OPTIMIZER": "adamw"})
