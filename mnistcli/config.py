@@ -182,6 +182,11 @@ class TrainConfig(BaseModel):
                 f"{checkpoint} cannot be continued as another run: {'; '.join(faults)}; "
                 "drop the change (an option, a MNISTCLI_ variable or `config`), or train anew without `resume`"
             )
+        if asked.get("patience") and saved.val_size == 0:  # which cannot be changed any more
+            raise ConfigError(
+                f"{checkpoint} cannot be continued with `patience`: its run holds no images out, "
+                "by whose accuracy that would go"
+            )
         if "epochs" in asked:
             asked["epochs"] = max(asked["epochs"], finished_epochs)
         try:

@@ -199,8 +199,14 @@ def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str)
 def test_a_continued_run_may_lack_what_the_run_has() -> None:
     asked = resolve({"patience": "3"}, {}, is_partial=True).config
     assert asked.continuing(TrainConfig(val_size=10), Path("ckpt.pt")).patience == 3
-    with pytest.raises(ConfigError, match="hold images out with `val_size`"):
+
+
+def test_a_continued_run_that_holds_no_images_out_is_not_told_to_do_so() -> None:
+    asked = resolve({"patience": "3"}, {}, is_partial=True).config
+    with pytest.raises(ConfigError, match=r"^ckpt.pt cannot be continued with `patience`: .* holds no images out"):
         asked.continuing(TrainConfig(), Path("ckpt.pt"))
+    never = resolve({"patience": "0"}, {}, is_partial=True).config
+    assert never.continuing(TrainConfig(), Path("ckpt.pt")).patience == 0
 
 
 def test_every_network_has_a_name_and_every_name_a_network() -> None:
