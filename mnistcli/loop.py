@@ -218,7 +218,7 @@ class _Fit:
         state, images = self.state, len(self.train)
         self.ranks.spread_buffers(state.model)
         if state.average is not None:
-            refresh_statistics(state.average, self.train, self.normalization, self.config.outliers)
+            refresh_statistics(state.average, self.train, self.normalization, self.config.outliers, self.strokes)
         validation = self.validate(self.val) if self.val else None
         done = EpochDone(
             epoch=state.epoch + 1,

@@ -1,5 +1,8 @@
 """The average of a network's weights, and the statistics that are its own."""
 
+import copy
+
+import pytest
 import torch
 
 from conftest import make_samples
@@ -7,7 +10,8 @@ from mnistcli.average import refresh_statistics
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.loop import StepDone, fit, start
-from mnistcli.model import Strided
+from mnistcli.model import LeNet, Strided
+from mnistcli.strokes import Strokes
 
 NORMALIZATION = Normalization()
 
@@ -33,6 +37,38 @@ def test_the_average_is_the_moving_one_with_statistics_of_its_own() -> None:
     outputs = convolution(NORMALIZATION(train.images))
     torch.testing.assert_close(normalised.running_mean, outputs.mean((0, 2, 3)))
     torch.testing.assert_close(normalised.running_var, outputs.var((0, 2, 3)))
+
+
+@pytest.fixture
+def picked(monkeypatch: pytest.MonkeyPatch) -> list[Samples]:
+    """List the images that strokes are picked out of, each time that it is done."""
+    images, pick = [], Strokes.of
+
+    def note(samples: Samples) -> Strokes:
+        images.append(samples)
+        return pick(samples)
+
+    monkeypatch.setattr(Strokes, "of", note)
+    return images
+
+
+def test_the_strokes_of_outliers_are_picked_once_for_all_epochs(picked: list[Samples]) -> None:
+    config = TrainConfig(epochs=2, batch_size=16, ema_decay=0.9, outliers=0.5)
+    train = make_samples(48)
+    state = start(config, Strided(), len(train))
+    list(fit(state, train, None, NORMALIZATION, config))
+    assert len(picked) == 1
+    assert state.average is not None
+    other = copy.deepcopy(state.average)
+    refresh_statistics(other, train, NORMALIZATION, config.outliers)  # picks them itself
+    assert len(picked) == 2
+    for mine, theirs in zip(state.average.buffers(), other.buffers(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_no_outliers_are_made_for_a_network_without_statistics(picked: list[Samples]) -> None:
+    refresh_statistics(LeNet(), make_samples(48), NORMALIZATION, 0.5)
+    assert not picked
 
 
 def test_a_short_rest_of_images_does_not_weigh_like_a_batch_of_them() -> None:
