@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError
 from mnistcli.files import cannot_write, check_writable, names_folder
-from mnistcli.inputs import find_folders, find_pictures, is_folder
+from mnistcli.inputs import STANDARD_INPUT, find_folders, find_pictures, is_folder
 from mnistcli.plots import DPI, new_figure, own_settings, picture_format, save_figure
 
 if TYPE_CHECKING:
@@ -111,9 +111,10 @@ class ReadingPictures:
             self.drawn.add(self.place)
             return self.place
         numbers = count(2)
-        path = self.place / f"{picture.stem}.png"
+        name = "standard-input" if str(picture) == STANDARD_INPUT else picture.stem
+        path = self.place / f"{name}.png"
         while path in self.drawn:  # pictures of one name, in several folders
-            path = self.place / f"{picture.stem}-{next(numbers)}.png"
+            path = self.place / f"{name}-{next(numbers)}.png"
         self.drawn.add(path)
         return path
 

@@ -617,3 +617,11 @@ def test_predict_reads_standard_input(ckpt: Path, digits: list[Path]) -> None:
     with digits[0].open("rb") as picture:
         done = subprocess.run(command, stdin=picture, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("-\t2\t")
+
+
+def test_the_drawing_of_standard_input_has_a_name(ckpt: Path, digits: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "standard-input.png").write_bytes(digits[1].read_bytes())
+    command = [sys.executable, "-m", "mnistcli", "predict", "-", "standard-input.png", "--picture", "drawn"]
+    with digits[0].open("rb") as picture:
+        subprocess.run([*command, "--checkpoint", ckpt], cwd=tmp_path, stdin=picture, check=True)
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"standard-input.png", "standard-input-2.png"}
