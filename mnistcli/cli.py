@@ -428,6 +428,8 @@ def predict(
         keep_pictures=picture is not None,
         processes=processes,
     )
+    if drawings:
+        drawings.check_writable()  # makes a folder, which is not for a checkpoint that is missing
     report.weights(checkpoint_name(path), weights)
     if STANDARD_INPUT in images and sys.stdin and sys.stdin.isatty():
         report.say("reading a picture from standard input")

@@ -48,7 +48,7 @@ _Place = tuple[float, float, float, float]  # left, top, width, height in pixels
 
 
 class ReadingPictures:
-    """Draws readings to files: to one file, or to one for each picture in a folder; missing folders are made.
+    """Draws readings to files: to one file, or to one for each picture in a folder.
 
     Args:
         place: a file by its ending, or a folder; a text that ends with a slash is a folder's.
@@ -56,8 +56,8 @@ class ReadingPictures:
 
     Raises:
         ConfigError: there are several pictures for one file, or its format is unknown, or a drawing might replace a
-            picture that is read, or be read itself, or the place is no file.
-        MnistCliError: the file cannot be written.
+            picture that is read, or be read itself.
+        MnistCliError: the folder cannot be looked into, or matplotlib cannot be used.
     """
 
     def __init__(self, place: str | Path, images: Sequence[str | Path]) -> None:
@@ -67,10 +67,18 @@ class ReadingPictures:
         self._check_apart(pictures, find_folders(images))
         if not self.takes_several and len(pictures) > 1:
             raise self._too_many()
-        drawing = self.place / "drawing.png" if self.takes_several else self.place
-        picture_format(drawing)
-        check_writable(drawing)
+        self._example = self.place / "drawing.png" if self.takes_several else self.place
+        picture_format(self._example)
         self.drawn: set[Path] = set()
+
+    def check_writable(self) -> None:
+        """Make sure that drawings can be written; missing folders are made, so that all else should be sure before.
+
+        Raises:
+            ConfigError: the place is no file.
+            MnistCliError: its folder cannot be made or written.
+        """
+        check_writable(self._example)
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:
         """Draw what was read, unless there was no picture to read.

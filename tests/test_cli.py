@@ -547,6 +547,13 @@ def test_a_drawing_that_cannot_be_is_told_before_anything_is_read(
     assert not result.stdout
 
 
+@pytest.mark.parametrize("place", ["new/", "new/one.png"])
+def test_no_folder_is_made_for_drawings_without_a_checkpoint(cli: RunCli, digits: list[Path], place: str) -> None:
+    result = cli("predict", digits[0], "--checkpoint", "none.pt", "--picture", place)
+    assert_fails(result, 5, "no checkpoint at none.pt")
+    assert not Path("new").exists()
+
+
 @pytest.mark.parametrize("drawing", ["one.png", "."])
 def test_no_drawing_replaces_a_picture_that_is_read(cli: RunCli, ckpt: Path, tmp_path: Path, drawing: str) -> None:
     picture = tmp_path / "one.png"
