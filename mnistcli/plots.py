@@ -1,5 +1,6 @@
 """Everything matplotlib: samples in, a picture file out. No display is needed, except to show a window."""
 
+import logging
 import math
 import os
 import sys
@@ -34,6 +35,8 @@ def _load() -> None:
     """
     if "matplotlib" in sys.modules:
         return
+    # What it warns of, such as a folder for its settings that cannot be made, is nothing that a drawing would lack.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     backend = os.environ.pop(BACKEND, None)
     try:
         import matplotlib  # noqa: F401

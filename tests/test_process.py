@@ -55,6 +55,14 @@ def test_samples_are_drawn_whatever_backend_a_notebook_names(process: RunProcess
     assert (done.returncode, done.stdout) == (0, "samples.png\n"), done.stderr
 
 
+def test_no_folder_for_matplotlibs_settings_is_nothing_to_tell(
+    process: RunProcess, data_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = process("show-samples", "--quiet", "--data-dir", data_dir, MPLCONFIGDIR=str(tmp_path / "file" / "settings"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "samples.png\n", "")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_configuration_is_shown_as_toml_in_any_encoding(process: RunProcess, encoding: str) -> None:
     name = "gr\u00f6\u00dfe-\U0001f600\x7f.pt"
