@@ -17,8 +17,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint that `train` saved")
     new = load(parser.parse_args().checkpoint).for_use()
-    BUNDLED_PATH.unlink(missing_ok=True)  # or it would be kept beside the new one, as another run's
-    save(new, BUNDLED_PATH)
+    if backup := save(new, BUNDLED_PATH):  # the old one, which was another run's
+        backup.unlink()
     print(f"{BUNDLED_PATH}: {BUNDLED_PATH.stat().st_size:,} bytes")
 
 
