@@ -189,11 +189,15 @@ def _on_contrast(pixels: np.ndarray) -> Pixels:
 def _eight_bit(levels: np.ndarray, overshoot: float) -> Grey:
     """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them all.
 
-    It is the lowest that, times `overshoot`, no level is over; levels between the two are clipped to white.
+    It is the lowest that, times `overshoot`, no level is over; levels between the two are clipped to white, and levels
+    as little below 0 to black. Where a level is lower yet, or below 0 where none is near a white of more than 1, they
+    were normalised: then the lowest is black, and the highest white.
     """
     levels = np.where(np.isfinite(levels), levels, 0)
-    highest = float(levels.max())
+    lowest, highest = float(levels.min()), float(levels.max())
     white = next((white for white in WHITE_LEVELS if highest <= overshoot * white), highest)
+    if lowest < 0 and (lowest < (1 - overshoot) * white or (white > 1 and overshoot * highest < white)):
+        levels, white = levels - lowest, (highest - lowest) or 1
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
     return scaled
 

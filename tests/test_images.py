@@ -44,6 +44,36 @@ def test_a_little_above_white_is_white(white: float) -> None:
     assert np.array_equal(read_picture(save(levels, "TIFF")).pixels, shown)
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0])
+def test_a_little_below_black_is_black(white: float) -> None:
+    levels = draw_big().astype(np.float32) / 255 * white
+    levels[:20, :20] = -0.2 * white
+    expected = draw_big()
+    expected[:20, :20] = 0
+    assert np.array_equal(read_picture(save(levels, "TIFF")).pixels[..., 0], expected)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(2, -1), (1, -1), (1 / 0.3081, -0.1307 / 0.3081), (255, -128), (3, -9)])
+def test_normalised_levels_are_not_cut_off_at_0(scale: float, shift: float) -> None:
+    levels = (draw_big().astype(np.float32) / 255 * scale + shift).astype(np.float32)
+    assert np.array_equal(read_picture(save(levels, "TIFF")).pixels[..., 0], draw_big())
+
+
+@pytest.mark.parametrize("shift", [-1, -128, -1000])
+def test_whole_levels_below_0_are_not_cut_off(shift: int) -> None:
+    assert np.array_equal(read_picture(save(draw_big().astype(np.int32) + shift, "TIFF")).pixels[..., 0], draw_big())
+
+
+def test_what_rounding_leaves_below_0_is_black() -> None:
+    levels = np.random.default_rng(0).normal(0, 1e-6, (50, 50)).astype(np.float32)
+    assert not read_picture(save(levels, "TIFF")).pixels.any()
+
+
+@pytest.mark.parametrize("level", [-7, -0.1])
+def test_an_even_picture_of_a_level_below_0_is_blank(level: float) -> None:
+    assert not read_picture(save(np.full((50, 50), level, np.float32), "TIFF")).pixels.any()
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_transparent_pixels_are_paper_that_contrasts(level: int) -> None:
     ink = draw_big()
