@@ -125,7 +125,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
 def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Found | None:
     """Find the digits on sheets or in a frame that lie in the picture; None where they are not all there."""
     if inked:
-        inside = _look_inside(inked)
+        inside = _find_sheet(inked)
         if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
             return found
         if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
@@ -182,7 +182,7 @@ def _are_others_beside(sheets: list[Crop], inked: _Inked, glyphs: list[Glyph]) -
     return not _are_inside(boxes, [Spot.of(inked.components, label) for label in others])
 
 
-def _look_inside(inked: _Inked) -> Crop | None:
+def _find_sheet(inked: _Inked) -> Crop | None:
     """Cut out what is on a sheet of paper, or in a frame; None where there is neither, or it is a band of shadow.
 
     Such a band goes from side to side, and strokes on it are much stronger than it is itself; they may go on beyond it.
@@ -197,8 +197,8 @@ def _look_inside(inked: _Inked) -> Crop | None:
 
 def _spans(components: Components, label: int) -> bool:
     """Tell whether a component goes through the picture from one side to the other."""
-    size = components.boxes[label, [3, 2]]
-    return bool((size == components.labels.shape).any())
+    height, width = components.labels.shape
+    return bool(components.boxes[label, 2] == width or components.boxes[label, 3] == height)
 
 
 def _is_all(inside: Crop, inked: _Inked) -> bool:
@@ -337,7 +337,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 
 def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> _Main | None:
     """Find the digit on a sheet or in a frame that lies in the picture; None where there is neither."""
-    inside = _look_inside(inked) if inked else None
+    inside = _find_sheet(inked) if inked else None
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main_on(inside, invert)
         if found:
