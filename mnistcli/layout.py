@@ -16,7 +16,7 @@ from mnistcli.idx import SIDE_PX
 from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
+from mnistcli.planes import Mask, distance_inside, fills_hull, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside, look_on_each
 from mnistcli.spots import FAINT_FULL, JOINED_HEIGHT, LEAST_HEIGHT, Spot, find_spots, sort_into_rows, with_fainter
 from mnistcli.surroundings import cut_bars, cut_room, cut_table
@@ -41,16 +41,17 @@ LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink with a larger 
 # On a drawing's patch, strokes take more than this share of the ink, and are more than this many times as strong as
 # what is full ink on the whole.
 STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2
-# On a band of shadow, strokes take more than this share of its ink, and are more than this many times as strong as
-# what is full ink on the whole.
-SHADOW_STROKES, SHADOW_STRENGTH = 0.01, 1.5
+# A band of shadow has a larger inscribed radius than this share of the picture's longer side, and fills more than this
+# share of its convex hull. Strokes on it are more than this many times as strong as what is full ink on the whole, take
+# more than this share of the band's box, and have a smaller radius than this share of the band's.
+BAND_RADIUS, BAND_SOLIDITY, BAND_STRENGTH, BAND_STROKES, BAND_THINNER = 0.02, 0.8, 1.5, 0.0003, 0.5
 # The largest speck of grain has fewer pixels than a few JPEG blocks, and than this share of the picture.
 GRAIN_PX, GRAIN_SHARE = 100, 0.001
 # The threshold of grain is a larger share of full ink; that of strokes is below half of what most of them have.
 GRAIN_THRESHOLD = 0.6
 # A digit that is smaller in a shrunk drawing may have lost strokes, and is looked for in the drawing itself.
 LARGE_PX = 64
-WHOLE_WIDTH = 0.98  # of a picture: what is wider goes from side to side, whatever was rounded
+WHOLE_WIDTH = 0.98  # of a picture: what is wider, or higher, goes from side to side, whatever was rounded
 
 
 class _Inked(NamedTuple):
@@ -125,7 +126,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
 def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Found | None:
     """Find the digits on sheets or in a frame that lie in the picture; None where they are not all there."""
     if inked:
-        inside = _find_sheet(inked)
+        inside = look_inside(picture, inked.components)
         if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
             return found
         if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
@@ -182,25 +183,6 @@ def _are_others_beside(sheets: list[Crop], inked: _Inked, glyphs: list[Glyph]) -
     return not _are_inside(boxes, [Spot.of(inked.components, label) for label in others])
 
 
-def _find_sheet(inked: _Inked) -> Crop | None:
-    """Cut out what is on a sheet of paper, or in a frame; None where there is neither, or it is a band of shadow.
-
-    Such a band goes from side to side, and strokes on it are much stronger than it is itself; they may go on beyond it.
-    """
-    inside = look_inside(inked.picture, inked.components)
-    if inside is None or not _spans(inked.components, inside.label):
-        return inside
-    window, mask = inked.components.window(inside.label), inked.components.mask(inside.label)
-    is_shadow = quantile(inked.ink.strength[window][mask], 1 - SHADOW_STROKES) > SHADOW_STRENGTH
-    return None if is_shadow else inside
-
-
-def _spans(components: Components, label: int) -> bool:
-    """Tell whether a component goes through the picture from one side to the other."""
-    height, width = components.labels.shape
-    return bool(components.boxes[label, 2] == width or components.boxes[label, 3] == height)
-
-
 def _is_all(inside: Crop, inked: _Inked) -> bool:
     """Tell whether there is no digit outside a sheet of paper, or a frame, and it is no bold digit itself."""
     spots = find_spots(inked.components)
@@ -218,8 +200,35 @@ def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -
     ink = find_ink(picture.pixels, invert, on_patches=on_patches)
     if ink is None:
         return None
-    components = without_underlines(ink, find_components(ink))
+    components = find_components(ink)
+    if (lit := _without_band(ink, components)) is not ink:
+        ink, components = lit, find_components(lit)
+    components = without_underlines(ink, components)
     return None if _is_grain(ink, components) else _Inked(picture, ink, components)
+
+
+def _without_band(ink: Ink, components: Components) -> Ink:
+    """Take off the strength of a band of shadow, which a digit may be half in; the same ink where there is none.
+
+    Such a band goes from side to side, with paper on both sides of it; strokes on it are thinner, and much stronger.
+    """
+    label = int(components.full_ink_px.argmax())
+    height, width = components.labels.shape
+    left, top, wide, high = components.boxes[label, :4].tolist()
+    is_across = wide > WHOLE_WIDTH * width and top > 0 and top + high < height
+    is_down = high > WHOLE_WIDTH * height and left > 0 and left + wide < width
+    if not (is_across or is_down):
+        return ink
+    mask, strength = components.mask(label), ink.strength[components.window(label)]
+    strokes = mask & (strength > BAND_STRENGTH)
+    radius, strokes_radius = (float(distance_inside(part).max()) for part in (mask, strokes))
+    is_band = radius > BAND_RADIUS * max(height, width) and fills_hull(mask, BAND_SOLIDITY)
+    if not (is_band and strokes_radius < BAND_THINNER * radius):
+        return ink
+    if np.count_nonzero(strokes) <= BAND_STROKES * strokes.size:
+        return ink
+    shadow, full = quantile(strength[mask & ~strokes], 0.5), quantile(strength[strokes], 0.5)
+    return replace(ink, strength=(ink.strength - shadow).clip(0) / (full - shadow))
 
 
 def _is_grain(ink: Ink, components: Components) -> bool:
@@ -337,7 +346,7 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
 
 def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> _Main | None:
     """Find the digit on a sheet or in a frame that lies in the picture; None where there is neither."""
-    inside = _find_sheet(inked) if inked else None
+    inside = look_inside(picture, inked.components) if inked else None
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main_on(inside, invert)
         if found:
