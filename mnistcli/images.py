@@ -27,6 +27,7 @@ MOST_DRAFTED_PX = 300_000_000  # of such a file, width times height: more than a
 COARSE_PX = 128  # about the longer side at which a drawing is looked at first
 LIGHT_INK = 127  # of 255: lighter ink is laid on black
 SEE_THROUGH = 0.5  # opacity: a picture with less than this anywhere was made for another background
+NO_DATA_SHARE = 0.001  # of the pixels: so few may have a level, far below 0, that stands for none
 WHITE_LEVELS = (1, 255, 1023, 4095, 16383, 65535)  # of floats, and of 8, 10, 12, 14 and 16 bits
 # Of a black and white picture whose shorter side has at least so many pixels, more than this share are alone in their
 # row where its greys are dots; a Gaussian with this standard deviation, in pixels, makes greys of them again.
@@ -190,12 +191,14 @@ def _eight_bit(levels: np.ndarray, overshoot: float) -> Grey:
     """Scale integers of more than 8 bits, and floats, by the white level of their kind; Pillow would clip them all.
 
     It is the lowest that, times `overshoot`, no level is over; levels between the two are clipped to white, and levels
-    as little below 0 to black. Where a level is lower yet, or below 0 where none is near a white of more than 1, they
-    were normalised: then the lowest is black, and the highest white.
+    as little below 0, as resizing leaves them, to black. Levels that go farther below 0, or do not reach the white of
+    their kind, were normalised around 0: then the lowest is black, and the highest white.
     """
     levels = np.where(np.isfinite(levels), levels, 0)
     lowest, highest = float(levels.min()), float(levels.max())
     white = next((white for white in WHITE_LEVELS if highest <= overshoot * white), highest)
+    if lowest < 0:
+        lowest = float(np.quantile(levels, NO_DATA_SHARE))
     if lowest < 0 and (lowest < (1 - overshoot) * white or (white > 1 and overshoot * highest < white)):
         levels, white = levels - lowest, (highest - lowest) or 1
     scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)

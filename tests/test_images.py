@@ -59,6 +59,12 @@ def test_normalised_levels_are_not_cut_off_at_0(scale: float, shift: float) -> N
     assert np.array_equal(read_picture(save(levels, "TIFF")).pixels[..., 0], draw_big())
 
 
+def test_a_level_that_stands_for_no_data_changes_nothing() -> None:
+    levels = draw_big().astype(np.float32)
+    levels[0, 0] = -9999
+    assert np.array_equal(read_picture(save(levels, "TIFF")).pixels[..., 0], draw_big())
+
+
 @pytest.mark.parametrize("shift", [-1, -128, -1000])
 def test_whole_levels_below_0_are_not_cut_off(shift: int) -> None:
     assert np.array_equal(read_picture(save(draw_big().astype(np.int32) + shift, "TIFF")).pixels[..., 0], draw_big())
