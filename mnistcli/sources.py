@@ -48,7 +48,7 @@ ABSENT_STATUS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN})  # the l
 
 Copy = Callable[[], AbstractContextManager[BinaryIO]]  # a stream of a raw file's bytes, or FileNotFoundError
 Copies = Callable[[str], Sequence[Copy]]  # a raw file's name -> where to look for it, the best place first
-_Member = Callable[[], BinaryIO]  # opens a file of an archive
+_Open = Callable[[], BinaryIO]  # opens a held file
 _Holder = Callable[[str], BinaryIO]  # a held file's name, packed or not -> its bytes, or FileNotFoundError
 
 
@@ -168,21 +168,21 @@ def _open_local(place: Path) -> AbstractContextManager[Copies]:
 def _open_folder(folder: Path) -> Iterator[Copies]:
     if not folder.is_dir():
         raise SourceError("no such folder or archive, and not a URL")
-    yield _either(lambda held: (folder / held).open("rb"))
+    yield _both_forms(lambda held: (folder / held).open("rb"))
 
 
 @contextmanager
 def _open_http(base: str, timeout_seconds: float) -> Iterator[Copies]:
-    yield _either(lambda held: cast("BinaryIO", _get(f"{base.rstrip('/')}/{held}", timeout_seconds)))
+    yield _both_forms(lambda held: cast("BinaryIO", _get(f"{base.rstrip('/')}/{held}", timeout_seconds)))
 
 
-def _either(holder: _Holder) -> Copies:
+def _both_forms(holder: _Holder) -> Copies:
     """Look for raw files at a place that holds each gzipped, as it is, or both, of which one may be damaged."""
     return lambda name: [partial(_unpacked, held, partial(holder, held)) for held in (f"{name}.gz", name)]
 
 
 @contextmanager
-def _unpacked(held: str, open_held: _Member) -> Iterator[BinaryIO]:
+def _unpacked(held: str, open_held: _Open) -> Iterator[BinaryIO]:
     """Open a file as it was before it was gzipped, if its name tells that it was."""
     with open_held() as stream:
         # GzipFile is a BinaryIO in all but its declared type.
@@ -256,7 +256,8 @@ def _run(command: list[str], folder: Path) -> None:
 @contextmanager
 def _open_archive(path: Path) -> Iterator[Copies]:
     with _members(path) as copies:
-        if PICKLE_NAME in copies:
+        holds_raw_files = any(name.endswith("-ubyte") for name in copies)
+        if PICKLE_NAME in copies and not holds_raw_files:
             with copies[PICKLE_NAME][0]() as pickled:
                 rebuilt = rebuild_idx(pickled)
             yield lambda name: [lambda: io.BytesIO(rebuilt[name])]
@@ -277,7 +278,7 @@ def _members(path: Path) -> Iterator[dict[str, list[Copy]]]:
             yield _by_bare_names({PurePosixPath(each.name): partial(_open_tarred, archive, each) for each in members})
 
 
-def _by_bare_names(members: Mapping[PurePosixPath, _Member]) -> dict[str, list[Copy]]:
+def _by_bare_names(members: Mapping[PurePosixPath, _Open]) -> dict[str, list[Copy]]:
     """Give the copies of each raw file, packed or not.
 
     A folder of torchvision's may also hold FashionMNIST, whose files have the same names. Of several files of one name,

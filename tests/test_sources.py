@@ -100,6 +100,14 @@ def test_a_damaged_file_does_not_hide_a_sound_one_beside_it(
     assert_complete(tmp_path / "new", files)
 
 
+def test_a_pickle_beside_raw_files_is_left_alone(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile]
+) -> None:
+    place = write_archive(tmp_path / "mnist.zip", [("mnist.pkl", b"no pickle"), *contents.items()])
+    list(fetch(tmp_path / "raw", files, at(place)))
+    assert_complete(tmp_path / "raw", files)
+
+
 @pytest.mark.parametrize("other", ["data/FashionMNIST/raw/{}", "data/FashionMNIST/raw/{}.gz", "zzz/{}/"])
 @pytest.mark.parametrize("right", ["./data/MNIST/raw/{}", "data/MNIST/raw/{}.gz"])
 @pytest.mark.parametrize("is_first", [True, False])
