@@ -200,7 +200,7 @@ def show_samples(
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
     if names_folder(output):
-        raise ConfigError(f"--output = {output}: ends with a slash, as folders do: name a file")
+        raise ConfigError(f"--output = {output}: names a folder: name a file")
     path = Path(output)
     plots.picture_format(path)
     check_writable(path)
@@ -429,7 +429,7 @@ def predict(
         processes=processes,
     )
     if drawings:
-        drawings.check_writable()  # makes a folder, which is not for a checkpoint that is missing
+        drawings.make_place()  # after the checkpoint is open, lest a missing one leave an empty folder
     report.weights(checkpoint_name(path), weights)
     if STANDARD_INPUT in images and sys.stdin and sys.stdin.isatty():
         report.say("reading a picture from standard input")

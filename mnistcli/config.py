@@ -132,7 +132,7 @@ class TrainConfig(BaseModel):
     @classmethod
     def _output_names_a_file(cls, output: object) -> object:
         if isinstance(output, str) and names_folder(output):
-            raise ValueError("ends with a slash, as folders do: name a file")
+            raise ValueError("names a folder: name a file")
         return output
 
     @model_validator(mode="after")
@@ -184,8 +184,8 @@ class TrainConfig(BaseModel):
             )
         if asked.get("patience") and saved.val_size == 0:  # which cannot be changed any more
             raise ConfigError(
-                f"{checkpoint} cannot be continued with `patience`: its run holds no images out, "
-                "by whose accuracy that would go"
+                f"{checkpoint} cannot be continued with `patience`, which goes by the accuracy of held-out images: "
+                "its run holds none out; drop `patience`, or train anew with `val_size`"
             )
         if "epochs" in asked:
             asked["epochs"] = max(asked["epochs"], finished_epochs)

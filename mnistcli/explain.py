@@ -33,7 +33,7 @@ DIGIT_PX = 28  # for the digit left of a bar
 ONE_SHARE_PX, MANY_SHARE_PX = 80, 56  # for the number right of it
 LEAST_BOX_PX = 12  # of a box's sides, of which the outline takes three
 LABEL_WIDE_PX, LABEL_HIGH_PX = 16, 20  # of the digit above a box
-LABEL_GAP_PX = 4  # of that, next to the box: where digits touch, the next one's box may begin a little higher
+LABEL_COVERED_PX = 4  # of that may lie on another box, for where digits touch, the next one's may begin a little higher
 MOST_SHOWN = 12
 ROWS_OF_ONE_COLUMN = 4
 TOP_BARS = 3
@@ -71,7 +71,7 @@ class ReadingPictures:
         picture_format(self._example)
         self.drawn: set[Path] = set()
 
-    def check_writable(self) -> None:
+    def make_place(self) -> None:
         """Make sure that drawings can be written; missing folders are made, so that all else should be sure before.
 
         Raises:
@@ -234,8 +234,8 @@ def _widened(box: _Place, least: float) -> _Place:
 
 def _label_place(box: _Place, scale: float, is_above: bool) -> _Place:
     left, top, _, high = box
-    label_top = top - LABEL_HIGH_PX * scale if is_above else top + high + LABEL_GAP_PX * scale
-    return left, label_top, LABEL_WIDE_PX * scale, (LABEL_HIGH_PX - LABEL_GAP_PX) * scale
+    label_top = top - LABEL_HIGH_PX * scale if is_above else top + high + LABEL_COVERED_PX * scale
+    return left, label_top, LABEL_WIDE_PX * scale, (LABEL_HIGH_PX - LABEL_COVERED_PX) * scale
 
 
 def _overlap(one: _Place, other: _Place) -> bool:

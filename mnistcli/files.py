@@ -29,8 +29,8 @@ def is_there(path: Path) -> bool:
 
 
 def names_folder(place: str | Path) -> bool:
-    """Tell whether a text ends as only a folder's name does: with a slash, which a Path drops."""
-    return str(place).endswith(("/", os.sep))
+    """Tell whether a text ends as only a folder's name does: with a slash, which a Path drops, or a dot alone."""
+    return os.path.basename(place) in ("", os.curdir, os.pardir)  # noqa: PTH119  # a Path has lost it
 
 
 def follow(path: Path) -> Path:

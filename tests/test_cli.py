@@ -178,16 +178,17 @@ def test_show_samples_in_json(cli: RunCli, data_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("output", "reason"),
-    [("x.xyz", "no picture format 'xyz'"), ("x.pgf", "no picture format 'pgf'"), (".", "is a folder")],
+    [("x.xyz", "no picture format 'xyz'"), ("x.pgf", "no picture format 'pgf'"), (".", "names a folder")],
 )
 def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason: str) -> None:
     assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
 
 
 @pytest.mark.parametrize("command", ["train", "show-samples"])
-def test_an_output_that_names_a_folder_is_refused(cli: RunCli, data_dir: Path, command: str) -> None:
-    result = cli(command, "--data-dir", data_dir, "--output", "runs/")
-    assert_fails(result, 2, "--output = runs/: ends with a slash, as folders do: name a file")
+@pytest.mark.parametrize("output", ["runs/", "runs/."])
+def test_an_output_that_names_a_folder_is_refused(cli: RunCli, data_dir: Path, command: str, output: str) -> None:
+    result = cli(command, "--data-dir", data_dir, "--output", output)
+    assert_fails(result, 2, f"--output = {output}: names a folder: name a file")
     assert not Path("runs").exists()
 
 

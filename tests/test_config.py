@@ -122,7 +122,7 @@ def test_an_output_with_a_slash_at_its_end_is_no_file(tmp_path: Path) -> None:
     for fault, places in given.items():
         with pytest.raises(ConfigError) as caught:
             resolve(*places)
-        assert str(caught.value) == f"{fault}: ends with a slash, as folders do: name a file"
+        assert str(caught.value) == f"{fault}: names a folder: name a file"
 
 
 def test_momentum_without_effect_is_refused() -> None:
@@ -203,7 +203,7 @@ def test_a_continued_run_may_lack_what_the_run_has() -> None:
 
 def test_a_continued_run_that_holds_no_images_out_is_not_told_to_do_so() -> None:
     asked = resolve({"patience": "3"}, {}, is_partial=True).config
-    with pytest.raises(ConfigError, match=r"^ckpt.pt cannot be continued with `patience`: .* holds no images out"):
+    with pytest.raises(ConfigError, match=r"^ckpt.pt cannot be continued with `patience`, .* its run holds none out"):
         asked.continuing(TrainConfig(), Path("ckpt.pt"))
     never = resolve({"patience": "0"}, {}, is_partial=True).config
     assert never.continuing(TrainConfig(), Path("ckpt.pt")).patience == 0
