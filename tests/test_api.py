@@ -126,7 +126,7 @@ def test_processes_join_by_the_device_of_the_run_that_is_continued(
     assert devices == [torch.device("cpu")]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA_VISIBLE_DEVICES")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA and MNISTCLI_TEST_CUDA")
 def test_a_checkpoint_moves_between_devices(make_config: MakeConfig, data_dir: Path) -> None:
     on_gpu = mnistcli.train(make_config(device="cuda")).checkpoint
     cpu, gpu = (mnistcli.evaluate(on_gpu, data_dir=data_dir, device=device) for device in ("cpu", "cuda"))
