@@ -2,8 +2,8 @@
 
 import os
 import pickle
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from conftest import make_loop, no_room_for_files
 from mnistcli import checkpoint as checkpoint_module
 from mnistcli.bundled import BUNDLED_PATH, checkpoint_name, find_checkpoint
 from mnistcli.checkpoint import Checkpoint, check_savable, load, save
-from mnistcli.config import PACKAGE, ModelName, TrainConfig, Weights, read_config
+from mnistcli.config import ModelName, TrainConfig, Weights, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
@@ -302,19 +302,20 @@ def test_the_bundled_checkpoint_is_small_and_for_use() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
-def test_new_weights_take_the_place_of_the_bundled_ones_only_once_they_are_written(saved: Path, tmp_path: Path) -> None:
-    weights = tmp_path / "mnistcli" / "weights"
-    shutil.copytree(PACKAGE, weights.parent)
-    old = (weights / "bundled.pt").read_bytes()
-    script = PACKAGE.parent / "tests" / "benchmarks" / "bundle.py"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
-    with no_room_for_files():
-        failed = subprocess.run([sys.executable, script, saved], env=environment, capture_output=True, check=False)
-    assert b"cannot write" in failed.stderr
-    assert (weights / "bundled.pt").read_bytes() == old
-    subprocess.run([sys.executable, script, saved], env=environment, capture_output=True, check=True)
-    assert list(weights.iterdir()) == [weights / "bundled.pt"]
-    assert load(weights / "bundled.pt").run_id == load(saved).run_id
+def test_new_weights_take_the_place_of_the_bundled_ones_only_once_they_are_written(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, bundled = str(Path(__file__).parent / "benchmarks" / "bundle.py"), tmp_path / "weights" / "bundled.pt"
+    bundled.parent.mkdir()
+    shutil.copy(BUNDLED_PATH, bundled)
+    monkeypatch.setattr("mnistcli.bundled.BUNDLED_PATH", bundled)
+    monkeypatch.setattr(sys, "argv", [script, str(saved)])
+    with no_room_for_files(), pytest.raises(MnistCliError, match="cannot write"):
+        runpy.run_path(script, run_name="__main__")
+    assert bundled.read_bytes() == BUNDLED_PATH.read_bytes()
+    runpy.run_path(script, run_name="__main__")
+    assert list(bundled.parent.iterdir()) == [bundled]
+    assert load(bundled).run_id == load(saved).run_id
 
 
 def test_which_checkpoint_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
