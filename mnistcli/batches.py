@@ -50,7 +50,7 @@ class _Chosen(NamedTuple):
     """The images of an epoch that something is done to, looked for once, so that no step waits for their number."""
 
     positions: Tensor  # (K,) int64, rising, on the device
-    known: list[int]  # the same
+    known: list[int]  # the same, where no device need be asked
 
     @classmethod
     def of(cls, positions: Tensor) -> "_Chosen":

@@ -155,10 +155,12 @@ class _Way(NamedTuple):
 
 
 class _Tables(NamedTuple):
-    points: Tensor
-    lifted: Tensor
-    shares: Tensor
-    ways: Tensor
+    """The tables on a device, moved there once, for a step that moves them would wait for the device."""
+
+    points: Tensor  # (C, P, 2) float32
+    lifted: Tensor  # (C, P) bool
+    shares: Tensor  # of the characters that are no digits, how often each is written; their sum is 1
+    ways: Tensor  # (10,) int64, in which each digit is written
 
 
 @cache
