@@ -110,7 +110,7 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
         picture: of any size, ink and paper.
         invert: whether the digits are darker than their paper; auto judges by the picture.
     """
-    found = _find_in_part(picture, invert, find_digits, may_be_screenshot=False)
+    found = _find_in_part(picture, invert, find_digits, is_single=False)
     if found is not None:
         return found
     inked = _find_inked(picture, invert)
@@ -135,20 +135,20 @@ def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Foun
     return _find_on(sheet, invert, find_digits) if sheet and sheet.is_sure else None
 
 
-def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, may_be_screenshot: bool) -> Found | None:
+def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, is_single: bool) -> Found | None:
     """Find what there is in a picture that has to be cut first, or is an image as the data set has them; else None.
 
     It is cut where there are bars along its sides, or a table beside a sheet of paper; what is left is looked at with
-    `find`. What is written above and below a photograph may be the digits, unless it may be a screenshot.
+    `find`. What is written above and below a photograph, or is beside a sheet, may be digits unless there is just one.
     """
     sample = sample_of(picture.pixels, invert)
     if sample is not None:
         return Found([[Run.of(Glyph(sample, (0, 0, SIDE_PX, SIDE_PX)))]])
-    rest = cut_bars(picture, may_be_written=may_be_screenshot)
+    rest = cut_bars(picture, may_be_written=is_single)
     if rest:
         return find(rest.picture, invert).moved(rest)
     sheet = cut_table(picture)
-    return _find_on(sheet, invert, find) if sheet else None
+    return _find_on(sheet, invert, find) if sheet and (sheet.is_sure or is_single) else None
 
 
 def _find_on(sheet: Crop, invert: Invert, find: FindDigits) -> Found | None:
@@ -306,7 +306,7 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
         picture: of any size, ink and paper.
         invert: whether the digit is darker than its paper; auto judges by the picture.
     """
-    found = _find_in_part(picture, invert, find_digit, may_be_screenshot=True)
+    found = _find_in_part(picture, invert, find_digit, is_single=True)
     if found is not None:
         return found
     coarse = shrink_drawing(picture)

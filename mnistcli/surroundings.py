@@ -26,6 +26,7 @@ from mnistcli.planes import (
 )
 from mnistcli.sheets import Crop, cut_out, without_edge
 
+LEAST_BESIDE_OTHERS = 0.2  # of the picture: a sheet that is not alone on a table takes more
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there
 TABLE_LEVELS = 40  # of 255: a table differs from the paper by more
@@ -153,27 +154,38 @@ def cut_table(picture: Picture) -> Crop | None:
         picture: of any size, grey or RGB.
 
     Returns:
-        What is on the sheet, or None where there is no such sheet, or where what lies around it holds components.
+        What is on the sheet, or None where there is no such sheet. It is sure where nothing else is on the table; else
+        the sheet is light and large, and what is beside it on a dark table is light, too.
     """
     height, width = picture.pixels.shape[:2]
     if min(height, width) < SURROUNDED_PX or _has_equal_sides(picture.pixels):
         return None
     small = resize(picture.pixels, *shrunk_size(picture.pixels, TABLE_PX)).mean(2, dtype=np.float32)
-    sheet = _find_sheet(cv2.GaussianBlur(small, (0, 0), 1))
-    if sheet is None:
+    found = _find_sheet(cv2.GaussianBlur(small, (0, 0), 1))
+    if found is None:
         return None
+    sheet, is_alone = found
     whole = resize(sheet, width, height, cv2.INTER_NEAREST)[..., 0]
-    return cut_out(picture, without_edge(whole, goes_on=True), (0, 0), is_sure=True)
+    return cut_out(picture, without_edge(whole, goes_on=True), (0, 0), is_sure=is_alone)
 
 
-def _find_sheet(grey: Plane) -> ByteMask | None:
-    """Find the light or the dark part of a picture that has four corners, where the rest is a table."""
+def _find_sheet(grey: Plane) -> tuple[ByteMask, bool] | None:
+    """Find the light or the dark part of a picture that has four corners, where the rest is a table.
+
+    Returns:
+        That part, and whether nothing else lies on the table; None where there is no such part.
+    """
     _, light = cv2.threshold(grey.astype(np.uint8), 0, 1, cv2.THRESH_OTSU)
     for part in (light, 1 - light):
         sheet, fit = outline(part > 0)
         if fit > SURE_FIT and _is_on_table(grey, sheet) and not _is_crossed(part):
-            return sheet
-    return None
+            return sheet, True
+    sheet, fit = outline(light > 0)
+    if fit <= SURE_FIT or not LEAST_BESIDE_OTHERS < sheet.mean() < 1:
+        return None
+    is_lighter = grey > np.median(grey[sheet == 0]) + TABLE_GRAIN
+    others = cv2.dilate(is_lighter.view(np.uint8), np.ones((2 * TABLE_EDGE_PX + 1,) * 2, np.uint8))
+    return (sheet, False) if _is_on_table(grey, sheet, others) and not _is_crossed(sheet) else None
 
 
 def cut_room(picture: Picture) -> Crop | None:
@@ -252,13 +264,15 @@ def _off_plane(grey: Plane, mask: Mask) -> NDArray[Any]:
     return off
 
 
-def _is_on_table(grey: Plane, sheet: ByteMask) -> bool:
+def _is_on_table(grey: Plane, sheet: ByteMask, others: ByteMask | None = None) -> bool:
     """Tell whether what is around a sheet has one colour, but for light from one side, and differs from it at the edge.
 
-    What is around it is no shadow, then, and holds no digit.
+    What is around it, beside other things on the table, is no shadow, then, and holds no digit.
     """
     inside, outside = (distance_inside(part) for part in (sheet, 1 - sheet))  # from the sheet's edge
     around = outside > TABLE_EDGE_PX
+    if others is not None:
+        around &= others == 0
     if not LEAST_TABLE < around.mean() < MOST_TABLE or inside.max() <= TABLE_EDGE_PX:
         return False
     table, off = grey[around], _off_plane(grey, around)
