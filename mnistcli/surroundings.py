@@ -26,7 +26,6 @@ from mnistcli.planes import (
 )
 from mnistcli.sheets import Crop, cut_out, without_edge
 
-LEAST_BESIDE_OTHERS = 0.2  # of the picture: a sheet that is not alone on a table takes more
 SURROUNDED_PX = 64  # of the shorter side: a smaller picture was cut out already
 TABLE_PX, TABLE_EDGE_PX = 200, 3  # the longer side at which a table is looked for, and how soft its edge may be there
 TABLE_LEVELS = 40  # of 255: a table differs from the paper by more
@@ -35,6 +34,7 @@ TABLE_GRAIN, TABLE_SHARE = 25, 0.995  # of 255: this share of a table differs by
 TABLE_COMPONENT_PX = 8  # at that size: a longer component on the table may be a digit
 STROKE_PX, LEAST_CROSSING = 15, 30  # at that size: strokes are narrower, and cross an edge with more pixels
 LEAST_TABLE, MOST_TABLE = 0.04, 0.8  # of the picture: a table takes more than the first share, and less than the second
+LEAST_BESIDE_OTHERS = 0.2  # of the picture: a sheet that is not alone on a table takes more
 # On a sheet in a room, levels change by less than the first of these from one pixel to the next, at the size at which a
 # table is looked for; by the others where the paper is rough, or the picture small.
 SMOOTH_LEVELS = 2, 4, 8
