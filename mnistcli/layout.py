@@ -1,5 +1,6 @@
 """All digits of a picture in reading order, or the one digit of a single-digit picture: where to look for them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
@@ -27,7 +28,7 @@ CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 TWO_WIDTH = 1.2  # of its own height: what is wider, in a single-digit picture too, may be two digits
 SIMILAR_HEIGHT = 0.7  # of the height of the higher of two digits side by side: the other one is higher than this
 PATTERN = 20  # spots that are as high as the digit: more than a card's number has are bricks, or a page of writing
-BESIDE_BLOT = 0.5  # of the longer side of a blot or a dash: a digit beside it, rather than dirt, is longer
+BESIDE_BLOT = 0.5  # of the mean side of a blot, a word or a dash: a digit beside it, rather than dirt, is longer
 MOST_BLOTS = 5  # that a digit may be beside, as the holes that paper was punched with
 DOT_HEIGHT = 0.7  # of the median height of digits: a blot that is lower is a dot
 # What lies on a sheet of paper may be dirt where, all together, it is no longer than this share of the sheet's longer
@@ -388,7 +389,7 @@ def _draw_digit(inked: _Inked) -> tuple[Spot, Run]:
     """
     main = _main_spot(inked.components)
     run = inked.draw_run(main, main.height, TWO_WIDTH)
-    least = BESIDE_BLOT * max(main.width, main.height)
+    least = BESIDE_BLOT * math.sqrt(main.width * main.height)
     rest, other, beside = inked.components, main, run
     for _ in range(MOST_BLOTS):
         rest = rest.without(other.labels)

@@ -236,6 +236,18 @@ def test_small_writing_on_punched_paper_is_the_digit() -> None:
     assert found.box == alone.box
 
 
+def test_a_digit_below_a_heading_whose_letters_touch_is_the_digit() -> None:
+    drawn = page((big(5, height=80), 360, 400))
+    alone, _ = find_glyph(as_picture(drawn))
+    zigzag = [(60 + 20 * corner, 60 + 50 * (corner % 2)) for corner in range(16)]
+    picture = Image.fromarray(drawn)
+    ImageDraw.Draw(picture).line(zigzag, 0, 8)
+    found, _ = find_glyph(as_picture(np.asarray(picture)))
+    assert alone is not None
+    assert found is not None
+    assert found.box == alone.box
+
+
 def test_parts_that_do_not_touch_are_one_digit() -> None:
     picture = page(*line("252"))
     picture[122:128] = 255  # cuts the bars and bows from what is below them
