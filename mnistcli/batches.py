@@ -120,11 +120,11 @@ def _draw_extras(config: TrainConfig, strokes: Strokes, labels: Tensor, generato
     styled = choose_for_styles(labels, config.styles, for_styles)
     return _Extras(
         strokes,
-        config.outliers,
-        for_styles,
-        {digit: _Chosen.of(chosen) for digit, chosen in styled.items()},
-        for_written,
-        _Chosen.of(choose_for_writing(config.written, for_written)),
-        for_outliers,
-        distortions,
+        outliers_per_image=config.outliers,
+        styles=for_styles,
+        styled={digit: _Chosen.of(chosen) for digit, chosen in styled.items()},
+        written=for_written,
+        rewritten=_Chosen.of(choose_for_writing(config.written, for_written)),
+        outliers=for_outliers,
+        distortions=distortions,
     )
