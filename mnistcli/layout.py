@@ -392,8 +392,10 @@ def _draw_digit(inked: _Inked) -> tuple[Spot, Run]:
     least = BESIDE_BLOT * math.sqrt(main.width * main.height)
     rest, other, beside = inked.components, main, run
     for _ in range(MOST_BLOTS):
+        if not beside.whole.is_no_digit or not _are_alike(main, other):
+            break
         rest = rest.without(other.labels)
-        if not beside.whole.is_no_digit or not _are_alike(main, other) or not rest.full_ink_px.any():
+        if not rest.full_ink_px.any():
             break
         other = _main_spot(rest)
         beside = inked.draw_run(other, other.height, TWO_WIDTH)

@@ -176,11 +176,11 @@ def _find_sheet(grey: Plane) -> tuple[ByteMask, bool] | None:
         That part, and whether nothing else lies on the table; None where there is no such part.
     """
     _, light = cv2.threshold(grey.astype(np.uint8), 0, 1, cv2.THRESH_OTSU)
-    for part in (light, 1 - light):
-        sheet, fit = outline(part > 0)
+    traced = [(part, *outline(part > 0)) for part in (light, 1 - light)]
+    for part, sheet, fit in traced:
         if fit > SURE_FIT and _is_on_table(grey, sheet) and not _is_crossed(part):
             return sheet, True
-    sheet, fit = outline(light > 0)
+    _, sheet, fit = traced[0]
     if fit <= SURE_FIT or not LEAST_BESIDE_OTHERS < sheet.mean() < 1:
         return None
     is_lighter = grey > np.median(grey[sheet == 0]) + TABLE_GRAIN
