@@ -118,6 +118,9 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         if ctx.meta["debug"]:
             traceback.print_exc()
     except KeyboardInterrupt as interrupt:
+        # Where it came just as a block of a context manager was entered or left, the manager's end was not called: the
+        # exception holds it, unfinished, until the program ends, and so its temporary file would stay.
+        traceback.clear_frames(interrupt.__traceback__)
         ended = SignalError.of(interrupt)
         message, exit_code = str(ended), ended.exit_code
     else:

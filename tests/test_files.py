@@ -1,5 +1,6 @@
 """A file is written whole or not at all, and an output that is gone is no error."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from types import FrameType
 from typing import Any, TextIO
 
 import pytest
+from typer.testing import CliRunner
 
 from conftest import make_loop, no_room_for_files
 from mnistcli import files
+from mnistcli.edge import EdgeApp
 from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import answering, atomic_write, check_writable, discard_output
 
@@ -66,27 +69,35 @@ def test_what_was_there_stays_where_writing_fails(tmp_path: Path, is_there: bool
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # where Ctrl-C comes just before it is closed
 @pytest.mark.parametrize("work", [lambda path: write(path, b"new"), check_writable], ids=["write", "check"])
 def test_ctrl_c_leaves_nothing_half_wherever_it_comes(tmp_path: Path, work: Callable[[Path], None]) -> None:
-    for line in count():
-        sys.settrace(_interrupt_at(line))
+    app = EdgeApp()
+    app.callback()(lambda: None)
+
+    @app.command()
+    def command(step: int) -> None:
+        sys.settrace(_interrupt_at(step))
         try:
             work(tmp_path / "file")
-        except KeyboardInterrupt:
-            assert set(names(tmp_path)) <= {"file"}
-        else:
-            break
         finally:
             sys.settrace(None)
-    assert line > 5
+
+    for step in count():
+        result = CliRunner().invoke(app, ["command", str(step)])  # keeps the exception, with all that this holds
+        assert set(names(tmp_path)) <= {"file"}, f"after step {step}"
+        if result.exit_code == 0:
+            break
+        assert result.exit_code == 130
+    assert step > 50
 
 
-def _interrupt_at(line: int) -> TraceFunction:
-    """Interrupt the module of `atomic_write` at so many lines from now."""
-    lines = iter(range(line))
+def _interrupt_at(step: int) -> TraceFunction:
+    """Interrupt the module of `atomic_write`, or what makes it a context manager, at so many instructions from now."""
+    steps = iter(range(step))
 
     def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
-        if frame.f_code.co_filename != files.__file__:
+        if frame.f_code.co_filename not in (files.__file__, contextlib.__file__):
             return None
-        if event == "line" and next(lines, None) is None:
+        frame.f_trace_opcodes = True
+        if event == "opcode" and next(steps, None) is None:
             raise KeyboardInterrupt
         return trace
 
