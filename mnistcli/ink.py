@@ -1,6 +1,7 @@
 """Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
 
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from mnistcli.planes import (
     quantile,
     touches_border,
 )
-from mnistcli.rules import without_rules
+from mnistcli.rules import measure_lines, without_rules
 
 FULL_SHARE = 0.7  # of the ink's pixels are fainter than what counts as full ink
 
@@ -206,12 +207,18 @@ def _without_rules(layer: Layer) -> Layer | None:
 
 
 def _clear_rules(layer: Layer) -> Plane:
-    """Take the lines of ruled paper out of a layer's contrast; where grain hides them, those that stand out from it."""
-    for faint in sorted({layer.faint_from(RULE_NOISES), layer.faint}):
-        cleared = without_rules(layer.contrast, min(faint, RULE_SHARE * layer.threshold))
-        if cleared is not layer.contrast:
-            break
-    return cleared
+    """Take the lines of ruled paper out of a layer's contrast; where grain hides them, those that stand out from it.
+
+    Where fine lines among the main ones leave some of these in, the main ones are taken out alone, before all others.
+    """
+    most = RULE_SHARE * layer.threshold
+    levels = sorted({min(faint, most) for faint in (layer.faint_from(RULE_NOISES), layer.faint)})
+    tried = (without_rules(layer.contrast, faint) for faint in levels)
+    cleared = next((plane for plane in tried if plane is not layer.contrast), layer.contrast)
+    if cleared is layer.contrast or not measure_lines(cleared, layer.threshold):
+        return cleared
+    in_turns = reduce(without_rules, [layer.threshold, *reversed(levels)], layer.contrast)
+    return min(cleared, in_turns, key=partial(measure_lines, faint=layer.threshold))
 
 
 def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:

@@ -70,6 +70,18 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     return cleared if is_underline or is_other_pen else contrast
 
 
+def measure_lines(contrast: Plane, faint: float) -> int:
+    """Count the pixels of long thin lines, of one slope for each direction; a large picture is shrunk for it.
+
+    Args:
+        contrast: as `without_rules` takes it.
+        faint: from which contrast on a place may be a line's.
+    """
+    inked = (contrast > faint).view(np.uint8)
+    runs = (_count_runs(plane, THICKNESS) for plane in (inked, np.ascontiguousarray(inked.T)))
+    return sum(int(counts.max()) for counts, least in runs if counts.max() >= least)
+
+
 def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane | None:
     """Take out lines that are printed with a margin on both sides; None where there are none."""
     window = _printed_window(contrast > faint)
@@ -181,6 +193,13 @@ def _thickest(shape: tuple[int, ...], thickness: float) -> int:
 
 def _slopes(inked: ByteMask, thickness: float) -> list[float]:
     """Give the slopes at which long thin lines run, if there are any, the slope of the most lines first."""
+    counts, least = _count_runs(inked, thickness)
+    least = max(SLOPE_SHARE * counts.max(), least)
+    return [float(SLOPES[place]) for place in np.argsort(counts)[::-1] if counts[place] >= least]
+
+
+def _count_runs(inked: ByteMask, thickness: float) -> tuple[NDArray[np.int64], float]:
+    """Count the pixels in long thin runs of each slope, in a picture that is shrunk, and give how many are a line."""
     width, height = shrunk_size(inked, SLOPE_PX)
     thickest = max(2, _thickest((height, width), thickness))
     if width < inked.shape[1]:
@@ -188,9 +207,8 @@ def _slopes(inked: ByteMask, thickness: float) -> list[float]:
             cv2.dilate(inked, np.ones((3, 3), np.uint8)), (width, height), interpolation=cv2.INTER_NEAREST
         )
         thickest += 2
-    runs = [np.count_nonzero(_straight(_shear(inked, slope), thickest, SLOPE_RUN)) for slope in SLOPES]
-    least = max(SLOPE_SHARE * max(runs), LEAST_RUNS * width)
-    return [float(SLOPES[place]) for place in np.argsort(runs)[::-1] if runs[place] >= least]
+    counts = [np.count_nonzero(_straight(_shear(inked, slope), thickest, SLOPE_RUN)) for slope in SLOPES]
+    return np.array(counts), LEAST_RUNS * width
 
 
 def _measure(inked: ByteMask, slope: float, thickness: float) -> int:

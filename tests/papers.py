@@ -177,6 +177,17 @@ def finely_squared(ink: Cover, random: Random) -> Photo:
     return aslant(squares((235, 234, 228), random, 13, 22), ink, random)
 
 
+def divided(ink: Cover, random: Random) -> Photo:
+    """The same on squares that fainter lines divide, as on graph paper."""
+    page, gap = sheet((246, 246, 242)), 5 * int(random.integers(10, 16))
+    for step, colour in ((gap // 5, (190, 203, 225)), (gap, (140, 160, 200))):
+        for lines in (page, page.transpose(1, 0, 2)):
+            lines[::step] = colour
+            if step == gap:
+                lines[1::step] = colour
+    return aslant(page, ink, random)
+
+
 def aslant(page: Photo, ink: Cover, random: Random) -> Photo:
     """Write on a page with a dark pen, light it from one side, and photograph it at an angle."""
     lit = light(grain(write(page, ink, (30, 30, 35)), random, 4), random)
@@ -247,6 +258,7 @@ PAPERS: dict[str, Callable[[Cover, Random], Photo]] = {
         squared,
         askew,
         finely_squared,
+        divided,
         wooden,
         crumpled,
         pencil,

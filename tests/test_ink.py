@@ -198,6 +198,11 @@ def test_squares_that_are_not_level_are_left_out(seed: int) -> None:
     assert likeness_on("askew", digit, seed) > 0.8
 
 
+def test_squares_are_left_out_though_fainter_lines_divide_them() -> None:
+    digit = draw_digits(np.array([4], np.uint8), seed=124)[0]
+    assert likeness_on("divided", digit, 124, 140) > 0.8
+
+
 @pytest.mark.parametrize("seed", [22, 23])
 def test_fine_squares_that_stand_out_less_in_the_shade_are_left_out(seed: int) -> None:
     random, digits = np.random.default_rng(seed), draw_digits(np.array([4, 7, 2], np.uint8), seed=seed)
