@@ -24,12 +24,13 @@ from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.files import atomic_write, cannot_write, check_writable, follow, is_there
 from mnistcli.loop import Best, EpochDone, TrainState
-from mnistcli.model import Classifier, build_model
+from mnistcli.model import Classifier, build_model, lacks_memory
 from mnistcli.rejection import Rejector
 from mnistcli.scoring import Calibration
 
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
+NO_ROOM = "there is too little memory for it"
 
 _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -206,7 +207,7 @@ class Checkpoint(BaseModel):
             model = build_model(self.model["name"], **self.model["arguments"])
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
         except _MISFITS as error:
-            raise self._unusable(f"its weights do not fit its network: {_summary(error)}") from None
+            raise self._misfit("its weights do not fit its network", error) from None
         rejector = self.calibration(weights).rejector
         features = model.last.in_features
         if rejector is not None and len(rejector.weights) != features:
@@ -261,9 +262,13 @@ class Checkpoint(BaseModel):
                 parts = self.best["epoch"], self.best["val_accuracy"], self.best["weights"]
                 state.best = Best(*parts, self.calibration("best"))
         except _MISFITS as error:
-            raise self._unusable(f"its run cannot be continued: {_summary(error)}") from None
+            raise self._misfit("its run cannot be continued", error) from None
         if len(state.history) != state.epoch:
             raise self._unusable(f"its history has {len(state.history)} epochs of {state.epoch}")
+
+    def _misfit(self, what: str, error: Exception) -> CheckpointError:
+        """Say what one of `_MISFITS` means, which is no fault of the checkpoint's where memory is lacking."""
+        return self._unusable(NO_ROOM if lacks_memory(error) else f"{what}: {_summary(error)}")
 
     def _unusable(self, reason: str) -> CheckpointError:
         name = checkpoint_name(self.path) if self.path else "the checkpoint"
@@ -319,7 +324,8 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint onto the CPU, whatever device wrote it, executing nothing that the file may hold.
 
     Raises:
-        CheckpointError: the file is missing, unreadable, no checkpoint of this package, or of another format.
+        CheckpointError: the file is missing, unreadable, no checkpoint of this package, of another format, or too large
+            for the memory.
     """
     try:
         file = path.open("rb")
@@ -334,6 +340,8 @@ def load(path: Path) -> Checkpoint:
             file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
+            if lacks_memory(error):
+                raise CheckpointError(f"cannot read {path}: {NO_ROOM}") from error
             raise CheckpointError(f"{path} is not a checkpoint, or a damaged one") from error
     if not is_sound:
         raise CheckpointError(f"{path} is damaged: its checksums are wrong")

@@ -222,15 +222,20 @@ def computing_in(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def within_memory() -> Iterator[None]:
-    """Turn torch's lack of memory within the block into an error that says to take fewer images at a time.
+def within_memory(use: str = "for so many images at a time; try a smaller `batch_size`") -> Iterator[None]:
+    """Turn a lack of memory within the block into an error that says what there is too little for, and what to do.
 
     Raises:
-        MnistCliError: there is too little for them.
+        MnistCliError: there is too little.
     """
     try:
         yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
             raise
-        raise MnistCliError("too little memory for so many images at a time; try a smaller `batch_size`") from error
+        raise MnistCliError(f"too little memory {use}") from error
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether an error, of Python's or of torch's, is that no memory is left."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sign in str(error) for sign in NO_MEMORY)

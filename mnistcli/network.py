@@ -14,13 +14,14 @@ from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
-from mnistcli.model import Classifier, computing_in, pick_device
+from mnistcli.model import Classifier, computing_in, pick_device, within_memory
 from mnistcli.scoring import Calibration, Follow, Outputs, ask
 
 if TYPE_CHECKING:
     from mnistcli.glyphs import Grey
 
 GLYPHS_AT_ONCE = 64  # what is between layers then stays in the cache: 0.7 to 0.8 of the time that 1,000 take each
+MAKE_ROOM = "end other programs, or choose another `device`"  # where there is too little memory
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Network:
 
         Raises:
             CheckpointError: the answers are no finite numbers, as where training diverged in its last step.
+            MnistCliError: there is too little memory.
         """
         if not images:
             return []
@@ -60,8 +62,9 @@ class Network:
         # network that comes with the package usually answers to the bit alike however many images come at a time; of
         # other networks, and of means over views, the last digits may differ.
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
-        together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
-        with computing_in(threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)):
+        threads = threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)
+        with computing_in(threads), within_memory(f"to ask {self.name} on {self.device}; {MAKE_ROOM}"):
+            together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
             outputs = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
         probabilities = self.calibration.probabilities(outputs)[: len(images)]
         if not probabilities.isfinite().all():
@@ -75,5 +78,7 @@ def open_network(name: str | Path | None, weights: Weights, device: Device) -> N
     check_choice("device", device, Device)
     path = find_checkpoint(name)
     checkpoint, target = load(path), pick_device(device)
-    model, normalization = checkpoint.build_model(weights).to(target), checkpoint.pixel_normalization()
+    with within_memory(f"to open {checkpoint_name(path)} on {target}; {MAKE_ROOM}"):
+        model = checkpoint.build_model(weights).to(target)
+    normalization = checkpoint.pixel_normalization()
     return Network(model, normalization, checkpoint.calibration(weights), target, checkpoint_name(path))

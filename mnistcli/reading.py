@@ -168,7 +168,8 @@ def predict(
         CheckpointError: the checkpoint cannot be read, holds no best epoch where that is asked for, or answers no
             finite numbers.
         ConfigError: the device is missing, or an argument is none of its choices.
-        MnistCliError: processes cannot be started, or, while answers are asked for, one of them ended early.
+        MnistCliError: processes cannot be started, or there is too little memory; or, while answers are asked for, one
+            of the processes ended early.
     """
     search = Search(find_digit, invert, keep_pictures)
     answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)

@@ -5,6 +5,8 @@ import pickle
 import runpy
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from mnistcli.config import ModelName, TrainConfig, Weights, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.loop import start
-from mnistcli.model import LeNet, build_model
+from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.rejection import Rejector
 
 
@@ -91,6 +93,36 @@ def test_weights_that_were_damaged_are_told_by_their_checksums(saved: Path) -> N
     torch.load(saved, weights_only=True)  # does not notice
     with pytest.raises(CheckpointError, match="damaged: its checksums are wrong"):
         load(saved)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit a program's memory")
+def test_a_file_for_which_there_is_no_memory_is_not_called_damaged(saved: Path) -> None:
+    edited(saved, weights={"fc1.weight": torch.zeros(16, 1024, 1024)})  # 64 MB, in a piece
+    with no_room_in_memory(), pytest.raises(CheckpointError, match=f"^cannot read {saved}: .* too little memory"):
+        load(saved)
+    load(saved)
+
+
+@contextmanager
+def no_room_in_memory() -> Iterator[None]:
+    """Let this process have hardly more memory than it has."""
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**20, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def test_a_network_for_which_there_is_no_memory_is_not_called_damaged(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, "lenet", lambda: torch.empty(1 << 50))
+    with pytest.raises(CheckpointError, match=f"^{saved} cannot be used: there is too little memory for it$"):
+        load(saved).build_model()
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

@@ -420,6 +420,13 @@ def test_too_many_images_at_a_time_for_the_memory_are_no_bug(
     assert_fails(result, 1, "memory", "try a smaller --batch-size")
 
 
+def test_too_little_memory_to_read_pictures_is_no_bug(
+    cli: RunCli, ckpt: Path, digits: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LeNet, "features", lambda *_: torch.empty(1 << 50))
+    assert_fails(cli("predict", digits[0], "--quiet"), 1, "memory to ask ckpt.pt on cpu", "another --device")
+
+
 def test_eval_may_look_seven_times(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     plain, views = (documents(cli("eval", ckpt, "--data-dir", data_dir, "--json", *tta))[0] for tta in ([], ["--tta"]))
     assert views["total"] == plain["total"]
