@@ -14,14 +14,17 @@ def find_checkpoint(name: str | Path | None) -> Path:
     """Give the file of the checkpoint that is meant.
 
     Args:
-        name: a file, or `bundled`; None is `ckpt.pt` where that exists, else the one that comes with the package.
+        name: a file, or the text `bundled`, of which name a Path, and `./bundled`, is a file; None is `ckpt.pt` where
+            that exists, else the one that comes with the package.
     """
     if name is None:
         # A link counts even if it leads nowhere: it is then reported as unreadable, and no other checkpoint answers.
         return USUAL if os.path.lexists(USUAL) else BUNDLED_PATH
-    return BUNDLED_PATH if str(name) == BUNDLED else Path(name)
+    return BUNDLED_PATH if name == BUNDLED else Path(name)
 
 
 def checkpoint_name(path: Path) -> str:
     """Give the name that `find_checkpoint` finds a file by."""
-    return BUNDLED if path == BUNDLED_PATH else str(path)
+    if path == BUNDLED_PATH:
+        return BUNDLED
+    return f"./{path}" if str(path) == BUNDLED else str(path)

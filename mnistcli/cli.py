@@ -68,6 +68,7 @@ PICTURES = (
     "Pictures of one digit each, or of several with --multi: files, folders with all pictures in them, quoted "
     "patterns, or - for standard input."
 )
+# Checkpoints are named by text, for a Path would drop `./` at the beginning, which tells a file named bundled.
 WHICH_CHECKPOINT = "a file, or bundled for the one in the package; by default ckpt.pt, or bundled if there is none."
 
 # Paths are `readable=False`: the core tells what cannot be read, and each kind of failure has its own exit code.
@@ -256,8 +257,7 @@ def train(
     output: Annotated[str | None, _key("output")] = None,
     data_dir: Annotated[str | None, _key("data_dir")] = None,
     resume: Annotated[
-        Path | None,
-        typer.Option("--resume", metavar="CKPT", readable=False, help="Continue the run of this checkpoint."),
+        str | None, typer.Option("--resume", metavar="CKPT", help="Continue the run of this checkpoint.")
     ] = None,
     print_config: Annotated[
         bool,
@@ -304,7 +304,7 @@ def train(
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
 
 
-def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
+def _print_config(asked: Resolved, resume: str | None, as_json: bool) -> None:
     from mnistcli.report import Report
 
     config, origins = asked
@@ -322,8 +322,7 @@ def _print_config(asked: Resolved, resume: Path | None, as_json: bool) -> None:
 @app.command("eval")
 def evaluate(
     checkpoint: Annotated[
-        Path | None,
-        typer.Argument(metavar="CKPT", readable=False, help=f"The checkpoint to evaluate: {WHICH_CHECKPOINT}"),
+        str | None, typer.Argument(metavar="CKPT", help=f"The checkpoint to evaluate: {WHICH_CHECKPOINT}")
     ] = None,
     split: Annotated[Split, typer.Option("--split", help="Which images to score it on.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
@@ -368,8 +367,7 @@ def predict(
     # Text where the spelling of a path matters: a Path drops a slash at the end and `./` at the beginning.
     images: Annotated[list[str], typer.Argument(metavar="PICTURE", help=PICTURES)],
     checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="CKPT", readable=False, help=f"The checkpoint to ask: {WHICH_CHECKPOINT}"),
+        str | None, typer.Option("--checkpoint", metavar="CKPT", help=f"The checkpoint to ask: {WHICH_CHECKPOINT}")
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="How many digits to show on a terminal.")] = 3,
     invert: Annotated[

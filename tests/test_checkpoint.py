@@ -357,6 +357,9 @@ def test_which_checkpoint_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_checkpoint(None) == Path("ckpt.pt")
     assert find_checkpoint("other.pt") == Path("other.pt")
     assert [checkpoint_name(path) for path in (BUNDLED_PATH, Path("a.pt"))] == ["bundled", "a.pt"]
+    assert find_checkpoint("bundled") == BUNDLED_PATH
+    assert find_checkpoint("./bundled") == find_checkpoint(Path("bundled")) == Path("bundled")
+    assert find_checkpoint(checkpoint_name(Path("bundled"))) == Path("bundled")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")

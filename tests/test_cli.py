@@ -397,6 +397,18 @@ def test_ones_own_checkpoint_comes_before_the_bundled_one(
     assert shown[0]["checkpoint"] == "bundled"
 
 
+def test_a_file_of_the_bundled_weights_name_is_asked_by_its_path(
+    cli: RunCli, ckpt: Path, data_dir: Path, digits: list[Path]
+) -> None:
+    ckpt.rename("bundled")
+    evaluated = cli("eval", "./bundled", "--data-dir", data_dir)
+    predicted = cli("predict", digits[0], "--checkpoint", "./bundled")
+    assert evaluated.stderr == predicted.stderr == "weights: ./bundled\n"
+    epochs = LEARNS_SYNTHETIC_DIGITS[1]
+    resumed = cli("train", "--resume", "./bundled", "--epochs", epochs, "--output", "again.pt")
+    assert (resumed.exit_code, resumed.stdout) == (0, "again.pt\n")
+
+
 def test_eval_of_a_network_that_answers_no_numbers_tells_no_loss(cli: RunCli, data_dir: Path) -> None:
     cli("train", "--data-dir", data_dir, "--lr", 1e10, "--batch-size", 600)  # the one step's loss is that before it
     (document,) = documents(cli("eval", "ckpt.pt", "--data-dir", data_dir, "--json"))
