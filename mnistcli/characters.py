@@ -127,7 +127,15 @@ def _read() -> tuple[Tensor, Tensor]:
     return torch.tensor(padded), torch.tensor(lifted)
 
 
+def _first_of_equals(points: Tensor) -> Tensor:
+    """Give for each of (C, P, 2) points the number of the first of its equal neighbours, (C, P) int64."""
+    is_same = F.pad((points[:, 1:] == points[:, :-1]).all(2), (1, 0))
+    numbers = torch.arange(points.shape[1]).expand_as(is_same)
+    return numbers.masked_fill(is_same, 0).cummax(1).values  # on the CPU, for MPS may have no cummax
+
+
 POINTS, LIFTED = _read()
+FIRSTS = _first_of_equals(POINTS)  # which both points of a corner move with
 OFTEN = torch.tensor([float(number) for number, _ in CHARACTERS])
 SHARES = OFTEN / OFTEN.sum()
 WAYS = torch.bincount(torch.tensor([digit for digit, _ in DIGITS]))  # (10,), in which each digit is written
@@ -159,13 +167,14 @@ class _Tables(NamedTuple):
 
     points: Tensor  # (C, P, 2) float32
     lifted: Tensor  # (C, P) bool
+    firsts: Tensor  # (C, P) int64
     shares: Tensor  # of the characters that are no digits, how often each is written; their sum is 1
     ways: Tensor  # (10,) int64, in which each digit is written
 
 
 @cache
 def _tables(device: torch.device) -> _Tables:
-    return _Tables(*(table.to(device) for table in (POINTS, LIFTED, SHARES, WAYS)))
+    return _Tables(*(table.to(device) for table in (POINTS, LIFTED, FIRSTS, SHARES, WAYS)))
 
 
 def between(low: float | Tensor, high: float, dice: Tensor) -> Tensor:
@@ -199,36 +208,32 @@ def write(which: Tensor, pens: Tensor, dice: Tensor) -> Tensor:
     if len(dice) == 0:
         return pens.new_empty((0, 1, SIDE_PX, SIDE_PX), dtype=torch.float32)  # torch cannot sample nothing
     tables = _tables(dice.device)
-    points, lifted = tables.points[which], tables.lifted[which]
+    points, lifted, firsts = tables.points[which], tables.lifted[which], tables.firsts[which]
     least_round = torch.where(which < len(CHARACTERS), 0.0, LEAST_ROUND)
     roundness = (ROUND_GAIN * between(least_round, 1, dice[:, 1])).clamp(max=1)
-    way = _follow(_bend(points, dice), lifted, roundness)
+    way = _follow(_bend(points, firsts, dice), lifted, roundness)
     width = between(*PEN_WIDTHS, dice[:, 5])
     return _ink(way, pens[(dice[:, 4] * len(pens)).long()].float(), width, hardness=dice[:, 6])
 
 
-def _bend(points: Tensor, dice: Tensor) -> Tensor:
-    """Move the points of (N, P, 2) characters, each alone and all with their neighbours, and bring them to size."""
+def _bend(points: Tensor, firsts: Tensor, dice: Tensor) -> Tensor:
+    """Move the points of (N, P, 2) characters, each alone and all with their neighbours, and bring them to size.
+
+    A point moves as the one does whose number `firsts`, (N, P) int64, gives.
+    """
     waves = dice[:, PLAIN_DICE : PLAIN_DICE + WAVE_DICE * WAVES].view(-1, WAVES, WAVE_DICE)
     moves = dice[:, PLAIN_DICE + WAVE_DICE * WAVES :].view(points.shape) - 0.5
     angles = points @ (SWING * (waves[:, :, :2] - 0.5)).mT + 2 * math.pi * waves[:, None, :, 2]  # (N, P, WAVES)
     sway = between(*PUSH, dice[:, 3])
     moved = (
         points
-        + MOVE * moves.gather(1, _first_of_equals(points))
+        + MOVE * moves.gather(1, firsts[..., None].expand_as(points))
         + angles.sin() @ (waves[:, :, 3:] - 0.5) * sway[:, None, None]
     )
     wide = (dice[:, 2] - 0.5).exp()
     moved = moved * torch.stack([wide, torch.ones_like(wide)], 1)[:, None]
     size = (moved.amax(1) - moved.amin(1)).amax(1)
     return moved * (WRITTEN_SIZE_PX / size)[:, None, None]
-
-
-def _first_of_equals(points: Tensor) -> Tensor:
-    """Give for each point the number of the first of equal neighbours, so that a corner's two points move together."""
-    is_same = F.pad((points[:, 1:] == points[:, :-1]).all(2), (1, 0))
-    numbers = torch.arange(points.shape[1], device=points.device).expand_as(is_same)
-    return numbers.masked_fill(is_same, 0).cummax(1).values[..., None].expand_as(points)
 
 
 def _follow(points: Tensor, lifted: Tensor, roundness: Tensor) -> _Way:

@@ -7,10 +7,12 @@ from mnistcli.characters import (
     CHARACTER_DICE,
     CHARACTERS,
     DIGITS,
+    FIRSTS,
     LIFTED,
     POINTS,
     SHARES,
     WRITTEN_SIZE_PX,
+    _bend,
     pick_digits,
     pick_others,
     write,
@@ -66,6 +68,22 @@ def test_characters_have_a_digits_size_and_place_and_are_all_different() -> None
         middle = (images.sum(axis) * places).sum(1) / images.sum((1, 2))
         assert middle.abs().mean() < 0.6
     torch.testing.assert_close(write(which[:3], make_pen(), dice[:3])[:, 0], images[:3])  # each by its own dice alone
+
+
+def test_nothing_is_computed_that_mps_may_lack() -> None:
+    dice = torch.full((2, CHARACTER_DICE), 0.5)
+    with torch.profiler.profile() as done:
+        write(torch.tensor([0, len(CHARACTERS)]), make_pen(), dice)
+    operators = {event.key for event in done.key_averages()}
+    assert "aten::gather" in operators
+    assert "aten::cummax" not in operators
+
+
+def test_a_corner_stays_one() -> None:
+    dice = torch.rand(len(POINTS), CHARACTER_DICE, generator=torch.Generator().manual_seed(0))
+    moved = _bend(POINTS, FIRSTS, dice)
+    is_corner = (POINTS[:, 1:] == POINTS[:, :-1]).all(2)
+    assert ((moved[:, 1:] == moved[:, :-1]).all(2) == is_corner).all()
 
 
 def test_digits_are_never_straight_from_point_to_point(monkeypatch: pytest.MonkeyPatch) -> None:
