@@ -69,7 +69,7 @@ class ReadingPictures:
             raise self._too_many()
         self._example = self.place / "drawing.png" if self.takes_several else self.place
         picture_format(self._example)
-        self.drawn: set[Path] = set()
+        self.drawn: set[str] = set()  # names, in small letters, for some disks do not tell One.png from one.png
 
     def make_place(self) -> None:
         """Make sure that drawings can be written; missing folders are made, so that all else should be sure before.
@@ -96,11 +96,12 @@ class ReadingPictures:
     def _check_apart(self, pictures: Iterable[Path], folders: Iterable[Path]) -> None:
         """Make sure that no drawing replaces a picture that is read, or comes to lie in a folder that is read."""
         place = _real(self.place)
-        replaced = {place, *self._linked()}
+        replaced = {_identity(path) for path in (place, *self._linked())}
         read = (_real(path) for path in pictures if os.path.exists(path))  # noqa: PTH110  # as in inputs
-        if any(path in replaced or path.parent == place for path in read):
+        if any(_identity(path) in replaced or _identity(path.parent) == _identity(place) for path in read):
             raise ConfigError(f"`picture` {self.place} would replace a picture that is read; name another place")
-        if any(_real(folder) in (place, *place.parents) for folder in folders):
+        around = {_identity(path) for path in (place, *place.parents)}
+        if any(_identity(folder) in around for folder in folders):
             raise ConfigError(f"`picture` {self.place} is in a folder that is read; name another place")
 
     def _linked(self) -> set[Path]:
@@ -116,15 +117,15 @@ class ReadingPictures:
         if not self.takes_several:
             if self.drawn:
                 raise self._too_many()
-            self.drawn.add(self.place)
+            self.drawn.add(self.place.name.casefold())
             return self.place
         numbers = count(2)
         name = "standard-input" if str(picture) == STANDARD_INPUT else picture.stem
-        path = self.place / f"{name}.png"
-        while path in self.drawn:  # pictures of one name, in several folders
-            path = self.place / f"{name}-{next(numbers)}.png"
-        self.drawn.add(path)
-        return path
+        drawing = f"{name}.png"
+        while drawing.casefold() in self.drawn:  # pictures of one name, in several folders
+            drawing = f"{name}-{next(numbers)}.png"
+        self.drawn.add(drawing.casefold())
+        return self.place / drawing
 
     def _too_many(self) -> ConfigError:
         return ConfigError(f"`picture` {self.place} is one file for several pictures; name a folder")
@@ -132,6 +133,15 @@ class ReadingPictures:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+def _identity(path: Path) -> Path | tuple[int, int]:
+    """Give what all names of one file or folder have in common: One.png and one.png may be two of them."""
+    try:
+        found = path.stat()
+    except OSError:  # it is not there
+        return path
+    return found.st_dev, found.st_ino
 
 
 def reading_title(answer: "Prediction | MultiPrediction") -> str:

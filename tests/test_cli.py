@@ -615,6 +615,18 @@ def test_no_drawing_replaces_what_patterns_folders_and_links_stand_for(
     assert not (tmp_path / "drawn").exists()
 
 
+def test_no_drawing_replaces_a_picture_of_its_name_in_capitals(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    Path("DIGIT0.png").hardlink_to(digits[0])  # as both names lead to one file where a disk does not tell them apart
+    assert_fails(cli("predict", digits[0], "--picture", "DIGIT0.png"), 2, "would replace a picture that is read")
+
+
+def test_no_drawing_replaces_another_of_its_name_in_capitals(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    Path("sub").mkdir()
+    shutil.copy(digits[0], "sub/Digit0.png")
+    assert cli("predict", digits[0], "sub/Digit0.png", "--picture", "drawn").exit_code == 0
+    assert {path.name for path in Path("drawn").iterdir()} == {"digit0.png", "Digit0-2.png"}
+
+
 def test_drawings_replace_those_of_the_run_before(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
     for _ in range(2):
         assert cli("predict", "digit*.png", "none.png", "--picture", "drawn/").exit_code == 5
