@@ -79,7 +79,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     """Read a picture: its first frame, upright, laid on a background that contrasts with its ink, and not too large.
 
     Args:
-        source: a file of any format that Pillow reads.
+        source: a file of any format that Pillow reads by itself.
         name: what messages call it; the path if None.
 
     Raises:
@@ -88,6 +88,8 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     name = name or str(source)
     try:
         with _open(source) as picture:
+            if picture.format == "EPS":
+                raise ValueError("it is PostScript, a program that Ghostscript would have to run")
             size = picture.size
             if picture.mode in DRAFTED:
                 picture.draft(picture.mode, (WORKING_PX, WORKING_PX))

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 STANDARD_INPUT = "-"
-UNDRAWN = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow knows, but cannot read by itself
+UNDRAWN = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow knows, but cannot read by itself
 
 
 def is_pattern(name: str | Path) -> bool:

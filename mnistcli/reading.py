@@ -147,8 +147,8 @@ def predict(
     """Read pictures of one digit each, in order, some hundreds at a time, or as many as are found within a second.
 
     Args:
-        images: picture files, of any format that Pillow reads, or a single one; folders, patterns, and `-` for standard
-            input are what `find_pictures` takes them for.
+        images: picture files, of any format that Pillow reads by itself, or a single one; folders, patterns, and `-`
+            for standard input are what `find_pictures` takes them for.
         checkpoint: the network to ask, as in `evaluate`.
         invert: whether the digits are darker than their paper; auto judges each by the picture.
         min_confidence: below this probability no digit is named, 0..1.

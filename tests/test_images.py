@@ -220,6 +220,12 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes | Non
     assert str(path) in str(caught.value)
 
 
+def test_postscript_is_not_run_whatever_its_name(tmp_path: Path) -> None:
+    Image.new("L", (40, 40), 200).save(tmp_path / "innocent.png", "EPS")
+    with pytest.raises(ImageError, match=r"cannot read .*innocent.png: it is PostScript"):
+        read_picture(tmp_path / "innocent.png")
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "webp", "tiff"])
 def test_a_cut_picture_is_named(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"digit.{kind}"

@@ -47,7 +47,7 @@ def test_a_pattern_gives_each_picture_once_however_many_ways_lead_to_it(folder: 
 
 
 def test_only_files_that_pillow_draws_are_pictures(folder: Path) -> None:
-    for name in ("scan.pdf", "table.h5", "album.png/f.png"):
+    for name in ("scan.pdf", "table.h5", "picture.eps", "program.ps", "album.png/f.png"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
