@@ -358,7 +358,8 @@ def evaluate(
         result, checkpoint_name(path), weights, split=split, tta=tta, seconds=time.perf_counter() - started
     )
     if fail_under is not None and result.accuracy < fail_under:
-        report.insist(f"accuracy {result.accuracy:.4f} is below --fail-under {fail_under:g}")
+        # All digits of both, for rounded they may seem to be equal.
+        report.insist(f"accuracy {result.accuracy!r} is below --fail-under {fail_under!r}")
         raise typer.Exit(ExitCode.BELOW_THRESHOLD)
 
 

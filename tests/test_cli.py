@@ -313,8 +313,11 @@ def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, gu
     (document,) = documents(result)
     assert document["accuracy"] < 1
     assert result.exit_code == 3
-    assert "is below --fail-under 1\n" in result.stderr
-    assert cli("eval", guessing, "--data-dir", data_dir, "--fail-under", document["accuracy"]).exit_code == 0
+    assert "is below --fail-under 1.0\n" in result.stderr
+    accuracy = document["accuracy"]
+    assert cli("eval", guessing, "--data-dir", data_dir, "--fail-under", accuracy).exit_code == 0
+    barely = cli("eval", guessing, "--data-dir", data_dir, "--fail-under", accuracy + 1e-8)
+    assert f"accuracy {accuracy} is below --fail-under {accuracy + 1e-8}\n" in barely.stderr
 
 
 def test_eval_of_the_best_weights_needs_them(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
