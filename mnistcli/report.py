@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.text import Text
 
 from mnistcli.config import TrainConfig, spell_options
-from mnistcli.errors import MnistCliError
+from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import answering, discard_output
 from mnistcli.screen import candidates, counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
@@ -45,6 +45,7 @@ SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goe
 BAR_WIDTH = 30
 BLANK, UNSURE = "  ?  blank: nothing stands out", "  ?  unsure: this may be no digit"
 UNKNOWN_WIDTH = 80  # columns, where COLUMNS is 0
+SURROGATES = r"[\ud800-\udfff]"  # Python's place-holders for a path's bytes that are not UTF-8
 TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
@@ -163,11 +164,18 @@ class Report:
         self.answer(json.dumps({"schema": SCHEMA, **content}, allow_nan=False))
 
     def configuration(self, config: TrainConfig, origins: dict[str, str]) -> None:
-        """Answer with a configuration as TOML that `--config` takes, each key with what decided it."""
+        """Answer with a configuration as TOML that `--config` takes, each key with what decided it.
+
+        Raises:
+            ConfigError: a path has bytes that are no UTF-8, which TOML cannot say.
+        """
         values = config.model_dump(mode="json")
         if self.as_json:
             self.document(config=values, origins=origins)
             return
+        for key, value in values.items():
+            if re.search(SURROGATES, str(value)):
+                raise ConfigError(f"`{key}` is a path that is not UTF-8, which TOML cannot say; --json can")
         # Texts, numbers and booleans as JSON writes them are TOML too, but for DEL. What the output's encoding may lack
         # is escaped as TOML has it, for of JSON's escapes TOML takes no surrogates.
         escaped = "\x7f" if self._has_unicode else r"[^\x20-\x7e]"

@@ -70,6 +70,15 @@ def test_a_configuration_is_shown_as_toml_in_any_encoding(process: RunProcess, e
     assert tomllib.loads(done.stdout)["output"] == name
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_configuration_that_no_toml_can_say_is_refused(process: RunProcess, encoding: str) -> None:
+    wanted = ("train", "--print-config", "--output", os.fsdecode(b"\xff.pt"))
+    done = process(*wanted, PYTHONIOENCODING=encoding)
+    assert_fails(done, 2, "--output is a path that is not UTF-8", "--json")
+    shown = json.loads(process(*wanted, "--json", PYTHONIOENCODING=encoding).stdout)
+    assert os.fsencode(shown["config"]["output"]) == b"\xff.pt"
+
+
 def test_settings_that_cannot_be_read_are_told(process: RunProcess, data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").write_bytes(b"\xff\xfe")
     done = process("show-samples", "--data-dir", data_dir, MATPLOTLIBRC=str(tmp_path / "broken"))
