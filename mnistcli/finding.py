@@ -88,6 +88,8 @@ def _open(content: Path | bytes) -> Picture:
         if not content:
             raise ImageError("standard input is closed or empty")
         return read_picture(io.BytesIO(content), "standard input")
+    if content == Path():
+        raise ImageError("the name of a picture is empty")
     if is_folder(content):
         raise ImageError(f"no pictures in {content}")
     if is_pattern(content):

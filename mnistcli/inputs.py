@@ -27,7 +27,8 @@ def find_pictures(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     """
     for name in [names] if isinstance(names, str | Path) else names:
         files = (_pictures_in(match) if is_folder(match) else [match] for match in _matching(name))
-        yield from _once(chain.from_iterable(files)) or [Path(name) if str(name) == STANDARD_INPUT else _file(name)]
+        is_special = str(name) in (STANDARD_INPUT, "")
+        yield from _once(chain.from_iterable(files)) or [Path(name) if is_special else _file(name)]
 
 
 def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:
@@ -49,9 +50,9 @@ def is_folder(path: str | Path) -> bool:
 
 
 def _file(name: str | Path) -> Path:
-    """Give a path that is not that of standard input, from which Path does not tell `./-`."""
+    """Give a path that is neither standard input's nor an empty name's, from which Path does not tell `./-` and `.`."""
     path = Path(name)
-    return path.absolute() if str(path) == STANDARD_INPUT else path
+    return path.absolute() if str(path) in (STANDARD_INPUT, os.curdir) else path
 
 
 def _may_be_file(path: Path) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import mnistcli
 from mnistcli.inputs import find_pictures
 
 
@@ -75,9 +76,13 @@ def test_a_file_of_the_name_of_standard_input_is_a_file(folder: Path, monkeypatc
     assert list(find_pictures(["-", "./-", "?"])) == [Path("-"), folder / "deep" / "-", folder / "deep" / "-"]
 
 
-@pytest.mark.usefixtures("folder")
-def test_an_empty_name_is_not_that_of_the_current_folder() -> None:
-    assert list(find_pictures("")) == [Path()]  # which whoever opens it tells to be no picture
+def test_an_empty_name_is_not_that_of_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = folder / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    assert list(find_pictures(["", "."])) == [Path(), empty]
+    answers = mnistcli.predict(["", "."], checkpoint="bundled")
+    assert [answer.error for answer in answers] == ["the name of a picture is empty", f"no pictures in {empty}"]
 
 
 def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
