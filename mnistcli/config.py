@@ -192,7 +192,7 @@ class TrainConfig(BaseModel):
         try:
             return TrainConfig(**{**run, "output": checkpoint, **asked})
         except ValidationError as error:
-            raise ConfigError("\n".join(_reason(detail) for detail in error.errors())) from None
+            raise ConfigError(*map(_reason, error.errors())) from None
 
 
 def option_name(key: str) -> str:
@@ -301,13 +301,13 @@ def resolve(
     ]
     faults = [fault for _, faults in layers for fault in faults]
     if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError(*faults)
     in_file, in_environment, in_flags = (values for values, _ in layers)
     try:
         values = {**in_file, **in_environment, **in_flags}
         config = TrainConfig.model_validate(values, context=PARTIAL if is_partial else None)
     except ValidationError as error:  # what no single place got wrong, but all of them together
-        raise ConfigError("\n".join(_reason(detail) for detail in error.errors())) from None
+        raise ConfigError(*map(_reason, error.errors())) from None
     origins = {
         **dict.fromkeys(TrainConfig.model_fields, "default"),
         **dict.fromkeys(in_file, f"config {name_or_file}"),

@@ -151,9 +151,9 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
         failures.append(SourceFailed(source.name, str(failure)))
         yield failures[-1]
     raise DataError(
-        f"no source gave all of the MNIST files (missing: {', '.join(file.name for file in wanted)})\n"
-        + "".join(f"  {failed.source}: {failed.reason}\n" for failed in failures)
-        + "check the network, or bring the files here and name their place: mnistcli download --from FOLDER-or-URL"
+        f"no source gave all of the MNIST files (missing: {', '.join(file.name for file in wanted)})",
+        *(f"  {failed.source}: {failed.reason}" for failed in failures),
+        "check the network, or bring the files here and name their place: mnistcli download --from FOLDER-or-URL",
     )
 
 

@@ -114,7 +114,7 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
     try:
         yield
     except (MnistCliError, typer.TyperException) as error:
-        message, exit_code = _one_line(error, ctx), error.exit_code
+        lines, exit_code = _lines(error, ctx), error.exit_code
         if ctx.meta["debug"]:
             traceback.print_exc()
     except KeyboardInterrupt as interrupt:
@@ -122,7 +122,7 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         # exception holds it, unfinished, until the program ends, and so its temporary file would stay.
         traceback.clear_frames(interrupt.__traceback__)
         ended = SignalError.of(interrupt)
-        message, exit_code = str(ended), ended.exit_code
+        lines, exit_code = [str(ended)], ended.exit_code
     else:
         return
     from mnistcli.report import Report
@@ -133,12 +133,12 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         time.sleep(FIRST_TELLS_SECONDS)
     report = Report(as_json=ctx.meta["as_json"] and rank == 0, muted=is_told_by_first)
     with suppress(MnistCliError):  # standard output cannot be written: standard error has told the person
-        report.fail(message if rank == 0 else f"process {rank}: {message}", exit_code)
+        report.fail(lines if rank == 0 else [f"process {rank}: {lines[0]}", *lines[1:]], exit_code)
     raise typer.Exit(exit_code)
 
 
-def _one_line(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> str:
+def _lines(error: MnistCliError | typer.TyperException, ctx: typer.Context) -> list[str]:
     if isinstance(error, MnistCliError):
-        return spell_options(str(error))
+        return [spell_options(line) for line in error.lines]
     command = f"{ctx.info_name} {ctx.invoked_subcommand or ''}".strip()
-    return f"{plain(error.format_message()).rstrip('.')} (see {command} --help)"
+    return [f"{plain(error.format_message()).rstrip('.')} (see {command} --help)"]

@@ -19,9 +19,20 @@ class MnistCliError(Exception):
     """An expected failure. Its text says what failed, on which file, and what to do next.
 
     Options are named by their keys in Python, in backticks, such as `val_size`; the command line spells them its way.
+
+    Args:
+        lines: the text, usually one line; several faults that were found at once have a line each. A line break within
+            one of them, as in a file's name, begins no other.
     """
 
     exit_code = ExitCode.FAILED
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class ConfigError(MnistCliError):

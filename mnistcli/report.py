@@ -118,25 +118,26 @@ class Report:
         mingles = as_json and self.to_person
         self.bars = progress and not quiet and not mingles and is_terminal(err)
 
-    def say(self, text: str) -> None:
+    def say(self, *lines: str) -> None:
         """Tell the person something that is not the answer."""
-        for line in text.split("\n"):
+        for line in lines:
             self.err.print(printable(line))
 
-    def insist(self, text: str) -> None:
+    def insist(self, *lines: str) -> None:
         """Tell the same way what even a person who asked for quiet has to know."""
         quiet, self.err.quiet = self.err.quiet, False
-        self.say(text)
+        self.say(*lines)
         self.err.quiet = quiet
 
-    def fail(self, message: str, exit_code: int) -> None:
+    def fail(self, lines: Sequence[str], exit_code: int) -> None:
         """Report an expected failure on standard error, and as an object too where answers are JSON.
 
         It is one line; several faults found at once have a line each.
         """
-        self.insist("error: " + message.replace("\n", "\n       "))
+        first, *others = lines
+        self.insist(f"error: {first}", *(f"       {line}" for line in others))
         if self.as_json:
-            self.document(event="error", status="error", error=message, exit_code=int(exit_code))
+            self.document(event="error", status="error", error="\n".join(lines), exit_code=int(exit_code))
 
     def answer(self, text: str) -> None:
         """Give the answer as text, to the letter; rich would turn a tab into spaces.
@@ -275,8 +276,8 @@ class Report:
             case Stopped(checkpoint, epoch, step):
                 resume = _resumption(checkpoint)
                 self.insist(  # before the object, which may fail to be written
-                    f"stopped after {counted(epoch, 'epoch')} and {counted(step, 'step')}; saved as {checkpoint}\n"
-                    f"continue with: {resume}"
+                    f"stopped after {counted(epoch, 'epoch')} and {counted(step, 'step')}; saved as {checkpoint}",
+                    f"continue with: {resume}",
                 )
                 if self.as_json:
                     self.document(event="stopped", checkpoint=str(checkpoint), epoch=epoch, step=step, resume=resume)

@@ -29,6 +29,20 @@ def test_wrong_usage_is_one_line(cli: RunCli, arguments: list[str], parts: list[
     assert_fails(cli(*arguments), 2, *parts)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (["eval", "none\nthere"], 5),
+        (["show-samples", "--no-download", "--data-dir", "none\nthere"], 4),
+        (["train", "--config", "none\nthere"], 2),
+        (["train", "--lr", "none\nthere"], 2),
+        (["predict", "--weights", "none\nthere"], 2),
+    ],
+)
+def test_a_line_break_in_a_name_begins_no_other_line(cli: RunCli, arguments: list[str], exit_code: int) -> None:
+    assert_fails(cli(*arguments), exit_code, r"none\nthere")
+
+
 def test_a_failure_under_json_is_an_object(cli: RunCli) -> None:
     for arguments, exit_code in ((["eval", "none.pt"], 5), (["train", "--epochs", "0"], 2), (["predict"], 2)):
         result = cli(*arguments, "--json")
