@@ -4,7 +4,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
@@ -136,28 +136,21 @@ class TrainConfig(BaseModel):
         return output
 
     @model_validator(mode="after")
-    def _momentum_has_an_effect(self, info: ValidationInfo) -> Self:
-        if info.context != PARTIAL and self.optimizer == "adamw" and self.momentum > 0:
-            raise ValueError("`momentum` belongs to sgd and would do nothing under adamw: drop one of the two")
+    def _keys_go_together(self, info: ValidationInfo) -> Self:
+        faults = [] if info.context == PARTIAL else list(self._conflicts())
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
-    @model_validator(mode="after")
-    def _warmup_has_room(self, info: ValidationInfo) -> Self:
-        if info.context != PARTIAL and self.warmup_epochs > 0:
-            if self.schedule == "onecycle":
-                raise ValueError("onecycle warms up by itself: drop `warmup_epochs`, or take another schedule")
-            if self.warmup_epochs >= self.epochs:
-                raise ValueError(
-                    f"`warmup_epochs` {self.warmup_epochs:g} must be below `epochs` {self.epochs}: "
-                    "change one of the two"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _patience_has_a_measure(self, info: ValidationInfo) -> Self:
-        if info.context != PARTIAL and self.patience > 0 and self.val_size == 0:
-            raise ValueError("`patience` goes by the validation accuracy: hold images out with `val_size`")
-        return self
+    def _conflicts(self) -> Iterator[str]:
+        if self.optimizer == "adamw" and self.momentum > 0:
+            yield "`momentum` belongs to sgd and would do nothing under adamw: drop one of the two"
+        if self.schedule == "onecycle" and self.warmup_epochs > 0:
+            yield "onecycle warms up by itself: drop `warmup_epochs`, or take another schedule"
+        elif self.warmup_epochs >= self.epochs:
+            yield f"`warmup_epochs` {self.warmup_epochs:g} must be below `epochs` {self.epochs}: change one of the two"
+        if self.patience > 0 and self.val_size == 0:
+            yield "`patience` goes by the validation accuracy: hold images out with `val_size`"
 
     def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":
         """Complete this configuration for the continuation of the run that `checkpoint` holds.
@@ -192,7 +185,7 @@ class TrainConfig(BaseModel):
         try:
             return TrainConfig(**{**run, "output": checkpoint, **asked})
         except ValidationError as error:
-            raise ConfigError(*map(_reason, error.errors())) from None
+            raise ConfigError(*_reasons(error)) from None
 
 
 def option_name(key: str) -> str:
@@ -307,7 +300,7 @@ def resolve(
         values = {**in_file, **in_environment, **in_flags}
         config = TrainConfig.model_validate(values, context=PARTIAL if is_partial else None)
     except ValidationError as error:  # what no single place got wrong, but all of them together
-        raise ConfigError(*map(_reason, error.errors())) from None
+        raise ConfigError(*_reasons(error)) from None
     origins = {
         **dict.fromkeys(TrainConfig.model_fields, "default"),
         **dict.fromkeys(in_file, f"config {name_or_file}"),
@@ -362,6 +355,11 @@ def _nearest(key: str, spell: Callable[[str], str]) -> str:
         if near
         else f"; known are {', '.join(map(spell, TrainConfig.model_fields))}"
     )
+
+
+def _reasons(error: ValidationError) -> list[str]:
+    """Give what is wrong, where keys that do not go together have a line each."""
+    return [line for detail in error.errors() for line in _reason(detail).split("\n")]
 
 
 def _reason(detail: ErrorDetails) -> str:

@@ -196,6 +196,17 @@ def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str)
         resolve(keys, {})
 
 
+def test_all_keys_that_do_not_go_together_are_told_at_once() -> None:
+    keys = {"optimizer": "adamw", "momentum": "0.9", "patience": "3", "schedule": "onecycle", "warmup_epochs": "1"}
+    with pytest.raises(ConfigError) as caught:
+        resolve(keys, {})
+    assert [line.split(":")[0] for line in caught.value.lines] == [
+        "`momentum` belongs to sgd and would do nothing under adamw",
+        "onecycle warms up by itself",
+        "`patience` goes by the validation accuracy",
+    ]
+
+
 def test_a_continued_run_may_lack_what_the_run_has() -> None:
     asked = resolve({"patience": "3"}, {}, is_partial=True).config
     assert asked.continuing(TrainConfig(val_size=10), Path("ckpt.pt")).patience == 3
