@@ -32,7 +32,8 @@ MIN_CONFIDENCE = 0.5
 
 EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would not fit a CPU's cache
 
-OTHER_OPTIONS = {"config", "picture", "processes", "resume"}  # that messages of the core name, and are no keys of a run
+# Options that messages of the core name, and that are no keys of a run.
+OTHER_OPTIONS = {"config", "invert", "min_confidence", "picture", "processes", "resume", "split", "weights"}
 LONGEST_SHOWN = 200  # characters of a value from a file that a message repeats
 PACKAGE = Path(__file__).parent
 
@@ -52,7 +53,7 @@ def check_choice(name: str, value: object, choices: object) -> None:
     """
     known = get_args(choices)
     if value not in known:
-        raise ConfigError(f"{name} is {value!r}; it must be {' or '.join(map(repr, known))}")
+        raise ConfigError(f"`{name}` is {value!r}; it must be {' or '.join(map(repr, known))}")
 
 
 def check_range(name: str, value: float, lowest: float, highest: float) -> None:
@@ -63,7 +64,7 @@ def check_range(name: str, value: float, lowest: float, highest: float) -> None:
     """
     if not lowest <= value <= highest:
         range_ = f"at least {lowest}" if highest == math.inf else f"from {lowest} to {highest}"
-        raise ConfigError(f"{name} is {value!r}; it must be {range_}")
+        raise ConfigError(f"`{name}` is {value!r}; it must be {range_}")
 
 
 class TrainConfig(BaseModel):

@@ -73,7 +73,7 @@ def test_whoever_wants_no_more_readings_waits_for_none_and_gets_all_as_it_was(tm
 )
 def test_evaluate_takes_no_argument_that_it_does_not_know(data_dir: Path, arguments: dict[str, Any]) -> None:
     (name,) = arguments
-    with pytest.raises(ConfigError, match=f"{name} is .*; it must be"):
+    with pytest.raises(ConfigError, match=f"`{name}` is .*; it must be"):
         mnistcli.evaluate("bundled", data_dir=data_dir, **arguments)
 
 
@@ -92,7 +92,7 @@ def test_evaluate_takes_no_argument_that_it_does_not_know(data_dir: Path, argume
 )
 def test_predict_takes_no_argument_that_it_does_not_know(read: Any, arguments: dict[str, Any]) -> None:
     (name,) = arguments
-    with pytest.raises(ConfigError, match=f"{name} is .*; it must be"):
+    with pytest.raises(ConfigError, match=f"`{name}` is .*; it must be"):
         read([], checkpoint="bundled", **arguments)
 
 

@@ -343,6 +343,11 @@ def test_predict_in_json(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
         assert answer["probabilities"][answer["digit"]] == answer["confidence"] == max(answer["probabilities"])
 
 
+def test_a_number_out_of_range_is_told_by_the_options_name(cli: RunCli, digits: list[Path]) -> None:
+    result = cli("predict", digits[0], "--processes", 2000)
+    assert_fails(result, 2, "--processes is 2000; it must be from 0 to 1000")
+
+
 def test_a_broken_picture_does_not_stop_the_others(cli: RunCli, ckpt: Path, digits: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "[red]broken.png"  # a name, not markup
     broken.write_text("not a picture")

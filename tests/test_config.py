@@ -88,7 +88,7 @@ def test_a_learning_rate_is_a_positive_number(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "highest", "fault"), [(-1, math.inf, "x is -1; it must be at least 0"), (1.5, 1, "from 0 to 1")]
+    ("value", "highest", "fault"), [(-1, math.inf, "`x` is -1; it must be at least 0"), (1.5, 1, "from 0 to 1")]
 )
 def test_a_number_out_of_range_is_told_what_it_must_be(value: float, highest: float, fault: str) -> None:
     check_range("x", 0, 0, highest)

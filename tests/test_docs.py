@@ -12,7 +12,7 @@ import mnistcli
 from conftest import RunCli
 from mnistcli.checkpoint import Checkpoint
 from mnistcli.cli import app
-from mnistcli.config import TrainConfig, choices, resolve, shipped_configs
+from mnistcli.config import OTHER_OPTIONS, TrainConfig, choices, option_name, resolve, shipped_configs
 from mnistcli.errors import ExitCode
 from mnistcli.model import build_model
 
@@ -41,6 +41,14 @@ def test_every_command_in_the_readme_is_understood(line: str) -> None:
     context = COMMANDS[name].make_context(name, arguments, parent=typer.Context(get_command(app)))
     if name == "train":
         resolve({key: context.params[key] for key in TrainConfig.model_fields}, {}, context.params["config"])
+
+
+def test_messages_spell_the_options_that_there_are() -> None:
+    options = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    assert {option_name(name) for name in OTHER_OPTIONS} <= options
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "mnistcli").glob("*.py"))
+    checked = set(re.findall(r'check_(?:choice|range)\("(\w+)"', sources))
+    assert {"invert", "processes"} < checked <= OTHER_OPTIONS | TrainConfig.model_fields.keys()
 
 
 def test_every_command_and_option_is_in_the_readme() -> None:
