@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from mnistcli.reading import MultiPrediction, Prediction
 
 CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: controls, surrogates, line and paragraph separators
+TURNS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # what follows is written the other way round
 
 
 def printable(text: str) -> str:
-    """Escape characters that would move the cursor, colour the screen or end the line, as in a hostile file name."""
+    """Escape characters that would move the cursor, colour the screen, end or turn the line, as in a hostile name."""
     if text.isprintable():  # told much sooner
         return text
-    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in CONTROL_CATEGORIES else char for char in text)
+    return "".join(ascii(char)[1:-1] if _is_control(char) else char for char in text)
+
+
+def _is_control(char: str) -> bool:
+    return char in TURNS or unicodedata.category(char) in CONTROL_CATEGORIES
 
 
 def counted(count: int, noun: str) -> str:

@@ -1,9 +1,10 @@
 """What a person sees on a terminal."""
 
 import numpy as np
+import pytest
 
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.screen import candidates, glyph_lines, number_lines
+from mnistcli.screen import candidates, glyph_lines, number_lines, printable
 
 
 def levels(image: np.ndarray) -> list[list[int]]:
@@ -17,6 +18,16 @@ def levels(image: np.ndarray) -> list[list[int]]:
             rows.append([getattr(style, colour).triplet.red for style in styles])
             assert all(len(set(getattr(style, colour).triplet)) == 1 for style in styles)
     return rows
+
+
+@pytest.mark.parametrize("control", ["\x1b", "\n", "\x85", "\u2028", "\udcff", "\u202e", "\u2066"])
+def test_what_would_control_the_screen_is_escaped(control: str) -> None:
+    assert printable(f"one{control}gnp.txt") == f"one{ascii(control)[1:-1]}gnp.txt"
+
+
+def test_writing_of_any_language_is_shown_as_it_is() -> None:
+    for text in ("gr\u00f6\u00dfe", "\u6570\u5b57", "\u05d0\u200f1", "\u0646\u200c\u0627", "3.04\u202fPM"):
+        assert printable(text) == text
 
 
 def test_half_blocks_show_each_pixels_grey_and_a_pixel_around_the_ink() -> None:
