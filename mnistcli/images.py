@@ -20,7 +20,8 @@ from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, is_str
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 # Times its height: what is wider is a dash, and what is straight already from the second on. Of MNIST's 70,000 digits
-# and of 15,000 others none is wider than 2.5 times its height; of MNIST's straight ones, all 1s, none than 1.4 times.
+# and of 15,000 others none is wider than 2.5 times its height; of MNIST's straight ones the widest is so 1.43 times.
+# These are, where ink is more than half of white, 5,806 1s and five of 3, 6 and 7; with lighter ink fewer and narrower.
 FLATTEST, FLATTEST_STRAIGHT = 3.0, 1.5
 DRAFTED = ("L", "RGB")  # the kinds of pixels for which a JPEG file is decoded no larger than needed
 MOST_DRAFTED_PX = 300_000_000  # of such a file, width times height: more than a telephone's camera has
