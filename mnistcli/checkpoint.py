@@ -3,7 +3,6 @@
 import io
 import itertools
 import platform
-import shlex
 import shutil
 import zipfile
 from contextlib import suppress
@@ -22,7 +21,7 @@ from mnistcli.bundled import BUNDLED, checkpoint_name
 from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
-from mnistcli.files import atomic_write, cannot_write, check_writable, follow, is_there
+from mnistcli.files import as_argument, atomic_write, cannot_write, check_writable, follow, is_there
 from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import Classifier, build_model, lacks_memory
 from mnistcli.rejection import Rejector
@@ -330,7 +329,7 @@ def load(path: Path) -> Checkpoint:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        command = f"mnistcli train --output {shlex.quote(str(path))}"
+        command = f"mnistcli train --output {as_argument(path)}"
         raise CheckpointError(f"no checkpoint at {path}; make one with: {command}") from None
     except (OSError, ValueError) as error:  # ValueError: a path that holds a null character
         raise CheckpointError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None

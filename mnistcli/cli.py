@@ -1,7 +1,6 @@
 """The command line: each command parses, imports what it needs, calls the core and has the result shown."""
 
 import os
-import shlex
 import sys
 import time
 import warnings
@@ -28,7 +27,7 @@ from mnistcli.config import (
 )
 from mnistcli.edge import EdgeApp, launched_ranks
 from mnistcli.errors import ConfigError, DataError, ExitCode
-from mnistcli.files import check_open
+from mnistcli.files import as_argument, check_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,7 +168,7 @@ def _provide_data(report: "Report", data_dir: Path, split: Split, no_download: b
         return
     lack = f"{folder} lacks {', '.join(file.name for file in missing)}"
     if no_download:
-        raise DataError(f"{lack}; get them with: mnistcli download --data-dir {shlex.quote(str(data_dir))}")
+        raise DataError(f"{lack}; get them with: mnistcli download --data-dir {as_argument(data_dir)}")
     report.say(f"{lack}: downloading")
     _fetch(report, folder, missing, [])
 

@@ -1,6 +1,5 @@
 """The data set as tensors: loading, splitting, normalising."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from mnistcli.config import Split
 from mnistcli.errors import ConfigError, DataError
+from mnistcli.files import as_argument
 from mnistcli.idx import SIDE_PX, damaged, raw_folder, raw_names, read_idx
 
 FILE_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
@@ -80,7 +80,7 @@ def load_split(data_dir: Path, split: Split) -> Samples:
         # A download keeps a file's permissions, and replaces no folder.
         if isinstance(error.__cause__, PermissionError | IsADirectoryError | NotADirectoryError):
             raise
-        raise DataError(f"{error}; mend it with: mnistcli download --data-dir {shlex.quote(str(data_dir))}") from None
+        raise DataError(f"{error}; mend it with: mnistcli download --data-dir {as_argument(data_dir)}") from None
     return Samples(images.unsqueeze(1), labels.long())
 
 

@@ -3,7 +3,10 @@
 import errno
 import os
 import secrets
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +34,15 @@ def is_there(path: Path) -> bool:
 def names_folder(place: str | Path) -> bool:
     """Tell whether a text ends as only a folder's name does: with a slash, which a Path drops, or a dot alone."""
     return os.path.basename(place) in ("", os.curdir, os.pardir)  # noqa: PTH119  # a Path has lost it
+
+
+def as_argument(path: Path) -> str:
+    """Spell a path for a command that a person may copy: quoted for the shell, and taken for no option."""
+    name = str(path)
+    name = f"./{name}" if name.startswith("-") else name
+    if sys.platform == "win32":  # whose shells know no single quotes
+        return subprocess.list2cmdline([name])
+    return shlex.quote(name)
 
 
 def follow(path: Path) -> Path:

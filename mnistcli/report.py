@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ from rich.text import Text
 
 from mnistcli.config import TrainConfig, spell_options
 from mnistcli.errors import ConfigError, MnistCliError
-from mnistcli.files import answering, discard_output
+from mnistcli.files import answering, as_argument, discard_output
 from mnistcli.screen import candidates, counted, glyph_lines, number_lines, percent, printable, sample_lines, table
 
 if TYPE_CHECKING:
@@ -271,8 +270,8 @@ class Report:
                 if spelled:
                     self.say(f"warning: {spelled}")
                 is_usual = data_dir == TrainConfig.model_fields["data_dir"].default
-                where = "" if is_usual else f" --data-dir {shlex.quote(str(data_dir))}"
-                self.say(f"now try: mnistcli eval {_as_argument(checkpoint)}{where}")
+                where = "" if is_usual else f" --data-dir {as_argument(data_dir)}"
+                self.say(f"now try: mnistcli eval {as_argument(checkpoint)}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = _resumption(checkpoint)
                 self.insist(  # before the object, which may fail to be written
@@ -412,13 +411,7 @@ class Report:
 
 def _resumption(checkpoint: Path) -> str:
     """Give the command that continues a run."""
-    return f"mnistcli train --resume {_as_argument(checkpoint)}"
-
-
-def _as_argument(path: Path) -> str:
-    """Spell a path for a shell, and so that it is not taken for an option."""
-    name = str(path)
-    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+    return f"mnistcli train --resume {as_argument(checkpoint)}"
 
 
 def _digit_content(answer: "Prediction") -> dict[str, Any]:

@@ -306,6 +306,8 @@ def test_commands_to_go_on_with_take_no_name_for_an_option(cli: RunCli, data_dir
     result = cli("train", "--data-dir", data_dir, "--output=-x.pt")
     assert f"now try: mnistcli eval ./-x.pt --data-dir {data_dir}" in result.stderr
     assert cli("eval", "./-x.pt", "--data-dir", data_dir).exit_code == 0
+    assert_fails(cli("eval", "./-y.pt"), 5, "mnistcli train --output ./-y.pt")
+    assert_fails(cli("train", "--no-download", "--data-dir=-d"), 4, "mnistcli download --data-dir ./-d")
 
 
 def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, guessing: Path) -> None:

@@ -16,9 +16,22 @@ from conftest import make_loop, no_room_for_files
 from mnistcli import files
 from mnistcli.edge import EdgeApp
 from mnistcli.errors import ConfigError, MnistCliError
-from mnistcli.files import answering, atomic_write, check_writable, discard_output
+from mnistcli.files import answering, as_argument, atomic_write, check_writable, discard_output
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
+
+
+@pytest.mark.parametrize(
+    ("name", "posix", "windows"),
+    [("a b.pt", "'a b.pt'", '"a b.pt"'), ("-x.pt", "./-x.pt", "./-x.pt"), ("it's", "'it'\"'\"'s'", "it's")],
+)
+def test_a_path_in_a_command_is_quoted_for_the_systems_shell(
+    monkeypatch: pytest.MonkeyPatch, name: str, posix: str, windows: str
+) -> None:
+    path = Path(name)
+    for platform, quoted in (("linux", posix), ("win32", windows)):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert as_argument(path) == quoted
 
 
 def write(path: Path, content: bytes) -> None:
