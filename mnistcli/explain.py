@@ -44,7 +44,7 @@ SURE, UNSURE = "#0072B2", "#D55E00"
 OTHERS, TRACK, FAINT = "#AAAAAA", "#EEEEEE", "#666666"
 
 
-_Place = tuple[float, float, float, float]  # left, top, width, height in pixels of the picture
+_Area = tuple[float, float, float, float]  # left, top, width, height in pixels of the picture
 
 
 class ReadingPictures:
@@ -235,26 +235,26 @@ def _draw_picture(axes: "Axes", picture: "Picture", answers: Sequence["Predictio
                 break
 
 
-def _widened(box: _Place, least: float) -> _Place:
+def _widened(box: _Area, least: float) -> _Area:
     """Make a box large enough for its outline to hide nothing in it."""
     left, top, wide, high = box
     more_wide, more_high = max(least - wide, 0), max(least - high, 0)
     return left - more_wide / 2, top - more_high / 2, wide + more_wide, high + more_high
 
 
-def _label_place(box: _Place, scale: float, is_above: bool) -> _Place:
+def _label_place(box: _Area, scale: float, is_above: bool) -> _Area:
     left, top, _, high = box
     label_top = top - LABEL_HIGH_PX * scale if is_above else top + high + LABEL_COVERED_PX * scale
     return left, label_top, LABEL_WIDE_PX * scale, (LABEL_HIGH_PX - LABEL_COVERED_PX) * scale
 
 
-def _overlap(one: _Place, other: _Place) -> bool:
+def _overlap(one: _Area, other: _Area) -> bool:
     (left, top, wide, high), (other_left, other_top, other_wide, other_high) = one, other
     beside = left >= other_left + other_wide or other_left >= left + wide
     return not (beside or top >= other_top + other_high or other_top >= top + high)
 
 
-def _draw_box(axes: "Axes", place: _Place, answer: "Prediction") -> None:
+def _draw_box(axes: "Axes", place: _Area, answer: "Prediction") -> None:
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import withStroke
 
@@ -265,7 +265,7 @@ def _draw_box(axes: "Axes", place: _Place, answer: "Prediction") -> None:
     axes.add_patch(box)
 
 
-def _draw_label(axes: "Axes", box: _Place, answer: "Prediction", is_above: bool) -> None:
+def _draw_label(axes: "Axes", box: _Area, answer: "Prediction", is_above: bool) -> None:
     left, top, _, high = box
     axes.annotate(
         answer.text,

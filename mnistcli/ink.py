@@ -81,7 +81,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     """
     if invert == "auto" and not on_patches and (drawn := _find_drawn(pixels)):
         return drawn
-    source = _open(pixels, invert)
+    source = _as_source(pixels, invert)
     layer = source.separate(surface(source.image, is_ink_lighter=source.is_ink_lighter))
     if layer is None:  # as where lines take so much of the paper that the surface lies between it and them
         layer = _in_envelope(source)
@@ -96,7 +96,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
     return _along_its_colour(source.image, layer)
 
 
-def _open(pixels: Pixels, invert: Invert) -> Source:
+def _as_source(pixels: Pixels, invert: Invert) -> Source:
     """Take a picture as floats; where it is told on which side ink is, in grey, with light ink on dark paper."""
     image = pixels.astype(np.float32)
     if invert == "auto":

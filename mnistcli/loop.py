@@ -196,7 +196,7 @@ class _Fit:
         number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
         mine, count = self.ranks.share(positions)
         images, labels = batches.take(mine)
-        with _computing_in(self.precision, images.device):
+        with _autocasting(self.precision, images.device):
             answers = self.network(images).float()  # (B + M, 10)
         logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
         loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
@@ -288,7 +288,7 @@ def _unsureness_loss(logits: Tensor) -> Tensor:
     return -logits.log_softmax(1).mean(1)
 
 
-def _computing_in(precision: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+def _autocasting(precision: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
     """Compute what tolerates it in bfloat16, or everything in float32; the weights are float32 in either case."""
     return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
 

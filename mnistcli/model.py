@@ -209,7 +209,7 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 @contextmanager
-def computing_in(threads: int) -> Iterator[None]:
+def in_threads(threads: int) -> Iterator[None]:
     """Let the CPU compute in this number of threads for the length of the block; 0 leaves the choice to torch."""
     before = torch.get_num_threads()
     if threads:

@@ -14,7 +14,7 @@ from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError
-from mnistcli.model import Classifier, computing_in, pick_device, within_memory
+from mnistcli.model import Classifier, in_threads, pick_device, within_memory
 from mnistcli.scoring import Calibration, Follow, Outputs, ask
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Network:
         # other networks, and of means over views, the last digits may differ.
         is_last_lone = len(images) % GLYPHS_AT_ONCE == 1
         threads = threads or (torch.get_num_threads() if len(images) > GLYPHS_AT_ONCE else 1)
-        with computing_in(threads), within_memory(f"to ask {self.name} on {self.device}; {MAKE_ROOM}"):
+        with in_threads(threads), within_memory(f"to ask {self.name} on {self.device}; {MAKE_ROOM}"):
             together = torch.from_numpy(np.stack([*images, images[-1]] if is_last_lone else images))[:, None]
             outputs = self.ask(together, GLYPHS_AT_ONCE, tta=tta)
         probabilities = self.calibration.probabilities(outputs)[: len(images)]

@@ -24,7 +24,6 @@ TTA_VIEWS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 8), (0, 0, -8)
 
 TEMPERATURES = torch.logspace(-2, 2, 81, base=2, dtype=torch.float64)  # each 3.5 % above the one before
 
-
 # Passes on batches of images, one after another, so that it can be shown how far the network is.
 Follow = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 
