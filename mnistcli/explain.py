@@ -165,20 +165,9 @@ def _colour(answer: "Prediction") -> str:
     return SURE if answer.status == "ok" else UNSURE
 
 
-def _shares(answer: "Prediction") -> list[tuple[str, float]]:
-    """Give the ten digits with their probabilities, and after them no digit, where the network knows of it."""
-    shares = [(str(digit), share) for digit, share in enumerate(answer.probabilities)]
-    return [*shares, ("?", answer.no_digit_probability)] if answer.no_digit_probability else shares
-
-
-def _ranked(answer: "Prediction") -> list[tuple[str, float]]:
-    """Give them in falling order."""
-    return sorted(_shares(answer), key=lambda named: -named[1])
-
-
 def _best(answer: "Prediction") -> str:
     """Name the digit that it is taken for, or what is the most probable where it is taken for none."""
-    return answer.text if answer.status == "ok" else _ranked(answer)[0][0]
+    return answer.text if answer.status == "ok" else answer.ranked()[0][0]
 
 
 @own_settings()
@@ -289,7 +278,8 @@ def _draw_one(figure: "Figure", answer: "Prediction", middle: float) -> None:
     _write(figure, "what the network saw", RIGHT_PX, top + ONE_PX + 16, size=10, color=FAINT)
     left = RIGHT_PX + ONE_PX + 16 + DIGIT_PX
     width, height = WIDTH_PX - MARGIN_PX - ONE_SHARE_PX - left, 2 * (middle - TOP_PX)
-    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, _shares(answer), ONE_SHARE_PX, decimals=1)
+    shares = sorted(answer.ranked())  # by name: the digits, then the question mark
+    _draw_bars(_axes(figure, left, TOP_PX, width, height), answer, shares, ONE_SHARE_PX, decimals=1)
 
 
 def _draw_grid(figure: "Figure", answers: Sequence["Prediction"], rows: int, columns: int) -> None:
@@ -301,7 +291,7 @@ def _draw_grid(figure: "Figure", answers: Sequence["Prediction"], rows: int, col
         _draw_image(_axes(figure, left, top, MANY_PX, MANY_PX), _glyph(answer).image)
         start = left + MANY_PX + DIGIT_PX
         bars = _axes(figure, start, top, left + wide - 12 - MANY_SHARE_PX - start, MANY_PX)
-        _draw_bars(bars, answer, _ranked(answer)[:TOP_BARS], MANY_SHARE_PX, decimals=0)
+        _draw_bars(bars, answer, answer.ranked()[:TOP_BARS], MANY_SHARE_PX, decimals=0)
     if len(answers) > MOST_SHOWN:
         rest = f"and {len(answers) - MOST_SHOWN} more"
         _write(figure, rest, RIGHT_PX, TOP_PX + rows * CELL_PX + 8, size=11, color=FAINT)

@@ -83,6 +83,11 @@ class Prediction:
         ranked = sorted(enumerate(self.probabilities), key=lambda candidate: -candidate[1])
         return ranked[:count]
 
+    def ranked(self) -> list[tuple[str, float]]:
+        """Give all ten digits so, and among them, as a question mark, no digit, where the network knows of it."""
+        rest = [("?", self.no_digit_probability)] if self.no_digit_probability else []
+        return sorted([*((str(digit), share) for digit, share in self.top(10)), *rest], key=lambda named: -named[1])
+
 
 @dataclass(frozen=True)
 class MultiPrediction:

@@ -65,10 +65,8 @@ def candidates(answer: "Prediction", count: int) -> list[tuple[str, float]]:
 
     No digit is a question mark, and left out where it is no more probable than the last of them.
     """
-    ranked = [(str(digit), share) for digit, share in answer.top(count)]
-    rest = answer.no_digit_probability or 0.0
-    place = sum(share >= rest for _, share in ranked)
-    return [*ranked[:place], ("?", rest), *ranked[place:]] if place < len(ranked) else ranked
+    ranked = answer.ranked()
+    return ranked[: count + any(name == "?" for name, _ in ranked[:count])]
 
 
 def half_blocks(upper: list[int], lower: list[int], has_colour: bool) -> Text:

@@ -51,6 +51,15 @@ def test_what_digits_leave_is_that_of_no_digit(probabilities: tuple[float, ...],
     assert Prediction("", probabilities).no_digit_probability == rest
 
 
+def test_no_digit_is_ranked_among_the_digits_where_it_is_known_of() -> None:
+    known = Prediction("", (0.5, 0.125) + (0.0,) * 8)
+    assert known.ranked()[:4] == [("0", 0.5), ("?", 0.375), ("1", 0.125), ("2", 0.0)]
+    unknown = Prediction("", (0.25, 0.75) + (0.0,) * 8)
+    assert unknown.ranked()[:2] == [("1", 0.75), ("0", 0.25)]
+    assert {name for name, _ in unknown.ranked()} == set("0123456789")
+    assert Prediction("").ranked() == []
+
+
 def test_answers_are_compared_and_collected() -> None:
     glyphs = [Glyph(np.ones((28, 28), np.uint8), (1, 2, 3, 4)) for _ in range(2)]
     one, other = (Prediction("a.png", glyph=glyph, picture=None) for glyph in glyphs)
