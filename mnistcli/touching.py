@@ -27,6 +27,10 @@ MOST_INK = 0.5  # a cut goes through no more ink
 LEAST_APART = 0.08  # two cuts are at least as far apart, measured in the middle of the row
 WIDEST = 1.3  # a piece that may be a digit is no wider
 
+# In ink that is no wider than high, which is rather one digit than several, cuts are as far apart, too: a small digit
+# would be cut at every column.
+LEAST_APART_PX = 2
+
 LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower
 SLIVER = 0.25  # of the height of a piece's highest part: a part that is smaller was cut off a neighbour
 SLANT_COST = 0.1  # pixels of ink: a step to the left or right costs as much as these
@@ -140,11 +144,12 @@ def _descend(ink: NDArray[Any]) -> NDArray[Any]:
 
 def _choose(costs: NDArray[Any], height: float) -> NDArray[np.intp]:
     """Choose columns, the cheapest first, none of them close to another; from left to right."""
+    apart_px = max(LEAST_APART * height, LEAST_APART_PX if len(costs) <= height else 0)
     chosen: list[int] = []
     for column in np.argsort(costs, kind="stable").tolist():
         if costs[column] > MOST_INK * height:
             break
-        if all(abs(column - other) >= LEAST_APART * height for other in chosen):
+        if all(abs(column - other) >= apart_px for other in chosen):
             chosen.append(column)
     return np.array(sorted(chosen), np.intp)
 

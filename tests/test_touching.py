@@ -73,6 +73,15 @@ def test_thick_ink_is_not_cut() -> None:
     assert list(dict(cut_apart(np.ones((HEIGHT_PX, 300), np.bool_), HEIGHT_PX))) == [WHOLE]
 
 
+def test_a_small_digit_is_not_cut_at_every_column_but_those_that_touch_may_be() -> None:
+    eight = Image.fromarray(255 - touching("8"))
+    small = np.asarray(eight.crop(eight.getbbox()).resize((9, 12), Image.Resampling.BOX)) > 127
+    apart, close = (np.diff(find_cuts(mask, 12)[:, 6]).min() for mask in (small, np.hstack([small, small])))
+    assert apart == 2
+    assert close == 1
+    assert len(list(cut_apart(small, 12))) < 20
+
+
 def test_pieces_are_what_lies_between_cuts_without_a_neighbours_slivers() -> None:
     two = np.hstack([ring(), ring()])
     (_, whole), *others = cut_apart(two, HEIGHT_PX)
