@@ -79,7 +79,8 @@ def without_frames(ink: Ink, components: Components) -> Components:
         frame's straight lines are left, where it is 100 pixels high and wide or more.
     """
     large = np.flatnonzero((components.full_ink_px > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
-    across = {label: _strokes_across(ink, components, label) for label in large if has_corners(components.mask(label))}
+    may_be_crossed = [label for label in large if _may_be_crossed(components.mask(label))]
+    across = {label: _strokes_across(ink, components, label) for label in may_be_crossed}
     frames = _find_frames(components, large, [label for label, strokes in across.items() if strokes.any()])
     if not frames:
         return components
@@ -133,6 +134,12 @@ def _is_square(components: Components, label: int) -> bool:
     """Tell whether a component has four sharp corners, and is hardly higher than wide."""
     width, height = components.boxes[label, 2:4].tolist()
     return width > SQUARE_WIDTH * height and outline(components.mask(label))[1] >= SURE_FIT
+
+
+def _may_be_crossed(mask: Mask) -> bool:
+    """Tell whether a component, (H, W) of its box, may be a level frame with strokes across: ink within its lines."""
+    edge = 1 + int(FRAME_THICKNESS * min(max(mask.shape), 2 * min(mask.shape)))
+    return has_corners(mask) and bool(mask[edge:-edge, edge:-edge].any())
 
 
 def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:

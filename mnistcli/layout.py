@@ -53,6 +53,9 @@ GRAIN_THRESHOLD = 0.6
 # A digit that is smaller in a shrunk drawing may have lost strokes, and is looked for in the drawing itself.
 LARGE_PX = 64
 WHOLE_WIDTH = 0.98  # of a picture: what is wider, or higher, goes from side to side, whatever was rounded
+# Around a digit there may be a screenshot's bars, a room, a sheet and a frame. Of concentric figures, only so many are
+# looked into, one after another: each look takes as long as a picture.
+MOST_AROUND = 4
 
 
 class _Inked(NamedTuple):
@@ -104,18 +107,20 @@ class Found(NamedTuple):
 FindDigits = Callable[[Picture, Invert], Found]
 
 
-def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
+def find_digits(picture: Picture, invert: Invert = "auto", around: int = 0) -> Found:
     """Find all digits in a picture, each as the data set would show it, in reading order.
 
     Args:
         picture: of any size, ink and paper.
         invert: whether the digits are darker than their paper; auto judges by the picture.
+        around: how many pictures it was cut out of, each out of the next; out of the last one nothing more is cut.
     """
-    found = _find_in_part(picture, invert, find_digits, is_single=False)
+    find = _within(find_digits, around)
+    found = _find_in_part(picture, invert, find, is_single=False)
     if found is not None:
         return found
     inked = _find_inked(picture, invert)
-    if found := _find_inside(picture, inked, invert):
+    if find and (found := _find_inside(picture, inked, invert, find)):
         return found
     inked = inked and _without_surroundings(inked, invert)
     if inked is None:
@@ -124,19 +129,24 @@ def find_digits(picture: Picture, invert: Invert = "auto") -> Found:
     return Found(_without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]))
 
 
-def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> Found | None:
+def _within(find: Callable[[Picture, Invert, int], Found], around: int) -> FindDigits | None:
+    """Let what is cut out of a picture be looked at in the same way; None where that lies in too many others."""
+    return (lambda picture, invert: find(picture, invert, around + 1)) if around < MOST_AROUND else None
+
+
+def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert, find: FindDigits) -> Found | None:
     """Find the digits on sheets or in a frame that lie in the picture; None where they are not all there."""
     if inked:
         inside = look_inside(picture, inked.components)
-        if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find_digits)):
+        if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find)):
             return found
-        if found := _find_on_each(look_on_each(picture, inked.components), inked, invert):
+        if found := _find_on_each(look_on_each(picture, inked.components), inked, invert, find):
             return found
     sheet = cut_room(picture)
-    return _find_on(sheet, invert, find_digits) if sheet and sheet.is_sure else None
+    return _find_on(sheet, invert, find) if sheet and sheet.is_sure else None
 
 
-def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, is_single: bool) -> Found | None:
+def _find_in_part(picture: Picture, invert: Invert, find: FindDigits | None, *, is_single: bool) -> Found | None:
     """Find what there is in a picture that has to be cut first, or is an image as the data set has them; else None.
 
     It is cut where there are bars along its sides, or a table beside a sheet of paper; what is left is looked at with
@@ -145,6 +155,8 @@ def _find_in_part(picture: Picture, invert: Invert, find: FindDigits, *, is_sing
     sample = sample_of(picture.pixels, invert)
     if sample is not None:
         return Found([[Run.of(Glyph(sample, (0, 0, SIDE_PX, SIDE_PX)))]])
+    if find is None:
+        return None
     rest = cut_bars(picture, may_be_written=is_single)
     if rest:
         return find(rest.picture, invert).moved(rest)
@@ -158,14 +170,14 @@ def _find_on(sheet: Crop, invert: Invert, find: FindDigits) -> Found | None:
     return found.moved(sheet) if _hold_digits(sheet, [run.whole for run in chain(*found.rows)]) else None
 
 
-def _find_on_each(sheets: list[Crop], inked: _Inked, invert: Invert) -> Found | None:
+def _find_on_each(sheets: list[Crop], inked: _Inked, invert: Invert, find: FindDigits) -> Found | None:
     """Find what there is on several sheets, of those side by side row by row; None where it is not all on them.
 
     Where there is nothing but dirt on one of them, that may be no sheet, and nothing is given.
     """
     if not sheets:
         return None
-    found = {sheet.label: _find_on(sheet, invert, find_digits) for sheet in sheets}
+    found = {sheet.label: _find_on(sheet, invert, find) for sheet in sheets}
     rows: list[list[Run]] = []
     for side_by_side in sort_into_rows([Spot.around(sheet.box, sheet.label) for sheet in sheets]):
         on_each = [here.rows for spot in side_by_side if (here := found[spot.labels[0]])]
@@ -297,7 +309,7 @@ def _hold_digits(inside: Crop, glyphs: list[Glyph]) -> bool:
     return bool(span.max() > min(LEAST_INSIDE * longest, max(LEAST_INSIDE_LARGE * longest, LEAST_INSIDE_PX)))
 
 
-def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
+def find_digit(picture: Picture, invert: Invert = "auto", around: int = 0) -> Found:
     """Find the one digit of a picture, as the data set would show it.
 
     Whether two digits touch is for the network to tell: the digit is given with all that it may be cut into. There seem
@@ -306,14 +318,15 @@ def find_digit(picture: Picture, invert: Invert = "auto") -> Found:
     Args:
         picture: of any size, ink and paper.
         invert: whether the digit is darker than its paper; auto judges by the picture.
+        around: how many pictures it was cut out of, as in `find_digits`.
     """
-    found = _find_in_part(picture, invert, find_digit, is_single=True)
+    found = _find_in_part(picture, invert, _within(find_digit, around), is_single=True)
     if found is not None:
         return found
     coarse = shrink_drawing(picture)
-    main = _find_main(coarse, invert) if coarse else None
+    main = _find_main(coarse, invert, around) if coarse else None
     if main is None or main.size_px < LARGE_PX or _may_be_lined(main.run.whole, picture):
-        main = _find_main(picture, invert)
+        main = _find_main(picture, invert, around)
     return Found([[main.run]], main.are_several) if main else Found([])
 
 
@@ -330,10 +343,10 @@ class _Main(NamedTuple):
     are_several: bool
 
 
-def _find_main(picture: Picture, invert: Invert) -> _Main | None:
+def _find_main(picture: Picture, invert: Invert, around: int) -> _Main | None:
     """Find the digit in a picture that has paper all around, or on a sheet or in a frame that lies in the picture."""
     inked = _find_inked(picture, invert)
-    if found := _find_main_inside(picture, inked, invert):
+    if around < MOST_AROUND and (found := _find_main_inside(picture, inked, invert, around + 1)):
         return found
     inked = inked and _without_surroundings(inked, invert)
     if inked is None:
@@ -345,17 +358,17 @@ def _find_main(picture: Picture, invert: Invert) -> _Main | None:
     return _Main(run, max(spot.width, spot.height), are_several)
 
 
-def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert) -> _Main | None:
+def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert, around: int) -> _Main | None:
     """Find the digit on a sheet or in a frame that lies in the picture; None where there is neither."""
     inside = look_inside(picture, inked.components) if inked else None
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
-        found = _find_main_on(inside, invert)
+        found = _find_main_on(inside, invert, around)
         if found:
             return found._replace(are_several=found.are_several or _are_several(_spots(inked.components)))
     sheet = cut_room(picture)
     if sheet is None or not (sheet.is_sure or inked is None or _is_over(sheet, inked)):
         return None
-    found = _find_main_on(sheet, invert)
+    found = _find_main_on(sheet, invert, around)
     return None if found is None or _touches_edge(sheet, found.run.whole) else found
 
 
@@ -375,9 +388,9 @@ def _touches_edge(sheet: Crop, glyph: Glyph) -> bool:
     return left <= first_x or top <= first_y or right >= first_x + wide or bottom >= first_y + high
 
 
-def _find_main_on(sheet: Crop, invert: Invert) -> _Main | None:
+def _find_main_on(sheet: Crop, invert: Invert, around: int) -> _Main | None:
     """Find the digit on a sheet of paper, or in a frame; None where there is only dirt."""
-    found = _find_main(sheet.picture, invert)
+    found = _find_main(sheet.picture, invert, around)
     is_digit = found is not None and _hold_digits(sheet, [found.run.whole])
     return found._replace(run=found.run.moved(sheet.box)) if found and is_digit else None
 

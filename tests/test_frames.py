@@ -1,6 +1,7 @@
 """Frames and rings around some of a picture's digits: they are taken off, and digits that look like them are not."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from PIL import Image
 
 from conftest import as_picture, draw_digits, find_glyph, find_glyphs, likeness
+from mnistcli import frames
 from mnistcli.images import Glyph
+from mnistcli.rules import without_rules
 
 DIGIT_PX, CELL_PX = 100, 130
 PAPER, INK = 225, 30
@@ -95,6 +98,22 @@ def test_a_digit_may_cross_the_lines_of_its_box() -> None:
     page = number([4, 2, 7], digit_px=126)
     page[:-8] = page[8:]  # over the upper line
     assert are_the_same(boxed(page, range(3)), page, least=0.9)
+
+
+def test_strokes_are_looked_for_only_in_boxes_that_some_may_cross(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, looks = number([4, 2, 7]), []
+
+    def counted(*arguments: Any) -> Any:
+        looks.append(arguments)
+        return without_rules(*arguments)
+
+    monkeypatch.setattr(frames, "without_rules", counted)
+    assert are_the_same(boxed(page, range(3), gap=10), page)
+    assert not looks
+    crossed = number([4, 2, 7], digit_px=126)
+    crossed[:-8] = crossed[8:]
+    row_of(boxed(crossed, range(3)))
+    assert looks
 
 
 @pytest.mark.parametrize("thickness", [3, 6])

@@ -2,6 +2,7 @@
 
 import io
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from conftest import draw_digits, find_glyph, find_glyphs, likeness
+from mnistcli import layout
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
-from mnistcli.layout import find_digit, find_digits
+from mnistcli.ink import Ink, find_ink
+from mnistcli.layout import FindDigits, find_digit, find_digits
 from mnistcli.spots import MOST_COMPONENTS
 
 STEP_PX = 130  # from one digit's left side to the next one's
@@ -125,6 +128,33 @@ def test_rows_on_fine_squares_are_read(fall: int) -> None:
         ImageDraw.Draw(paper).line((first, 0, first - fall, height), 140, 2)
     squared = np.minimum(np.asarray(paper), page(*line("40235")))
     assert read(squared) == ["40235"]
+
+
+def concentric(number: int, digit: int, side: int = 700) -> Grey:
+    """Draw squares around a digit, one inside the other."""
+    drawn = page((big(digit), side // 2 - 38, side // 2 - 60), size=(side, side))
+    for corner in range(20, 20 + 12 * number, 12):
+        cv2.rectangle(drawn, (corner, corner), (side - corner, side - corner), 0, 3)
+    return drawn
+
+
+@pytest.mark.parametrize("find", [find_digit, find_digits])
+def test_only_so_many_concentric_figures_are_looked_into(find: FindDigits, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Ink | None] = []
+
+    def counted(*arguments: Any, **keywords: Any) -> Ink | None:
+        looks.append(find_ink(*arguments, **keywords))
+        return looks[-1]
+
+    monkeypatch.setattr(layout, "find_ink", counted)
+    numbers = []
+    for squares in (10, 18):
+        before = len(looks)
+        ((run,),) = find(as_picture(concentric(squares, 5)), "auto").rows
+        numbers.append(len(looks) - before)
+        assert nearest(run.whole.image) == "5"
+    fewer, more = numbers
+    assert more <= fewer
 
 
 def faded(digit: int, share: float) -> Grey:
