@@ -56,6 +56,7 @@ class Searched(NamedTuple):
 
     rows: list[list[Run]]
     are_several: bool  # beside the one that was looked for, there seem to be others
+    has_more: bool  # there are more marks than were looked at
     picture: Picture | None
 
 

@@ -19,7 +19,16 @@ from mnistcli.ink import Ink, find_ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, distance_inside, fills_hull, inscribed_radius, is_line, quantile
 from mnistcli.sheets import Crop, look_inside, look_on_each
-from mnistcli.spots import FAINT_FULL, JOINED_HEIGHT, LEAST_HEIGHT, Spot, find_spots, sort_into_rows, with_fainter
+from mnistcli.spots import (
+    FAINT_FULL,
+    JOINED_HEIGHT,
+    LEAST_HEIGHT,
+    Spot,
+    find_spots,
+    has_more,
+    sort_into_rows,
+    with_fainter,
+)
 from mnistcli.surroundings import cut_bars, cut_room, cut_table
 from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import without_underlines
@@ -98,6 +107,7 @@ class Found(NamedTuple):
 
     rows: list[list[Run]]  # from top to bottom, in each from left to right; none where nothing stands out
     are_several: bool = False  # beside the one digit that was looked for, there seem to be others
+    has_more: bool = False  # there are more marks than are looked at, of which the largest are given
 
     def moved(self, crop: Crop) -> "Found":
         """Give it where it is in the larger picture that this one was cut out of."""
@@ -126,7 +136,8 @@ def find_digits(picture: Picture, invert: Invert = "auto", around: int = 0) -> F
     if inked is None:
         return Found([])
     inked = inked._replace(components=with_fainter(inked.ink, inked.components))
-    return Found(_without_dots([inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]))
+    rows = [inked.draw_row(row) for row in sort_into_rows(find_spots(inked.components))]
+    return Found(_without_dots(rows), has_more=has_more(inked.components))
 
 
 def _within(find: Callable[[Picture, Invert, int], Found], around: int) -> FindDigits | None:
@@ -184,7 +195,7 @@ def _find_on_each(sheets: list[Crop], inked: _Inked, invert: Invert, find: FindD
         rows.extend(list(chain(*row)) for row in zip_longest(*on_each, fillvalue=[]))
     if not all(found.values()) or _are_others_beside(sheets, inked, [run.whole for row in rows for run in row]):
         return None
-    return Found(rows)
+    return Found(rows, has_more=any(here.has_more for here in found.values() if here))
 
 
 def _are_others_beside(sheets: list[Crop], inked: _Inked, glyphs: list[Glyph]) -> bool:

@@ -97,6 +97,7 @@ class MultiPrediction:
     rows: tuple[tuple[Prediction, ...], ...] = ()  # from top to bottom, each from left to right
     error: str | None = None
     picture: Picture | None = None
+    has_more: bool = False  # more than 2,500 marks, of which only the largest were read
 
     def __repr__(self) -> str:
         """Give what it amounts to, in a line."""
@@ -119,12 +120,12 @@ class MultiPrediction:
 
     @property
     def status(self) -> Status:
-        """Tell whether all digits are sure."""
+        """Tell whether all digits were read, and are sure."""
         if self.error:
             return "error"
         if not self.rows:
             return "blank"
-        return "unsure" if any(digit.status != "ok" for digit in self.digits) else "ok"
+        return "unsure" if self.has_more or any(digit.status != "ok" for digit in self.digits) else "ok"
 
     @property
     def confidence(self) -> float | None:
@@ -193,7 +194,10 @@ def predict_multi(
     keep_pictures: bool = False,
     processes: int | None = 0,
 ) -> Iterator[MultiPrediction]:
-    """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`."""
+    """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`.
+
+    Of more than 2,500 marks in a picture, only the 500 largest are read; it is `unsure`, then.
+    """
     search = Search(find_digits, invert, keep_pictures)
     answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
     return (_multi(picture) for picture in answers)
@@ -222,6 +226,7 @@ class _Read(NamedTuple):
     are_several: bool = False
     error: str | None = None
     picture: Picture | None = None
+    has_more: bool = False
 
 
 def _single(read: _Read) -> Prediction:
@@ -234,7 +239,7 @@ def _single(read: _Read) -> Prediction:
 
 def _multi(read: _Read) -> MultiPrediction:
     rows = tuple(tuple(digit for place in row for digit in place.digits) for row in read.rows)
-    return MultiPrediction(read.path, rows, read.error, read.picture)
+    return MultiPrediction(read.path, rows, read.error, read.picture, read.has_more)
 
 
 @dataclass(frozen=True)
@@ -258,7 +263,7 @@ class _Reader:
                     yield _Read(path, error=str(picture))
                 else:
                     rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
-                    yield _Read(path, rows, picture.are_several, None, picture.picture)
+                    yield _Read(path, rows, picture.are_several, None, picture.picture, picture.has_more)
 
     def _place(self, path: str, run: Run, answers: Iterator[tuple[float, ...]]) -> _Place:
         """Take the answers to a run's pieces, and tell which of them are its digits."""

@@ -353,6 +353,9 @@ class Report:
 
         if not isinstance(answer, MultiPrediction) and answer.is_one_of_several:
             self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
+        if isinstance(answer, MultiPrediction) and answer.has_more:
+            # Also where all else is quiet, for a line of text and confidence does not tell that digits are missing.
+            self.insist(f"{printable(answer.path)}: this has too many marks, of which only the largest were read")
         if answer.error:
             self.insist(f"error: {printable(answer.error)}")
         if self.as_json:

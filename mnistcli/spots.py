@@ -19,8 +19,9 @@ MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be a 1, but no stamp and no hole
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
-# If there are more, it is a texture, and only the largest are looked at: joining and sorting them would take long.
-MOST_COMPONENTS = 500
+# If there are more, only the largest are looked at, unless more are as high as digits, as on a page of small ones. With
+# more than the second number it is a texture: joining and sorting them would take long.
+MOST_COMPONENTS, MOST_ON_PAGE = 500, 2500
 
 # Fainter digits. Their height is within two shares of the typical height, their width below another one, their strokes
 # thinner than a share of their own height.
@@ -107,8 +108,35 @@ class _Typical(NamedTuple):
 
 
 def find_spots(components: Components) -> list[Spot]:
-    """Find the components that are digits, each with the other parts of its digit."""
+    """Find the components that are digits, each with the other parts of its digit.
+
+    Where more than 500 are as high as digits, and 2,500 in all at most, as on a page of small digits, all of
+    them are looked at, else the 500 largest.
+    """
     typical = _typical_digit(components)
+    labels, is_digit = _largest(components, typical)
+    spots = _join([Spot.of(components, label) for label in labels[: _most(is_digit[labels])].tolist()], typical.height)
+    spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
+    return _without_commas(spots, components, JOINED_HEIGHT * typical.height) if spots else []
+
+
+def has_more(components: Components) -> bool:
+    """Tell whether there are more components as high as digits than `find_spots` looks at."""
+    labels, is_digit = _largest(components, _typical_digit(components))
+    return bool(is_digit[labels[_most(is_digit[labels]) :]].any())
+
+
+def _most(are_digits: Mask) -> int:
+    """Give how many components are looked at, given which are as high as digits, (M,)."""
+    is_page = np.count_nonzero(are_digits) > MOST_COMPONENTS and len(are_digits) <= MOST_ON_PAGE
+    return len(are_digits) if is_page else MOST_COMPONENTS
+
+
+def _largest(components: Components, typical: _Typical) -> tuple[NDArray[np.intp], Mask]:
+    """Give those that may be digits, or parts of them, (M,) labels, the largest first, and which, (N + 1,), are high.
+
+    Neither specks nor lines are among them.
+    """
     width, height = components.boxes[:, 2:4].T
     is_speck = (components.longer_side <= SPECK_SIZE * typical.height) | (
         components.full_ink_px <= SPECK_INK * typical.full_ink_px
@@ -117,10 +145,7 @@ def find_spots(components: Components) -> list[Spot]:
     is_part = typical.is_whole & ~is_speck & ~is_line
     is_digit = (height >= LEAST_HEIGHT * typical.height) & (components.full_ink_px > LEAST_INK * typical.full_ink_px)
     largest_first = np.argsort(-components.longer_side, kind="stable")
-    kept = largest_first[is_part[largest_first]][:MOST_COMPONENTS].tolist()
-    spots = _join([Spot.of(components, label) for label in kept], typical.height)
-    spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
-    return _without_commas(spots, components, JOINED_HEIGHT * typical.height) if spots else []
+    return largest_first[is_part[largest_first]], is_digit
 
 
 def with_fainter(ink: Ink, components: Components) -> Components:
@@ -194,12 +219,13 @@ def _join(spots: list[Spot], typical_height: float) -> list[Spot]:
 
 
 def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
+    if min(one.height, other.height) >= PART_HEIGHT * typical_height:
+        return False  # as most are, of thousands of pairs
     overlap = min(one.right, other.right) - max(one.left, other.left)
     gap = max(one.top, other.top) - min(one.bottom, other.bottom)
     return (
         overlap > PART_OVERLAP * min(one.width, other.width)
         and gap < PART_GAP * typical_height
-        and min(one.height, other.height) < PART_HEIGHT * typical_height
         and one.join(other).height < JOINED_HEIGHT * typical_height
     )
 

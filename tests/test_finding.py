@@ -132,7 +132,7 @@ def run_script(folder: Path, picture: Path, processes: int, seconds: float, rest
     script = folder / "script.py"
     script.write_text(
         "import sys, threading, time\nfrom pathlib import Path\nfrom mnistcli import finding\n"
-        f"def take_long(picture, invert):\n    time.sleep({seconds})\n    return [], False\n"
+        f"def take_long(picture, invert):\n    time.sleep({seconds})\n    return [], False, False\n"
         "def count(found):\n    print(sum(len(paths) for paths, _ in found))\n"
         "if __name__ == '__main__':\n"
         "    search = finding.Search(take_long, 'auto', False)\n"

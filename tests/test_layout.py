@@ -362,6 +362,19 @@ def test_a_texture_is_no_number_without_end() -> None:
     assert 0 < sum(map(len, find_glyphs(as_picture(dots)))) <= MOST_COMPONENTS
 
 
+def small_ones(rows: int) -> Picture:
+    """Draw so many rows of 50 sevens, each 12 pixels high."""
+    small = np.pad(255 - page((big(7, 12), 0, 0), size=(12, 8)), 4)
+    return as_picture(255 - np.pad(np.tile(small, (rows, 50)), 20))
+
+
+@pytest.mark.parametrize(("rows", "has_more"), [(12, False), (51, True)])
+def test_more_digits_than_a_texture_are_found_or_it_is_told(rows: int, *, has_more: bool) -> None:
+    found = find_digits(small_ones(rows))
+    assert found.has_more == has_more
+    assert sum(map(len, found.rows)) == (MOST_COMPONENTS if has_more else 50 * rows)
+
+
 def test_a_row_that_was_cut_out_tightly_keeps_the_digits_at_the_rim() -> None:
     picture = page(*line("4025"))
     rows, columns = np.nonzero(picture < 128)
@@ -500,6 +513,6 @@ def test_two_digits_side_by_side_look_like_several() -> None:
 def test_one_of_a_pattern_is_no_digit(columns: int, is_pattern: bool) -> None:
     bar = np.full((60, 8), 255, np.uint8)
     bars = [(bar, 60 + 45 * column, 100 + 120 * row) for column in range(columns) for row in range(2)]
-    ((run,),), are_several = find_digit(as_picture(page(*bars, size=(500, 700))))
+    ((run,),), are_several, _ = find_digit(as_picture(page(*bars, size=(500, 700))))
     assert are_several
     assert run.whole.is_no_digit == is_pattern

@@ -74,6 +74,7 @@ def test_an_answer_is_written_in_a_line() -> None:
     six = Prediction("a.png", (0.0,) * 6 + (0.75, 0.25, 0.0, 0.0), glyph, picture=picture)
     assert repr(six) == "Prediction(path='a.png', status='ok', digit=6, confidence=0.75)"
     number = MultiPrediction("a.png", ((six, six),), picture=picture)
+    assert replace(number, has_more=True).status == "unsure"
     assert repr(number) == "MultiPrediction(path='a.png', status='ok', text='66', confidence=0.75)"
     for kind in Prediction, MultiPrediction:
         failed = kind("a.png", error="no picture at a.png")
