@@ -1,7 +1,7 @@
 """The paper of a picture: its colour, and its light and shadows, under the ink as well as beside it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from mnistcli.planes import (
     Image,
     Mask,
     border_pixels,
+    distance_to_paper,
     quantile,
     resize,
     shrunk_size,
@@ -31,6 +32,13 @@ FITTED_TERMS = (3, 3, 6, 6, 6, 6)  # a plane first: what it explains decides wha
 LEAST_FITTED = 12  # places: fewer cannot determine six terms
 # Levels, of 255: what is added to the paper's deviation, and how much farther paper that is bent may be off a plane.
 ADDED_DEVIATION, PLANE_MISSES = 2, 6
+# Where more than this share of a picture was taken for paper, there may be ink among it that differs by less: so in a
+# dim or faint picture that was cut out so tightly that strokes run into its border. The paper is then fitted once more,
+# by what is nearer to its colour, if the rest may be strokes by its share of the picture and by its radius, a share of
+# the longer side.
+ALL_PAPER = 0.99
+STROKES_SHARES = 0.02, 0.6
+STROKE_RADIUS = 0.14
 
 UNDER_INK = 0.02  # of the longer side: what is no farther from ink is no paper, for the edges of ink are soft
 
@@ -68,10 +76,14 @@ def surface(image: Image, *, is_ink_lighter: bool) -> Image:
     is_paper = np.abs(values - colour).max(1) < OTHER_LEVELS
     if not is_ink_lighter:
         is_paper &= (np.abs(rows) > BORDER_BEGINS) | (np.abs(columns) > BORDER_BEGINS)
-    factors = _fit(terms, values, is_paper)
-    if factors is None:
+    fit = _fit(terms, values, is_paper)
+    if fit is None:
         return np.broadcast_to(colour, image.shape)
-    fitted = (terms @ factors).reshape(*small.shape[:2], -1).astype(np.float32)
+    if not is_ink_lighter and fit.is_paper.mean() > ALL_PAPER:
+        closer = _fit(terms, values, is_paper & _are_near(values, colour), may_spread=False)
+        if closer and _are_strokes(~closer.is_paper.reshape(small.shape[:2])):
+            fit = closer
+    fitted = (terms @ fit.factors).reshape(*small.shape[:2], -1).astype(np.float32)
     return np.clip(resize(fitted, width, height, cv2.INTER_LINEAR), 0, 255)
 
 
@@ -83,25 +95,50 @@ def _colour_of_dark(image: Image) -> NDArray[Any]:
     return colour
 
 
-def _fit(terms: NDArray[Any], values: NDArray[Any], is_paper: Mask) -> NDArray[Any] | None:
+class _Fit(NamedTuple):
+    """A surface that was fitted to the paper."""
+
+    factors: NDArray[Any]  # (6, C), of the terms
+    is_paper: Mask  # (N,), which of the values are not far off it
+
+
+def _are_near(values: NDArray[Any], colour: NDArray[Any]) -> Mask:
+    """Tell which of (N, C) values are on the paper's side of Otsu's threshold of how far they are from its colour."""
+    off = np.abs(values - colour).max(1).astype(np.uint8)
+    otsu, _ = cv2.threshold(off, 0, 255, cv2.THRESH_OTSU)
+    near: Mask = off <= otsu
+    return near
+
+
+def _are_strokes(mask: Mask) -> bool:
+    """Tell whether a mask, (h, w), may be a digit's strokes: as wide as those, and as much of the picture."""
+    least, most = STROKES_SHARES
+    is_narrow = distance_to_paper(mask).max() < STROKE_RADIUS * max(mask.shape)
+    return bool(least < np.mean(mask) < most and is_narrow)
+
+
+def _fit(terms: NDArray[Any], values: NDArray[Any], is_paper: Mask, *, may_spread: bool = True) -> _Fit | None:
     """Fit (N, 6) terms to (N, C) values by least squares, outliers left out step by step (sigma clipping).
 
     Args:
         terms: those of a plane, and then those of a quadratic surface.
         values: the levels to fit.
         is_paper: (N,), which of them to begin with.
+        may_spread: whether the paper's deviation may grow from step to step, as it does where the light is uneven.
 
     Returns:
-        The factors, (6, C), or None where too little is paper.
+        The surface, or None where too little is paper.
     """
+    most = np.inf
     for count in FITTED_TERMS:
         if is_paper.sum() < LEAST_FITTED:
             return None
         factors: NDArray[Any] = np.linalg.lstsq(terms[is_paper, :count], values[is_paper], rcond=None)[0]
         off = np.abs(values - terms[:, :count] @ factors).max(1)
-        deviation = DEVIATION_OF_MEDIAN * np.median(off[is_paper]) + ADDED_DEVIATION
+        deviation = min(DEVIATION_OF_MEDIAN * float(np.median(off[is_paper])) + ADDED_DEVIATION, most)
         is_paper = off < OUTLIER * deviation + (PLANE_MISSES if count == 3 else 0)
-    return factors
+        most = np.inf if may_spread else deviation
+    return _Fit(factors, is_paper)
 
 
 def refine(image: Image, paper: Image, is_ink: Mask) -> Image:

@@ -37,6 +37,14 @@ def test_light_that_changes_smoothly_is_seen_under_the_ink_too(paper: np.ndarray
     assert np.allclose(surface(on(paper), is_ink_lighter=False)[..., 0], paper, atol=2)
 
 
+def test_strokes_that_hardly_differ_are_no_paper_though_they_run_into_the_border() -> None:
+    paper, ink = np.array([80, 72, 66]), np.array([80, 30, 20])
+    oval = cv2.ellipse(np.zeros((68, 64), np.float32), (32, 34), (24, 33), 0, 0, 360, 1, 7)
+    cover = cv2.GaussianBlur(oval, (0, 0), 1.5)[..., None]
+    image = (paper * (1 - cover) + ink * cover).astype(np.float32)
+    assert np.allclose(surface(image, is_ink_lighter=False), paper, atol=4)
+
+
 def test_what_is_left_of_the_light_is_smoothed() -> None:
     paper = 200 + 8 * np.sin(3 * COLUMNS)
     image = on(paper)
