@@ -23,6 +23,7 @@ from mnistcli.spots import (
     FAINT_FULL,
     JOINED_HEIGHT,
     LEAST_HEIGHT,
+    MOST_COMPONENTS,
     Spot,
     find_spots,
     has_more,
@@ -123,7 +124,7 @@ def find_digits(picture: Picture, invert: Invert = "auto", around: int = 0) -> F
     Args:
         picture: of any size, ink and paper.
         invert: whether the digits are darker than their paper; auto judges by the picture.
-        around: how many pictures it was cut out of, each out of the next; out of the last one nothing more is cut.
+        around: out of how many pictures, one within the other, it was cut; at `MOST_AROUND`, nothing more is cut out.
     """
     find = _within(find_digits, around)
     found = _find_in_part(picture, invert, find, is_single=False)
@@ -329,7 +330,7 @@ def find_digit(picture: Picture, invert: Invert = "auto", around: int = 0) -> Fo
     Args:
         picture: of any size, ink and paper.
         invert: whether the digit is darker than its paper; auto judges by the picture.
-        around: how many pictures it was cut out of, as in `find_digits`.
+        around: out of how many pictures it was cut, as in `find_digits`.
     """
     found = _find_in_part(picture, invert, _within(find_digit, around), is_single=True)
     if found is not None:
@@ -433,8 +434,8 @@ def _main_spot(components: Components) -> Spot:
 
 
 def _spots(components: Components) -> list[Spot]:
-    """Find what may be digits, if there are several."""
-    return find_spots(components) if np.count_nonzero(components.full_ink_px) > 1 else []
+    """Find what may be digits, if there are several; of many, some tell."""
+    return find_spots(components, MOST_COMPONENTS) if np.count_nonzero(components.full_ink_px) > 1 else []
 
 
 def _are_several(spots: list[Spot]) -> bool:

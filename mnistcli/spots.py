@@ -107,15 +107,16 @@ class _Typical(NamedTuple):
     is_bar: Mask  # (N + 1,)
 
 
-def find_spots(components: Components) -> list[Spot]:
+def find_spots(components: Components, most_on_page: int = MOST_ON_PAGE) -> list[Spot]:
     """Find the components that are digits, each with the other parts of its digit.
 
-    Where more than 500 are as high as digits, and 2,500 in all at most, as on a page of small digits, all of
-    them are looked at, else the 500 largest.
+    Where more than 500 are as high as digits, and not more than `most_on_page` in all, as on a page of small digits,
+    all of them are looked at, else the 500 largest.
     """
     typical = _typical_digit(components)
     labels, is_digit = _largest(components, typical)
-    spots = _join([Spot.of(components, label) for label in labels[: _most(is_digit[labels])].tolist()], typical.height)
+    looked_at = labels[: _most(is_digit[labels], most_on_page)].tolist()
+    spots = _join([Spot.of(components, label) for label in looked_at], typical.height)
     spots = [spot for spot in spots if is_digit[list(spot.labels)].any()]
     return _without_commas(spots, components, JOINED_HEIGHT * typical.height) if spots else []
 
@@ -123,12 +124,12 @@ def find_spots(components: Components) -> list[Spot]:
 def has_more(components: Components) -> bool:
     """Tell whether there are more components as high as digits than `find_spots` looks at."""
     labels, is_digit = _largest(components, _typical_digit(components))
-    return bool(is_digit[labels[_most(is_digit[labels]) :]].any())
+    return bool(is_digit[labels[_most(is_digit[labels], MOST_ON_PAGE) :]].any())
 
 
-def _most(are_digits: Mask) -> int:
+def _most(are_digits: Mask, most_on_page: int) -> int:
     """Give how many components are looked at, given which are as high as digits, (M,)."""
-    is_page = np.count_nonzero(are_digits) > MOST_COMPONENTS and len(are_digits) <= MOST_ON_PAGE
+    is_page = np.count_nonzero(are_digits) > MOST_COMPONENTS and len(are_digits) <= most_on_page
     return len(are_digits) if is_page else MOST_COMPONENTS
 
 
@@ -208,24 +209,27 @@ def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
 def _join(spots: list[Spot], typical_height: float) -> list[Spot]:
     """Put together what are parts of one digit, such as a 5 and its bar."""
     joined: list[Spot] = []
+    low: list[int] = []  # places of those that may be a part of a high one; of two high ones, neither is
     for spot in spots:
-        for place, other in enumerate(joined):
-            if _are_parts(spot, other, typical_height):
-                joined[place] = other.join(spot)
+        is_low = spot.height < PART_HEIGHT * typical_height
+        for place in range(len(joined)) if is_low else low:
+            if _are_parts(spot, joined[place], typical_height):
+                joined[place] = joined[place].join(spot)
                 break
         else:
+            if is_low:
+                low.append(len(joined))
             joined.append(spot)
     return joined
 
 
 def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
-    if min(one.height, other.height) >= PART_HEIGHT * typical_height:
-        return False  # as most are, of thousands of pairs
     overlap = min(one.right, other.right) - max(one.left, other.left)
     gap = max(one.top, other.top) - min(one.bottom, other.bottom)
     return (
         overlap > PART_OVERLAP * min(one.width, other.width)
         and gap < PART_GAP * typical_height
+        and min(one.height, other.height) < PART_HEIGHT * typical_height
         and one.join(other).height < JOINED_HEIGHT * typical_height
     )
 
