@@ -1,7 +1,7 @@
 """Ink from paper: how strongly each place of a picture is inked, whatever its paper, light and colours."""
 
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -215,10 +215,11 @@ def _clear_rules(layer: Layer) -> Plane:
     levels = sorted({min(faint, most) for faint in (layer.faint_from(RULE_NOISES), layer.faint)})
     tried = (without_rules(layer.contrast, faint) for faint in levels)
     cleared = next((plane for plane in tried if plane is not layer.contrast), layer.contrast)
-    if cleared is layer.contrast or not measure_lines(cleared, layer.threshold):
+    left = 0 if cleared is layer.contrast else measure_lines(cleared, layer.threshold)
+    if not left:
         return cleared
     in_turns = reduce(without_rules, [layer.threshold, *reversed(levels)], layer.contrast)
-    return min(cleared, in_turns, key=partial(measure_lines, faint=layer.threshold))
+    return in_turns if measure_lines(in_turns, layer.threshold) < left else cleared
 
 
 def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:
