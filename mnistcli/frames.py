@@ -31,7 +31,7 @@ from mnistcli.planes import (
     touches_border,
     window_of,
 )
-from mnistcli.rules import without_rules
+from mnistcli.rules import thickest_line, without_rules
 
 SIMILAR_SIZE = 0.7  # of two rings' longer sides, the shorter one is more than this share of the other
 SIMILAR_SIDES = 0.8  # of two boxes of a form, written in or not, each side is more than this share of the other's
@@ -138,7 +138,7 @@ def _is_square(components: Components, label: int) -> bool:
 
 def _may_be_crossed(mask: Mask) -> bool:
     """Tell whether a component, (H, W) of its box, may be a level frame with strokes across: ink within its lines."""
-    edge = 1 + int(FRAME_THICKNESS * min(max(mask.shape), 2 * min(mask.shape)))
+    edge = 1 + thickest_line(mask.shape, FRAME_THICKNESS)
     return has_corners(mask) and bool(mask[edge:-edge, edge:-edge].any())
 
 

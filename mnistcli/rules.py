@@ -186,7 +186,7 @@ def _find_lines(mask: Mask, thickness: float) -> _Lines | None:
     return _Lines(found > 0, thickness_px, int(np.median(np.count_nonzero(_tops(found), axis=0))))
 
 
-def _thickest(shape: tuple[int, ...], thickness: float) -> int:
+def thickest_line(shape: tuple[int, ...], thickness: float) -> int:
     """Give how thick a line may be, in pixels; in a narrow strip, as in a row that was cut out, strokes are thicker."""
     return int(thickness * min(max(shape), 2 * min(shape)))
 
@@ -201,7 +201,7 @@ def _slopes(inked: ByteMask, thickness: float) -> list[float]:
 def _count_runs(inked: ByteMask, thickness: float) -> tuple[NDArray[np.int64], float]:
     """Count the pixels in long thin runs of each slope, in a picture that is shrunk, and give how many are a line."""
     width, height = shrunk_size(inked, SLOPE_PX)
-    thickest = max(2, _thickest((height, width), thickness))
+    thickest = max(2, thickest_line((height, width), thickness))
     if width < inked.shape[1]:
         inked = cv2.resize(
             cv2.dilate(inked, np.ones((3, 3), np.uint8)), (width, height), interpolation=cv2.INTER_NEAREST
@@ -213,7 +213,7 @@ def _count_runs(inked: ByteMask, thickness: float) -> tuple[NDArray[np.int64], f
 
 def _measure(inked: ByteMask, slope: float, thickness: float) -> int:
     """Give the thickness of the lines of a slope, in pixels, with soft edges; 0 where there are none."""
-    pieces = _straight_pieces(_shear(inked, slope), _thickest(inked.shape, thickness))
+    pieces = _straight_pieces(_shear(inked, slope), thickest_line(inked.shape, thickness))
     lines = pieces * _paths(pieces, slope)
     columns = np.count_nonzero(_tops(lines))
     return max(1, int(np.ceil(np.count_nonzero(lines) / columns)) - 2) if columns else 0
