@@ -2,10 +2,10 @@
 
 import errno
 import os
+import re
 import secrets
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,12 +36,12 @@ def names_folder(place: str | Path) -> bool:
     return os.path.basename(place) in ("", os.curdir, os.pardir)  # noqa: PTH119  # a Path has lost it
 
 
-def as_argument(path: Path) -> str:
+def as_argument(path: str | Path) -> str:
     """Spell a path for a command that a person may copy: quoted for the shell, and taken for no option."""
     name = str(path)
     name = f"./{name}" if name.startswith("-") else name
-    if sys.platform == "win32":  # whose shells know no single quotes
-        return subprocess.list2cmdline([name])
+    if sys.platform == "win32":  # cmd.exe knows no single quotes, and no name there holds a double one
+        return name if re.fullmatch(r"[\w.:\\/+-]+", name) else f'"{name}"'
     return shlex.quote(name)
 
 

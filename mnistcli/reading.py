@@ -84,7 +84,10 @@ class Prediction:
         return ranked[:count]
 
     def ranked(self) -> list[tuple[str, float]]:
-        """Give all ten digits so, and among them, as a question mark, no digit, where the network knows of it."""
+        """Give all ten digits, by name, with their probabilities, in falling order.
+
+        Among them is no digit, as a question mark, where the network knows of it; without a network there are none.
+        """
         rest = [("?", self.no_digit_probability)] if self.no_digit_probability else []
         return sorted([*((str(digit), share) for digit, share in self.top(10)), *rest], key=lambda named: -named[1])
 
@@ -97,7 +100,7 @@ class MultiPrediction:
     rows: tuple[tuple[Prediction, ...], ...] = ()  # from top to bottom, each from left to right
     error: str | None = None
     picture: Picture | None = None
-    has_more: bool = False  # more than 2,500 marks, of which only the largest were read
+    has_more: bool = False  # others as high as digits were left: of more than 2,500 marks, the 500 largest are read
 
     def __repr__(self) -> str:
         """Give what it amounts to, in a line."""
@@ -196,7 +199,8 @@ def predict_multi(
 ) -> Iterator[MultiPrediction]:
     """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`.
 
-    Of more than 2,500 marks in a picture, only the 500 largest are read; it is `unsure`, then.
+    Of more than 2,500 marks in a picture only the 500 largest are read; where others are as high as digits, it is
+    `unsure`, and `has_more`.
     """
     search = Search(find_digits, invert, keep_pictures)
     answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)

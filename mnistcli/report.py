@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from mnistcli.bundled import checkpoint_name
 from mnistcli.config import TrainConfig, spell_options
 from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import answering, as_argument, discard_output
@@ -271,7 +272,7 @@ class Report:
                     self.say(f"warning: {spelled}")
                 is_usual = data_dir == TrainConfig.model_fields["data_dir"].default
                 where = "" if is_usual else f" --data-dir {as_argument(data_dir)}"
-                self.say(f"now try: mnistcli eval {as_argument(checkpoint)}{where}")
+                self.say(f"now try: mnistcli eval {as_argument(checkpoint_name(checkpoint))}{where}")
             case Stopped(checkpoint, epoch, step):
                 resume = _resumption(checkpoint)
                 self.insist(  # before the object, which may fail to be written
@@ -355,7 +356,7 @@ class Report:
             self.say(f"{printable(answer.path)}: this seems to show several digits, which --multi reads")
         if isinstance(answer, MultiPrediction) and answer.has_more:
             # Also where all else is quiet, for a line of text and confidence does not tell that digits are missing.
-            self.insist(f"{printable(answer.path)}: this has too many marks, of which only the largest were read")
+            self.insist(f"{printable(answer.path)}: of too many marks, only the largest were read; cut it into several")
         if answer.error:
             self.insist(f"error: {printable(answer.error)}")
         if self.as_json:
@@ -414,7 +415,7 @@ class Report:
 
 def _resumption(checkpoint: Path) -> str:
     """Give the command that continues a run."""
-    return f"mnistcli train --resume {as_argument(checkpoint)}"
+    return f"mnistcli train --resume {as_argument(checkpoint_name(checkpoint))}"
 
 
 def _digit_content(answer: "Prediction") -> dict[str, Any]:
@@ -430,4 +431,9 @@ def _digit_content(answer: "Prediction") -> dict[str, Any]:
 
 def _number_content(answer: "MultiPrediction") -> dict[str, Any]:
     """Give what JSON says of a picture of several digits."""
-    return {"text": answer.text, "rows": answer.lines, "digits": [_digit_content(digit) for digit in answer.digits]}
+    return {
+        "text": answer.text,
+        "rows": answer.lines,
+        "digits": [_digit_content(digit) for digit in answer.digits],
+        "has_more": answer.has_more,
+    }

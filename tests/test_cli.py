@@ -503,6 +503,16 @@ def write_number(path: Path) -> Path:
     return path
 
 
+def test_predict_tells_that_there_are_more_digits_than_it_reads(cli: RunCli, ckpt: Path, tmp_path: Path) -> None:
+    bar = np.pad(np.zeros((12, 3), np.uint8), 4, constant_values=255)
+    Image.fromarray(np.pad(np.tile(bar, (51, 50)), 20, constant_values=255)).save(tmp_path / "page.png")
+    result = cli("predict", tmp_path / "page.png", "--multi", "--quiet", "--json", "--checkpoint", ckpt)
+    (answer,) = documents(result)
+    assert answer["has_more"]
+    assert answer["status"] == "unsure"
+    assert "only the largest were read" in result.stderr
+
+
 def test_predict_reads_several_digits(cli: RunCli, ckpt: Path, tmp_path: Path) -> None:
     number = write_number(tmp_path / "number.png")
     (answer,) = documents(cli("predict", number, "--multi", "--json", "--min-confidence", 0))

@@ -23,7 +23,12 @@ TraceFunction = Callable[[FrameType, str, Any], Any]
 
 @pytest.mark.parametrize(
     ("name", "posix", "windows"),
-    [("a b.pt", "'a b.pt'", '"a b.pt"'), ("-x.pt", "./-x.pt", "./-x.pt"), ("it's", "'it'\"'\"'s'", "it's")],
+    [
+        ("a b.pt", "'a b.pt'", '"a b.pt"'),
+        ("-x.pt", "./-x.pt", "./-x.pt"),
+        ("it's", "'it'\"'\"'s'", '"it\'s"'),
+        ("R&D.pt", "'R&D.pt'", '"R&D.pt"'),
+    ],
 )
 def test_a_path_in_a_command_is_quoted_for_the_systems_shell(
     monkeypatch: pytest.MonkeyPatch, name: str, posix: str, windows: str
