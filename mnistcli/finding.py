@@ -75,9 +75,12 @@ class Search:
         """Read a picture, from a file or as it came from standard input, and find its digits."""
         try:
             picture = _open(content)
+            return Searched(*self.find(picture, self.invert), picture if self.keep_pictures else None)
         except ImageError as error:
             return error
-        return Searched(*self.find(picture, self.invert), picture if self.keep_pictures else None)
+        except MemoryError:
+            name = "standard input" if isinstance(content, bytes) else content
+            return ImageError(f"there is too little memory to read {name}")
 
     def see_all(self, contents: Sequence[Path | bytes]) -> list[Searched | ImageError]:
         """Do so with several, in order; with no more of them once nobody wants to know."""

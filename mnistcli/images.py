@@ -105,6 +105,8 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
         raise ImageError(f"{name} is too large a picture") from None
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from None
+    except MemoryError:
+        raise
     except Exception as error:  # its decoders trip over damaged bytes in ways of their own
         raise ImageError(f"cannot read {name}: {' '.join(str(error).split()) or type(error).__name__}") from error
 

@@ -59,6 +59,15 @@ def test_what_stands_for_nothing_is_told_for_what_it_is(drawings: list[Path], na
     assert str(error) == f"{reason} {path}"
 
 
+def lack_memory(picture: Picture, invert: Invert) -> Found:
+    raise MemoryError
+
+
+def test_a_picture_that_is_too_large_for_the_memory_is_told_alone(drawings: list[Path]) -> None:
+    error = Search(lack_memory, "auto", keep_pictures=False).see(drawings[0])
+    assert str(error) == f"there is too little memory to read {drawings[0]}"
+
+
 def test_processes_find_what_threads_do_in_the_same_order(drawings: list[Path]) -> None:
     before = cv2.getNumThreads(), torch.get_num_threads()
     threads, processes = (list(mnistcli.predict(drawings, checkpoint="bundled", processes=count)) for count in (0, 2))
