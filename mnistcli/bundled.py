@@ -14,8 +14,8 @@ def find_checkpoint(name: str | Path | None) -> Path:
     """Give the file of the checkpoint that is meant.
 
     Args:
-        name: a file, or the text `bundled`, of which name a Path, and `./bundled`, is a file; None is `ckpt.pt` where
-            that exists, else the one that comes with the package.
+        name: a file, or the text `bundled`, while `./bundled` and `Path("bundled")` are a file of that name; None is
+            `ckpt.pt` where that exists, else the one that comes with the package.
     """
     if name is None:
         # A link counts even if it leads nowhere: it is then reported as unreadable, and no other checkpoint answers.

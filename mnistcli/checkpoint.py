@@ -326,13 +326,15 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, unreadable, no checkpoint of this package, of another format, or too large
             for the memory.
     """
+    name = checkpoint_name(path)
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        command = f"mnistcli train --output {as_argument(path)}"
-        raise CheckpointError(f"no checkpoint at {path}; make one with: {command}") from None
+        output = path.with_suffix(".pt") if str(path) == BUNDLED else path  # the former is no output's name
+        command = f"mnistcli train --output {as_argument(output)}"
+        raise CheckpointError(f"no checkpoint at {name}; make one with: {command}") from None
     except (OSError, ValueError) as error:  # ValueError: a path that holds a null character
-        raise CheckpointError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise CheckpointError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from None
     with file:
         try:
             is_sound = zipfile.ZipFile(file).testzip() is None  # torch itself would not notice
@@ -340,25 +342,25 @@ def load(path: Path) -> Checkpoint:
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever bytes the file holds, torch's reader may trip over them in any way
             if lacks_memory(error):
-                raise CheckpointError(f"cannot read {path}: {NO_ROOM}") from error
-            raise CheckpointError(f"{path} is not a checkpoint, or a damaged one") from error
+                raise CheckpointError(f"cannot read {name}: {NO_ROOM}") from error
+            raise CheckpointError(f"{name} is not a checkpoint, or a damaged one") from error
     if not is_sound:
-        raise CheckpointError(f"{path} is damaged: its checksums are wrong")
+        raise CheckpointError(f"{name} is damaged: its checksums are wrong")
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
-        raise CheckpointError(f"{path} was not written by mnistcli; train your own with: mnistcli train")
+        raise CheckpointError(f"{name} was not written by mnistcli; train your own with: mnistcli train")
     version = content.pop("format_version", None)
     if not isinstance(version, int):  # comparing a tensor need not give an answer
-        raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: format_version")
+        raise CheckpointError(f"{name} is damaged: missing, unknown or wrong parts: format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has checkpoint format {version}, this mnistcli {mnistcli.__version__} reads {FORMAT_VERSION}: "
+            f"{name} has checkpoint format {version}, this mnistcli {mnistcli.__version__} reads {FORMAT_VERSION}: "
             "install the mnistcli that wrote it"
         )
     try:
         return Checkpoint(**{**content, "path": path})
     except (ValidationError, TypeError) as error:  # TypeError: keys that are no names
         parts = _places(error) if isinstance(error, ValidationError) else str(error)
-        raise CheckpointError(f"{path} is damaged: missing, unknown or wrong parts: {parts}") from None
+        raise CheckpointError(f"{name} is damaged: missing, unknown or wrong parts: {parts}") from None
 
 
 def check_savable(path: Path, resumed: Path | None = None) -> None:

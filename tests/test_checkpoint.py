@@ -360,6 +360,8 @@ def test_which_checkpoint_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_checkpoint("bundled") == BUNDLED_PATH
     assert find_checkpoint("./bundled") == find_checkpoint(Path("bundled")) == Path("bundled")
     assert find_checkpoint(checkpoint_name(Path("bundled"))) == Path("bundled")
+    with pytest.raises(CheckpointError, match=r"^no checkpoint at ./bundled; .* --output bundled.pt$"):
+        load(Path("bundled"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
