@@ -225,6 +225,9 @@ def in_threads(threads: int) -> Iterator[None]:
 def within_memory(use: str = "for so many images at a time; try a smaller `batch_size`") -> Iterator[None]:
     """Turn a lack of memory within the block into an error that says what there is too little for, and what to do.
 
+    Args:
+        use: how the message goes on: what there is too little for, and what to do.
+
     Raises:
         MnistCliError: there is too little.
     """

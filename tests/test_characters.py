@@ -70,7 +70,7 @@ def test_characters_have_a_digits_size_and_place_and_are_all_different() -> None
     torch.testing.assert_close(write(which[:3], make_pen(), dice[:3])[:, 0], images[:3])  # each by its own dice alone
 
 
-def test_nothing_is_computed_that_mps_may_lack() -> None:
+def test_writing_computes_no_running_maximum_which_mps_may_lack() -> None:
     dice = torch.full((2, CHARACTER_DICE), 0.5)
     with torch.profiler.profile() as done:
         write(torch.tensor([0, len(CHARACTERS)]), make_pen(), dice)
