@@ -25,6 +25,7 @@ USUAL_SHARE = 0.75  # of a line's pixels are fainter than its usual contrast
 # end, they take more than this share of the picture's longer side.
 PRINTED_LINES, PRINTED_SHARE = 5, 0.5
 REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
+CROSSING_SIZE = 3  # times a line's thickness: what is left where two cross is no larger, and may be darker than both
 BOLDER = 1.5  # times a line's thickness: what is thicker was drawn by another pen
 DARKER = 1.4  # times a line's usual contrast: what is darker is a stroke, of another pen or along the line
 
@@ -34,6 +35,7 @@ class _Lines(NamedTuple):
 
     mask: Mask
     thickness_px: int
+    contrast: float  # that they usually have
     number: int  # how many of them most columns have
 
 
@@ -120,7 +122,7 @@ def _without_both(plane: Plane, faint: float, thickness: float) -> tuple[Plane, 
     found = [lines for lines in (level, upright) if lines]
     if not found:
         return plane, None, None
-    return _without_rests(np.ascontiguousarray(turned.T), _union(found), faint), level, upright
+    return _without_rests(np.ascontiguousarray(turned.T), found, faint), level, upright
 
 
 def _union(found: list[_Lines]) -> Mask:
@@ -133,8 +135,8 @@ def _without_level(plane: Plane, faint: float, thickness: float) -> tuple[Plane,
     if not all((plane[:, side] > faint).any() for side in (0, -1)):
         return plane, None
     plane = np.ascontiguousarray(plane)
-    lines = _find_lines(plane > faint, thickness)
-    return (_take_out(plane, lines, faint), lines) if lines else (plane, None)
+    lines = _find_lines(plane, faint, thickness)
+    return (_take_out(plane, lines), lines) if lines else (plane, None)
 
 
 def _is_bold(rest: Mask, thickness_px: int) -> bool:
@@ -149,41 +151,53 @@ def _is_dark(contrast: Plane, rest: Mask, lines: Mask) -> bool:
     return bool(rest.any() and np.median(contrast[rest]) > DARKER * np.median(contrast[lines]))
 
 
-def _without_rests(contrast: Plane, lines: Mask, faint: float) -> Plane:
-    """Take out what is left of lines where they cross, or where there is more light: specks that lie on them."""
+def _without_rests(contrast: Plane, found: list[_Lines], faint: float) -> Plane:
+    """Take out what is left of lines where they cross, or where there is more light: specks that lie on them.
+
+    What is darker than lines, in the mean, and larger than where they cross is no rest of them but a small digit.
+    """
     labels, boxes = connect(contrast > faint)
-    beside = cv2.dilate(lines.view(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    beside = cv2.dilate(_union(found).view(np.uint8), np.ones((3, 3), np.uint8)) == 0
     is_rest = np.bincount(labels[beside], minlength=len(boxes)) == 0
-    is_rest &= boxes[:, 2:4].max(1) < REST_SIZE * max(contrast.shape)
+    longer_side = boxes[:, 2:4].max(1)
+    is_rest &= longer_side < REST_SIZE * max(contrast.shape)
+    darkest, thickest = max(lines.contrast for lines in found), max(lines.thickness_px for lines in found)
+    is_dark = np.bincount(labels.ravel(), contrast.ravel()) > DARKER * darkest * np.bincount(labels.ravel())
+    is_rest &= ~(is_dark & (longer_side > CROSSING_SIZE * thickest))
     without: Plane = np.where(pixels_of(labels, is_rest), 0, contrast)
     return without
 
 
-def _take_out(plane: Plane, lines: _Lines, faint: float) -> Plane:
-    usual = quantile(plane[lines.mask & (plane > faint)], USUAL_SHARE)
+def _take_out(plane: Plane, lines: _Lines) -> Plane:
     opened = cv2.morphologyEx(plane, cv2.MORPH_OPEN, np.ones((lines.thickness_px + 4, 1), np.uint8))
-    without: Plane = np.where(lines.mask & (plane < DARKER * usual), opened, plane)
+    without: Plane = np.where(lines.mask & (plane < DARKER * lines.contrast), opened, plane)
     return without
 
 
-def _find_lines(mask: Mask, thickness: float) -> _Lines | None:
-    """Find the pixels of thin lines from one side to the other, of each slope that there is."""
-    inked = mask.view(np.uint8)
+def _find_lines(plane: Plane, faint: float, thickness: float) -> _Lines | None:
+    """Find the pixels of thin lines from one side to the other, of each slope that there is.
+
+    Of some slope, they may be the strokes of many digits in rows: what lines usually have is the least contrast.
+    """
+    inked = (plane > faint).view(np.uint8)
     slopes = _slopes(inked, thickness)
     thickness_px = next(filter(None, (_measure(inked, slope, thickness) for slope in slopes)), 0)
     if not thickness_px:
         return None
-    found = np.zeros_like(inked)
+    found, contrasts = np.zeros_like(inked), []
     for slope in slopes:
         level = _shear(inked, slope)
         pieces = _straight_pieces(level, thickness_px + 1)
         path = cv2.dilate(_paths(pieces, slope), np.ones((3, 1), np.uint8))
         line = path * _thin(level, thickness_px + 2)
         # A pixel more on both sides: a line's edge is softer than the line.
-        found |= _shear_back(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, len(inked))
-    if not (found & inked).any():
+        of_slope = _shear_back(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, len(inked))
+        if (of_slope & inked).any():
+            found |= of_slope
+            contrasts.append(quantile(plane[(of_slope & inked) > 0], USUAL_SHARE))
+    if not contrasts:
         return None
-    return _Lines(found > 0, thickness_px, int(np.median(np.count_nonzero(_tops(found), axis=0))))
+    return _Lines(found > 0, thickness_px, min(contrasts), int(np.median(np.count_nonzero(_tops(found), axis=0))))
 
 
 def thickest_line(shape: tuple[int, ...], thickness: float) -> int:

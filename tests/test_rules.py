@@ -213,6 +213,15 @@ def test_a_thick_bar_from_side_to_side_is_no_line() -> None:
     assert without_rules(plane, FAINT) is plane
 
 
+def test_small_digits_in_rows_are_kept_though_their_strokes_line_up() -> None:
+    squared, ones = ruled(0, 20, across=True, wide=1), Image.new("L", SIZE_PX)
+    for left in range(44, 560, 30):
+        for top in range(40, 240, 40):
+            ImageDraw.Draw(ones).line((left, top, left - 3, top + 23), STROKE, 2)
+    cleared = without_rules(together(squared.point(lambda level: level // 2), ones), FAINT)
+    assert np.mean(cleared[together(ones) > 0] == STROKE) > 0.95
+
+
 def test_a_small_picture_has_no_lines() -> None:
     plane = np.zeros((90, 300), np.float32)
     plane[::20] = LINE
