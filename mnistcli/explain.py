@@ -96,11 +96,12 @@ class ReadingPictures:
     def _check_apart(self, pictures: Iterable[Path], folders: Iterable[Path]) -> None:
         """Make sure that no drawing replaces a picture that is read, or comes to lie in a folder that is read."""
         place = _real(self.place)
-        replaced = {_identity(path) for path in (place, *self._linked())}
+        itself = _identity(place)
+        replaced = {itself, *map(_identity, self._linked())}
         read = (_real(path) for path in pictures if os.path.exists(path))  # noqa: PTH110  # as in inputs
-        if any(_identity(path) in replaced or _identity(path.parent) == _identity(place) for path in read):
+        if any(_identity(path) in replaced or _identity(path.parent) == itself for path in read):
             raise ConfigError(f"`picture` {self.place} would replace a picture that is read; name another place")
-        around = {_identity(path) for path in (place, *place.parents)}
+        around = {itself, *map(_identity, place.parents)}
         if any(_identity(folder) in around for folder in folders):
             raise ConfigError(f"`picture` {self.place} is in a folder that is read; name another place")
 

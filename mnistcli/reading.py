@@ -88,8 +88,9 @@ class Prediction:
 
         Among them is no digit, as a question mark, where the network knows of it; without a network there are none.
         """
+        shares = [(str(digit), share) for digit, share in enumerate(self.probabilities)]
         rest = [("?", self.no_digit_probability)] if self.no_digit_probability else []
-        return sorted([*((str(digit), share) for digit, share in self.top(10)), *rest], key=lambda named: -named[1])
+        return sorted([*shares, *rest], key=lambda named: -named[1])
 
 
 @dataclass(frozen=True)

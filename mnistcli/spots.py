@@ -123,6 +123,8 @@ def find_spots(components: Components, most_on_page: int = MOST_ON_PAGE) -> list
 
 def has_more(components: Components) -> bool:
     """Tell whether there are more components as high as digits than `find_spots` looks at."""
+    if len(components.boxes) <= MOST_COMPONENTS:  # as in nearly all pictures
+        return False
     labels, is_digit = _largest(components, _typical_digit(components))
     return bool(is_digit[labels[_most(is_digit[labels], MOST_ON_PAGE) :]].any())
 
