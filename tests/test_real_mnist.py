@@ -52,7 +52,7 @@ def default_run(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_real_source_near(patch, real_data_dir)
-        result = run_cli("train", "--threads", 2)
+        result = run_cli("train", "--threads", 1)
     assert (result.exit_code, result.stdout) == (0, "ckpt.pt\n")
     assert result.stderr.startswith("data/MNIST/raw lacks train-images-idx3-ubyte, ")
     return folder
