@@ -3,9 +3,10 @@
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -151,7 +152,8 @@ def fit(
     """
     strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
     precision = pick_precision(config.precision, train.images.device)
-    run = _Fit(state, ranks.replicate(state.model), precision, train, strokes, val, normalization, config, ranks)
+    forward_backward = partial(_forward_backward, ranks.replicate(state.model), precision, config.label_smoothing)
+    run = _Fit(state, forward_backward, train, strokes, val, normalization, config, ranks)
     while not is_finished(config, state.epoch, state.best_epoch):
         yield from run.epoch()
 
@@ -161,8 +163,7 @@ class _Fit:
     """What stays the same while `fit` goes on."""
 
     state: TrainState
-    network: nn.Module  # the state's, which several ranks replicate
-    precision: torch.dtype  # float32 or bfloat16
+    forward_backward: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
     train: Samples
     strokes: Strokes | None
     val: Samples | None
@@ -196,19 +197,15 @@ class _Fit:
         number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
         mine, count = self.ranks.share(positions)
         images, labels = batches.take(mine)
-        with _autocasting(self.precision, images.device):
-            answers = self.network(images).float()  # (B + M, 10)
-        logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
-        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        if len(of_outliers):
-            loss = loss + OUTLIER_WEIGHT * _unsureness_loss(of_outliers).sum() / len(labels)
-        _backward(loss, self.ranks, share=count / (positions.stop - positions.start))
+        # Gradients are averaged over ranks; a rank's mean has to count as its share of the batch does.
+        weight = count / (positions.stop - positions.start) * self.ranks.size
+        loss, correct = self.forward_backward(images, labels, weight)
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1
         if state.average is not None:
             move_average(state.average, state.model, config.ema_decay, number)
         # Sums on the device, read when somebody wants to see them: `.item()` each step would make it wait.
-        loss_sum, correct = loss.detach() * count, (logits.argmax(1) == labels).sum() * min(count, 1)
+        loss_sum, correct = loss * count, correct * min(count, 1)
         if self.ranks.size > 1:
             loss_sum, correct = self.ranks.sum(torch.stack([loss_sum, correct])).unbind()
         state.loss_sum = state.loss_sum + loss_sum  # not in place: each event keeps the sums that it was given
@@ -280,6 +277,30 @@ def learn_rejector(
     return fit_rejector(of_digits, of_shapes, ranks)
 
 
+def _forward_backward(
+    network: nn.Module, precision: torch.dtype, label_smoothing: float, images: Tensor, labels: Tensor, weight: float
+) -> tuple[Tensor, Tensor]:
+    """Leave the gradients of a batch's loss in the parameters; give the loss and how many answers were right.
+
+    Args:
+        network: the state's, which several ranks replicate.
+        precision: float32 or bfloat16.
+        label_smoothing: as in `F.cross_entropy`.
+        images: (B + M, 1, 28, 28) float32, normalised; the last M are of no digit.
+        labels: (B,) int64.
+        weight: by which the loss is multiplied before its gradients are taken.
+    """
+    with _autocasting(precision, images.device):
+        answers = network(images).float()  # (B + M, 10)
+    logits, of_outliers = answers[: len(labels)], answers[len(labels) :]
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    if len(of_outliers):
+        loss = loss + OUTLIER_WEIGHT * _unsureness_loss(of_outliers).sum() / len(labels)
+    weighted = loss if weight == 1 else loss * weight
+    weighted.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    return loss.detach(), (logits.argmax(1) == labels).sum()
+
+
 def _unsureness_loss(logits: Tensor) -> Tensor:
     """Give the cross-entropy, (M,), of (M, 10) logits against all digits alike.
 
@@ -291,12 +312,6 @@ def _unsureness_loss(logits: Tensor) -> Tensor:
 def _autocasting(precision: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
     """Compute what tolerates it in bfloat16, or everything in float32; the weights are float32 in either case."""
     return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
-
-
-def _backward(loss: Tensor, ranks: Ranks, share: float) -> None:
-    # Gradients are averaged over ranks; a rank's mean has to count as its share of the batch does.
-    weighted = loss if ranks.size == 1 else loss * (share * ranks.size)
-    weighted.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
 
 
 def check_finite(state: TrainState) -> None:
