@@ -11,7 +11,7 @@ import time
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
@@ -229,7 +229,7 @@ class PictureGroups:
                 return
             self._begun.append((group, self._pool.begin([*map(_content, group)])))
 
-    def __iter__(self) -> Iterator[tuple[list[Path], list[Searched | ImageError]]]:
+    def __iter__(self) -> Generator[tuple[list[Path], list[Searched | ImageError]], None, None]:
         with self._pool:
             self._begin(1)
             while self._begun:

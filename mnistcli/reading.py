@@ -1,9 +1,10 @@
 """Reading people's pictures: files in, answers out, in order; some are searched while the network reads others."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from mnistcli.config import MIN_CONFIDENCE, Device, Invert, Weights, check_range
 from mnistcli.errors import ImageError
@@ -16,6 +17,7 @@ from mnistcli.touching import Run
 if TYPE_CHECKING:
     from mnistcli.network import Network
 
+Answer = TypeVar("Answer")
 Status = Literal["ok", "unsure", "blank", "error"]
 
 ROUNDING = 1e-12  # probabilities that should sum to 1 may fall short of it by this much
@@ -182,8 +184,8 @@ def predict(
             of the processes ended early.
     """
     search = Search(find_digit, invert, keep_pictures)
-    answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
-    return (_single(picture) for picture in answers)
+    which = _Which(checkpoint, weights, device)
+    return _read_all(images, search, processes, which, min_confidence, tta=tta, answer=_single)
 
 
 def predict_multi(
@@ -204,8 +206,8 @@ def predict_multi(
     `unsure`, and `has_more`.
     """
     search = Search(find_digits, invert, keep_pictures)
-    answers = _read_all(images, search, processes, _Which(checkpoint, weights, device), min_confidence, tta=tta)
-    return (_multi(picture) for picture in answers)
+    which = _Which(checkpoint, weights, device)
+    return _read_all(images, search, processes, which, min_confidence, tta=tta, answer=_multi)
 
 
 class _Which(NamedTuple):
@@ -255,20 +257,27 @@ class _Reader:
     min_confidence: float
     tta: bool
 
-    def read(self, groups: PictureGroups) -> Iterator[_Read]:
-        """Give what the network says of each picture, in order."""
+    def read(self, groups: PictureGroups, answer: Callable[[_Read], Answer]) -> Iterator[Answer]:
+        """Give what the network says of each picture, in order, each as `answer` makes it.
+
+        Whoever closes this iterator ends the search as well.
+        """
         # Where processes need the other cores, several threads would wait for each other.
         threads = 1 if groups.processes else None
-        for paths, pictures in groups:
-            searched = [picture for picture in pictures if isinstance(picture, Searched)]
-            images = [image for picture in searched for row in picture.rows for run in row for image in run.images]
-            answers = iter(self.network.probabilities(images, tta=self.tta, threads=threads))
-            for path, picture in zip(map(str, paths), pictures, strict=True):
-                if isinstance(picture, ImageError):
-                    yield _Read(path, error=str(picture))
-                else:
-                    rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
-                    yield _Read(path, rows, picture.are_several, None, picture.picture, picture.has_more)
+        with closing(iter(groups)) as found:  # or Python 3.12 keeps it open while whoever closed this one keeps it
+            for paths, pictures in found:
+                searched = [picture for picture in pictures if isinstance(picture, Searched)]
+                images = [image for picture in searched for row in picture.rows for run in row for image in run.images]
+                answers = iter(self.network.probabilities(images, tta=self.tta, threads=threads))
+                for path, picture in zip(map(str, paths), pictures, strict=True):
+                    yield answer(self._read_one(path, picture, answers))
+
+    def _read_one(self, path: str, picture: Searched | ImageError, answers: Iterator[tuple[float, ...]]) -> _Read:
+        """Take the answers to a picture's pieces."""
+        if isinstance(picture, ImageError):
+            return _Read(path, error=str(picture))
+        rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
+        return _Read(path, rows, picture.are_several, None, picture.picture, picture.has_more)
 
     def _place(self, path: str, run: Run, answers: Iterator[tuple[float, ...]]) -> _Place:
         """Take the answers to a run's pieces, and tell which of them are its digits."""
@@ -285,7 +294,8 @@ def _read_all(
     min_confidence: float,
     *,
     tta: bool,
-) -> Iterator[_Read]:
+    answer: Callable[[_Read], Answer],
+) -> Iterator[Answer]:
     check_range("min_confidence", min_confidence, 0, 1)
     groups = PictureGroups(find_pictures(images), search, processes)
     # Opened here and not in the generator, which would tell of a bad checkpoint only when first asked; and only now,
@@ -297,4 +307,4 @@ def _read_all(
     except BaseException:
         groups.stop()
         raise
-    return _Reader(network, min_confidence, tta).read(groups)
+    return _Reader(network, min_confidence, tta).read(groups, answer)
