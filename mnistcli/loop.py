@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mnistcli.average import move_average, refresh_statistics
-from mnistcli.batches import Batches, draw_epoch
+from mnistcli.batches import draw_epoch
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
@@ -180,25 +180,29 @@ class _Fit:
         batches = draw_epoch(config, self.train, self.strokes, self.normalization, generator)
         steps = math.ceil(len(self.train) / batch_size)
         state.model.train()
-        while state.step < steps:
-            positions = slice(state.step * batch_size, min((state.step + 1) * batch_size, len(self.train)))
-            self.step(batches, positions, steps)
+        positions = [
+            slice(first, min(first + batch_size, len(self.train)))
+            for first in range(state.step * batch_size, len(self.train), batch_size)
+        ]
+        shares = [self.ranks.share(whole) for whole in positions]
+        taken = batches.take([mine for mine, _ in shares])
+        for whole, (_, count), (images, labels) in zip(positions, shares, taken, strict=True):
+            self.step(images, labels, count, whole.stop - whole.start, steps)
             state.seconds = time.perf_counter() - started
             if state.step % FINITE_CHECK_STEPS == 0:
                 check_finite(state)
-            yield StepDone(state.epoch + 1, state.step, steps, positions.stop, state.loss_sum, state.correct)
+            yield StepDone(state.epoch + 1, state.step, steps, whole.stop, state.loss_sum, state.correct)
         check_finite(state)  # waits for an accelerator, so that the time is all of the epoch's
         state.seconds = time.perf_counter() - started
         state.shuffle = generator.get_state()
         yield self.finish_epoch()
 
-    def step(self, batches: Batches, positions: slice, steps_per_epoch: int) -> None:
+    def step(self, images: Tensor, labels: Tensor, count: int, batch_size: int, steps_per_epoch: int) -> None:
+        """Take a step with this rank's share of a batch, of which `count` images count."""
         state, config = self.state, self.config
         number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
-        mine, count = self.ranks.share(positions)
-        images, labels = batches.take(mine)
         # Gradients are averaged over ranks; a rank's mean has to count as its share of the batch does.
-        weight = count / (positions.stop - positions.start) * self.ranks.size
+        weight = count / batch_size * self.ranks.size
         loss, correct = self.forward_backward(images, labels, weight)
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1

@@ -45,8 +45,9 @@ class Far(Tensor):
 
 
 class Device(TorchDispatchMode):  # type: ignore[no-untyped-call]  # as torch leaves it
-    """What runs operators, and counts how often the program waited for one."""
+    """What runs operators, and counts them, and how often the program waited for one."""
 
+    operators = 0
     waits = 0
 
     def __torch_dispatch__(self, operator: Operator, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -61,6 +62,7 @@ class Device(TorchDispatchMode):  # type: ignore[no-untyped-call]  # as torch le
         is_far = any(are_far) if to is None else torch.device(to) == ELSEWHERE
         if name == "aten.copy_.default":
             is_far = are_far[0]
+        self.operators += 1
         self.waits += _waits(name, args, is_far)
         known = {id(tensor.near): tensor for tensor in tensors if isinstance(tensor, Far)}
 

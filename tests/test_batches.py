@@ -1,0 +1,49 @@
+"""What an epoch's batches are made of, one at a time and several together."""
+
+import pytest
+import torch
+
+from conftest import make_samples
+from elsewhere import Far, elsewhere
+from mnistcli.batches import draw_epoch
+from mnistcli.config import TrainConfig, read_config
+from mnistcli.data import Normalization, Samples
+from mnistcli.strokes import Strokes
+
+ROBUST = TrainConfig.model_validate(read_config("robust") | {"outliers": 0.21})  # 2 and 3 for batches of 10 and 15
+WHOLE = [slice(0, 10), slice(10, 20), slice(20, 35), slice(35, 45), slice(45, 47)]
+OF_A_RANK = [slice(0, 5), slice(10, 15), slice(20, 28), slice(35, 40), slice(45, 46)]
+
+
+def make(train: Samples, parts: list[slice]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    batches = draw_epoch(ROBUST, train, Strokes.of(train), Normalization(), torch.Generator().manual_seed(0))
+    return list(batches.take(parts))
+
+
+@pytest.mark.parametrize("parts", [WHOLE, WHOLE[2:], OF_A_RANK])
+@pytest.mark.parametrize("together", [1, 20, 4096])
+def test_batches_that_are_made_together_for_an_accelerator_are_those_made_alone(
+    monkeypatch: pytest.MonkeyPatch, parts: list[slice], together: int
+) -> None:
+    monkeypatch.setattr("mnistcli.batches.MADE_TOGETHER", together)
+    train = make_samples(47)
+    alone = make(train, parts)
+    with elsewhere():
+        far = make(Samples(Far(train.images), Far(train.labels)), parts)
+    sizes = [int(part.stop * 0.21) - int(part.start * 0.21) + part.stop - part.start for part in parts]
+    assert [len(images) for images, _ in alone] == sizes
+    for mine, theirs in zip(alone, far, strict=True):
+        for tensor, other in zip(mine, theirs, strict=True):
+            assert isinstance(other, Far)
+            assert torch.equal(other.near, tensor)
+
+
+def test_an_accelerator_is_asked_for_less_where_batches_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    operators = []
+    for together in (1, 4096):
+        monkeypatch.setattr("mnistcli.batches.MADE_TOGETHER", together)
+        train = make_samples(47)
+        with elsewhere() as device:
+            make(Samples(Far(train.images), Far(train.labels)), WHOLE)
+        operators.append(device.operators)
+    assert operators[1] < 0.5 * operators[0]
