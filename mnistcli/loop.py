@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +18,7 @@ from mnistcli.batches import draw_epoch
 from mnistcli.config import TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
+from mnistcli.graphs import Captured, ForwardBackward
 from mnistcli.model import Classifier, pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
@@ -151,8 +152,13 @@ def fit(
         DivergedError: a loss or a weight is no longer finite; `state` is then of no use.
     """
     strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
-    precision = pick_precision(config.precision, train.images.device)
-    forward_backward = partial(_forward_backward, ranks.replicate(state.model), precision, config.label_smoothing)
+    device = train.images.device
+    precision = pick_precision(config.precision, device)
+    forward_backward: ForwardBackward = partial(
+        _forward_backward, ranks.replicate(state.model), precision, config.label_smoothing
+    )
+    if device.type == "cuda" and ranks.size == 1:
+        forward_backward = Captured(forward_backward, state.model.parameters())
     run = _Fit(state, forward_backward, train, strokes, val, normalization, config, ranks)
     while not is_finished(config, state.epoch, state.best_epoch):
         yield from run.epoch()
@@ -163,7 +169,7 @@ class _Fit:
     """What stays the same while `fit` goes on."""
 
     state: TrainState
-    forward_backward: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
+    forward_backward: ForwardBackward
     train: Samples
     strokes: Strokes | None
     val: Samples | None
