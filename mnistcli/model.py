@@ -222,6 +222,17 @@ def in_threads(threads: int) -> Iterator[None]:
 
 
 @contextmanager
+def same_convolutions() -> Iterator[None]:
+    """Let a GPU compute the same convolution the same way each time, to the bit, for the length of the block."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
+
+
+@contextmanager
 def within_memory(use: str = "for so many images at a time; try a smaller `batch_size`") -> Iterator[None]:
     """Turn a lack of memory within the block into an error that says what there is too little for, and what to do.
 

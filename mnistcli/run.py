@@ -17,7 +17,15 @@ from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import follow
 from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
-from mnistcli.model import build_model, computes_bf16, in_threads, pick_device, pick_precision, within_memory
+from mnistcli.model import (
+    build_model,
+    computes_bf16,
+    in_threads,
+    pick_device,
+    pick_precision,
+    same_convolutions,
+    within_memory,
+)
 from mnistcli.ranks import ALONE, Ranks, are_many
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
@@ -145,7 +153,7 @@ def opened_run_events(
     config: TrainConfig, checkpoint: Checkpoint | None, should_stop: Callable[[], bool], ranks: Ranks
 ) -> Iterator[TrainEvent]:
     """Train what `open_run` gave, with the processes that `joined` gave; all else is as in `train_events`."""
-    with in_threads(config.threads), within_memory():
+    with in_threads(config.threads), same_convolutions(), within_memory():
         yield from _events(config, checkpoint, should_stop, ranks)
 
 

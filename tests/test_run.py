@@ -296,6 +296,14 @@ def test_threads_are_set_while_a_run_goes_on_and_no_longer(make_config: MakeConf
         torch.set_num_threads(before)
 
 
+def test_convolutions_are_deterministic_while_a_run_goes_on_and_as_before_afterwards(make_config: MakeConfig) -> None:
+    events = train_events(make_config())
+    next(events)
+    assert torch.backends.cudnn.deterministic
+    list(events)
+    assert not torch.backends.cudnn.deterministic
+
+
 def test_the_seed_decides_what_is_held_out(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     held_out = []
 
