@@ -98,6 +98,7 @@ class Checkpoint(BaseModel):
         partial: where training stopped within an epoch: `step`, `loss_sum`, `correct`, `seconds`.
         history: the figures of each finished epoch, as in `EpochDone`.
         train_size: images trained on each epoch.
+        train_checksum: CRC-32 of all training images, held out or not, and their labels; None in older files.
         config: the resolved configuration.
         seed: as in the configuration.
         versions: of `mnistcli`, `torch` and `python`.
@@ -120,6 +121,7 @@ class Checkpoint(BaseModel):
     partial: _Partial
     history: list[dict[str, Any]]
     train_size: int = Field(ge=1)
+    train_checksum: int | None = None
     config: dict[str, Any]
     seed: int
     versions: dict[str, str]
@@ -132,6 +134,7 @@ class Checkpoint(BaseModel):
         state: TrainState,
         normalization: Normalization,
         config: TrainConfig,
+        train_checksum: int,
     ) -> Self:
         """Take down a run as it stands; the tensors are shared with it, so save before the next step."""
         return cls(
@@ -153,6 +156,7 @@ class Checkpoint(BaseModel):
             },
             history=[asdict(done) for done in state.history],
             train_size=state.train_size,
+            train_checksum=train_checksum,
             config=config.model_dump(mode="json"),
             seed=config.seed,
             versions={
@@ -236,15 +240,21 @@ class Checkpoint(BaseModel):
             raise self._unusable("it holds weights alone: they can be used, but their training cannot be continued")
         return self.optimizer
 
-    def restore(self, state: TrainState) -> None:
+    def restore(self, state: TrainState, train_checksum: int) -> None:
         """Put a fresh state of the same configuration where this checkpoint's run stood.
 
+        Args:
+            state: of the same configuration.
+            train_checksum: of the images that are here, as in the attributes.
+
         Raises:
-            CheckpointError: the run was on another number of images, or a part does not fit the state.
+            CheckpointError: the run was on other images, or a part does not fit the state.
         """
         optimizer = self.optimizer_state()
         if self.train_size != state.train_size:
             raise self._unusable(f"its run is on {self.train_size:,} images, and here are {state.train_size:,}")
+        if self.train_checksum not in (None, train_checksum):
+            raise self._unusable("its run is on other training images, or other labels, than are here")
         device = state.loss_sum.device
         try:
             state.model.load_state_dict(self.weights)

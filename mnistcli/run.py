@@ -220,12 +220,13 @@ class _Run:
     config: TrainConfig
     state: TrainState
     normalization: Normalization
+    train_checksum: int
     is_saver: bool  # one of all ranks
     is_saved: bool = False  # since it was begun or continued
 
     def save(self) -> Iterator[BackedUp]:
         if self.is_saver:
-            snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config)
+            snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config, self.train_checksum)
             backup = save(snapshot, self.config.output)
             if backup:  # and if this run has saved here before, another one must have written the file since
                 yield BackedUp(self.config.output, backup, is_shared=self.is_saved)
@@ -235,16 +236,18 @@ class _Run:
 def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:
     """Load the data, and put a new run at its start or a continued one where it stood."""
     device = ranks.device if ranks.size > 1 else pick_device(config.device)
-    train, val = hold_out(load_split(config.data_dir, "train"), config.val_size, config.seed)
+    samples = load_split(config.data_dir, "train")
+    checksum = samples.checksum()
+    train, val = hold_out(samples, config.val_size, config.seed)
     state = _initial_state(config, device, len(train))
     if checkpoint is None:
-        run = _Run(uuid.uuid4().hex, config, state, Normalization(), is_saver=ranks.rank == 0)
+        run = _Run(uuid.uuid4().hex, config, state, Normalization(), checksum, is_saver=ranks.rank == 0)
     else:
-        checkpoint.restore(state)
+        checkpoint.restore(state, checksum)
         normalization = checkpoint.pixel_normalization()
-        run = _Run(checkpoint.run_id, config, state, normalization, is_saver=ranks.rank == 0)
+        run = _Run(checkpoint.run_id, config, state, normalization, checksum, is_saver=ranks.rank == 0)
     recipe = f"{config.model_dump_json(exclude=set(PLACES))} {pick_precision(config.precision, device)}"
-    if not ranks.agree(f"{recipe} {len(train)} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
+    if not ranks.agree(f"{recipe} {checksum} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
         raise ConfigError("the processes of this run differ in data, configuration, precision or in what they continue")
     return run, train.to(device), val.to(device) if val else None
 

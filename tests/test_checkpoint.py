@@ -27,7 +27,7 @@ from mnistcli.rejection import Rejector
 
 def make_checkpoint(run_id: str = "run") -> Checkpoint:
     config = TrainConfig(lr=0.1, momentum=0.9, schedule="onecycle")
-    return Checkpoint.of(run_id, start(config, LeNet(), 64), Normalization(), config)
+    return Checkpoint.of(run_id, start(config, LeNet(), 64), Normalization(), config, train_checksum=0)
 
 
 REMOVED = object()
@@ -60,7 +60,7 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
 def test_a_rebuilt_network_gives_the_same_logits(tmp_path: Path) -> None:
     net, images = LeNet().eval(), torch.randn(5, 1, 28, 28)
     config = TrainConfig()
-    save(Checkpoint.of("run", start(config, net, 64), Normalization(), config), tmp_path / "a.pt")
+    save(Checkpoint.of("run", start(config, net, 64), Normalization(), config, train_checksum=0), tmp_path / "a.pt")
     assert torch.equal(load(tmp_path / "a.pt").build_model().eval()(images), net(images))
 
 
@@ -309,7 +309,7 @@ def test_a_checkpoint_for_use_is_small_and_answers_alike(tmp_path: Path) -> None
     state = start(config, LeNet(), 64)
     assert state.average is not None
     next(state.average.parameters()).data += 1
-    whole = Checkpoint.of("run", state, Normalization(), config)
+    whole = Checkpoint.of("run", state, Normalization(), config, train_checksum=0)
     save(whole, tmp_path / "whole.pt")
     save(whole.for_use(), tmp_path / "small.pt")
     small, images = load(tmp_path / "small.pt"), torch.randn(5, 1, 28, 28)
@@ -318,7 +318,7 @@ def test_a_checkpoint_for_use_is_small_and_answers_alike(tmp_path: Path) -> None
     assert b"secret" not in (tmp_path / "small.pt").read_bytes()
     assert small.train_config().ema_decay == 0.9
     with pytest.raises(CheckpointError, match="their training cannot be continued"):
-        small.restore(start(config, LeNet(), 64))
+        small.restore(start(config, LeNet(), 64), train_checksum=0)
 
 
 def test_the_bundled_checkpoint_is_small_and_for_use() -> None:

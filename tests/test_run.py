@@ -211,6 +211,14 @@ def test_a_run_does_not_continue_on_other_data(make_config: MakeConfig, data_dir
     write_split(raw_folder(tmp_path), "train", 100, seed=1)
     with pytest.raises(CheckpointError, match="its run is on 600 images, and here are 100"):
         mnistcli.train(TrainConfig(epochs=2, data_dir=tmp_path), resume=first.checkpoint)
+    write_split(raw_folder(tmp_path), "train", 600, seed=3)
+    again = TrainConfig(epochs=2, data_dir=tmp_path)
+    with pytest.raises(CheckpointError, match="its run is on other training images"):
+        mnistcli.train(again, resume=first.checkpoint)
+    content = torch.load(first.checkpoint, weights_only=True)
+    del content["train_checksum"]  # as in files from before
+    torch.save(content, first.checkpoint)
+    assert len(mnistcli.train(again, resume=first.checkpoint).history) == 2
 
 
 @pytest.mark.parametrize(
