@@ -19,6 +19,10 @@ class Captured:
 
     A pass through a small network is a hundred kernels or more of some microseconds each, and Python takes longer to
     start one than the GPU to run it. A graph starts them all at once. The kernels are the same, and the results too.
+
+    Args:
+        forward_backward: what is done with a batch. It must not ask for values, to which it could not answer anew.
+        parameters: whose gradients it leaves.
     """
 
     def __init__(self, forward_backward: ForwardBackward, parameters: Iterable[Tensor]) -> None:
