@@ -24,6 +24,9 @@ USUAL_SHARE = 0.75  # of a line's pixels are fainter than its usual contrast
 # Lines with a margin on both sides are more than a digit has level strokes; from the first to the last, and from end to
 # end, they take more than this share of the picture's longer side.
 PRINTED_LINES, PRINTED_SHARE = 5, 0.5
+# Lines of text have gaps: less of their way is inked. A whole page of text is best taken out like lines; with a few of
+# them, the sides of a form's box and the strokes in it would go as well.
+LEAST_FILLED, TEXT_LINES = 0.93, 12
 REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
 CROSSING_SIZE = 3  # times a line's thickness: what is left where two cross is no larger, and may be darker than both
 BOLDER = 1.5  # times a line's thickness: what is thicker was drawn by another pen
@@ -37,6 +40,7 @@ class _Lines(NamedTuple):
     thickness_px: int
     contrast: float  # that they usually have
     number: int  # how many of them most columns have
+    filled: float  # how much of their way from side to side leads over ink, 0..1
 
 
 def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -> Plane:
@@ -90,7 +94,7 @@ def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane |
     if window is None:
         return None
     cleared, level, _ = _without_both(contrast[window], faint, thickness)
-    if level is None or level.number < PRINTED_LINES:
+    if level is None or level.number < (PRINTED_LINES if level.filled > LEAST_FILLED else TEXT_LINES):
         return None
     without = contrast.copy()
     without[window] = cleared
@@ -184,12 +188,13 @@ def _find_lines(plane: Plane, faint: float, thickness: float) -> _Lines | None:
     thickness_px = next(filter(None, (_measure(inked, slope, thickness) for slope in slopes)), 0)
     if not thickness_px:
         return None
-    found, contrasts = np.zeros_like(inked), []
+    found, contrasts, filled = np.zeros_like(inked), [], 0.0
     for slope in slopes:
         level = _shear(inked, slope)
         pieces = _straight_pieces(level, thickness_px + 1)
         path = cv2.dilate(_paths(pieces, slope), np.ones((3, 1), np.uint8))
         line = path * _thin(level, thickness_px + 2)
+        filled = filled or _filled(path, path * level)
         # A pixel more on both sides: a line's edge is softer than the line.
         of_slope = _shear_back(cv2.dilate(line, np.ones((3, 1), np.uint8)), slope, len(inked))
         if (of_slope & inked).any():
@@ -197,7 +202,18 @@ def _find_lines(plane: Plane, faint: float, thickness: float) -> _Lines | None:
             contrasts.append(quantile(plane[(of_slope & inked) > 0], USUAL_SHARE))
     if not contrasts:
         return None
-    return _Lines(found > 0, thickness_px, min(contrasts), int(np.median(np.count_nonzero(_tops(found), axis=0))))
+    number = int(np.median(np.count_nonzero(_tops(found), axis=0)))
+    return _Lines(found > 0, thickness_px, min(contrasts), number, filled)
+
+
+def _filled(paths: ByteMask, inked: ByteMask) -> float:
+    """Give in which share of its columns a path, (H, W), leads over ink, `inked` on paths alone; for the median one."""
+    labels, boxes = connect(paths)
+    places = labels + len(boxes) * np.arange(paths.shape[1])  # a number for each path and column
+    columns, over_ink = (
+        np.bincount(np.unique(places[plane > 0]) % len(boxes), minlength=len(boxes))[1:] for plane in (paths, inked)
+    )
+    return float(np.median(over_ink / columns)) if len(columns) else 0.0
 
 
 def thickest_line(shape: tuple[int, ...], thickness: float) -> int:

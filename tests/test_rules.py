@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from mnistcli.planes import Plane
 from mnistcli.rules import without_rules
@@ -114,6 +114,34 @@ def within_margins(lines: Image.Image) -> Image.Image:
 def test_lines_that_are_printed_with_margins_are_taken_out(slope: float, gap: int, *, across: bool) -> None:
     plane = together(strokes(), within_margins(ruled(slope, gap, across)))
     assert wrong_share(without_rules(plane, FAINT)) < 0.03
+
+
+def page_of_text(rows: Sequence[int], height: int, size: int, words: int) -> Image.Image:
+    """Draw a page 1,000 pixels wide that has a line of so many words, with margins, at each of these rows."""
+    page, rng = Image.new("L", (1000, height)), np.random.default_rng(0)
+    known, font = ["number", "of", "persons", "address", "and", "total", "amount"], ImageFont.load_default(size)
+    for row in rows:
+        text = " ".join(known[word] for word in rng.integers(len(known), size=words))
+        ImageDraw.Draw(page).text((50, row), text, LINE, font)
+    return page
+
+
+def test_a_box_among_a_few_lines_of_text_is_no_part_of_printed_lines() -> None:
+    form = page_of_text([40, 82, 124, 166, 208, 250, 292, 400, 560, 600, 640], height=700, size=24, words=6)
+    pen = ImageDraw.Draw(form)
+    pen.rectangle((680, 370, 800, 490), outline=STROKE, width=6)
+    pen.line([(710, 400), (770, 400), (730, 470)], STROKE, 8)
+    plane = together(form)
+    assert without_rules(plane, FAINT) is plane
+
+
+def test_a_page_of_text_is_taken_out_like_lines() -> None:
+    text = together(page_of_text(range(250, 1250, 45), height=1300, size=22, words=11))
+    digit = np.zeros_like(text)
+    digit[50:200, 500:520] = STROKE
+    cleared = without_rules(text + digit, FAINT)
+    assert (cleared[:220] == digit[:220]).all()
+    assert np.count_nonzero(cleared[220:]) < 0.5 * np.count_nonzero(text)
 
 
 def test_as_many_level_strokes_as_a_digit_has_are_no_printed_lines() -> None:
