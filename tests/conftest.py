@@ -33,7 +33,7 @@ from mnistcli.sources import Source, find_sources
 if TYPE_CHECKING:
     from mnistcli.data import Samples
 
-# Tests compare bits, which differ from device to device; the one that needs CUDA runs where MNISTCLI_TEST_CUDA is set.
+# Tests compare bits, which differ from device to device; those that need CUDA run where MNISTCLI_TEST_CUDA is set.
 if "MNISTCLI_TEST_CUDA" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
