@@ -19,7 +19,8 @@ from mnistcli.strokes import (
     choose_for_writing,
 )
 
-MADE_TOGETHER = 4096  # images, on an accelerator: 32 batches of 128 cost Python hardly more than one
+# On an accelerator so many batches, of so many images at most, are made at once: they cost Python hardly more than one.
+BATCHES_TOGETHER, MADE_TOGETHER = 32, 4096
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
 
 
@@ -41,7 +42,9 @@ class Batches(NamedTuple):
         Args:
             parts: positions in the order, rising.
         """
-        for group in _neighbours(parts, most=1 if self.order.device.type == "cpu" else MADE_TOGETHER):
+        widest = max((part.stop - part.start for part in parts), default=0)
+        most = 1 if self.order.device.type == "cpu" else min(BATCHES_TOGETHER * widest, MADE_TOGETHER)
+        for group in _neighbours(parts, most):
             together = slice(group[0].start, group[-1].stop)
             images, outliers, labels = self._prepare(together)
             for part in group:
