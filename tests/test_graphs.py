@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from conftest import MakeConfig
 from mnistcli import train
 from mnistcli.checkpoint import load
-from mnistcli.graphs import WARMUP_CALLS, Captured
+from mnistcli.graphs import WARMUP_CALLS, Captured, _Graph
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA and MNISTCLI_TEST_CUDA")
 
@@ -44,10 +44,25 @@ def test_a_replayed_pass_is_the_pass_itself() -> None:
 def test_a_run_with_graphs_is_the_run_without(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    keys = {"model": "unpadded", "epochs": 3, "device": "cuda", "optimizer": "adamw", "lr": 0.003, "ema_decay": 0.99}
+    # In the fourth epoch the short last batch is captured, too.
+    keys = {"model": "unpadded", "epochs": 4, "device": "cuda", "optimizer": "adamw", "lr": 0.003, "ema_decay": 0.99}
     config = make_config(**keys, precision=precision)
+    captured: list[Captured] = []
+    capture = Captured.capture
+
+    def note(self: Captured, images: Tensor, labels: Tensor, weight: float) -> _Graph:
+        captured.append(self)
+        return capture(self, images, labels, weight)
+
+    monkeypatch.setattr(Captured, "capture", note)
     with_graphs = load(train(config).checkpoint)
+    assert len(captured) == 2
     monkeypatch.setattr("mnistcli.graphs.WARMUP_CALLS", 1000)
     without = load(train(config).checkpoint)
+    assert len(captured) == 2
     for mine, theirs in zip(with_graphs.weights.values(), without.weights.values(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert with_graphs.average is not None
+    assert without.average is not None
+    for mine, theirs in zip(with_graphs.average.values(), without.average.values(), strict=True):
         assert torch.equal(mine, theirs)
