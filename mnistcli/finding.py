@@ -40,7 +40,8 @@ WITHOUT_PROCESSES = "try 0 of them: `processes` 0"
 # Pictures in a group, about which the network is asked together; fewer where pictures are kept.
 PICTURES_AT_ONCE, KEPT_AT_ONCE = 256, 8
 PATIENCE_SECONDS = 1.0  # after which the network is asked about what there is, rather than wait for slow pictures
-MOST_PROCESSES = 1000  # more are a mistake, and from some number on, systems have none
+# More are a mistake, and from some number on, systems have none; Python's pools on Windows have no more than 61.
+MOST_PROCESSES = 61 if sys.platform == "win32" else 1000
 MANY_PICTURES = 1000  # from as many on, processes pay; in 600 drawings or photographs threads find the digits as soon
 # Processes begin with this many groups while torch is still being imported; afterwards one ahead is enough, as it is
 # for threads.
@@ -211,7 +212,8 @@ class PictureGroups:
         check_range("processes", processes or 0, 0, MOST_PROCESSES)
         if processes is None:
             first = list(islice(paths, MANY_PICTURES))
-            processes = CORES if len(first) == MANY_PICTURES and CORES > 1 and not search.keep_pictures else 0
+            pays = len(first) == MANY_PICTURES and CORES > 1 and not search.keep_pictures
+            processes = min(CORES, MOST_PROCESSES) if pays else 0
             paths = chain(first, paths)
         self.processes = processes
         size = KEPT_AT_ONCE if search.keep_pictures else PICTURES_AT_ONCE
