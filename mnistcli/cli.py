@@ -81,7 +81,7 @@ NoDownload = Annotated[
     typer.Option("--no-download", envvar="MNISTCLI_NO_DOWNLOAD", help="Never download missing MNIST files."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but failures and stops.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say on standard error only what has to be known.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Write plain lines where bars would be drawn.")]
 # Declared for each command, but read by none: `edge.EdgeGroup` looks for the word before options are parsed.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]

@@ -101,7 +101,7 @@ class Report:
 
     Args:
         as_json: give answers as JSON objects.
-        quiet: say nothing on standard error but failures, stops and a missed --fail-under.
+        quiet: say nothing on standard error but failures, stops, a missed --fail-under, and that digits were left out.
         progress: draw bars where there is a terminal.
         muted: say nothing at all; failures are told by another `Report`.
     """

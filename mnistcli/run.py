@@ -131,6 +131,9 @@ def train_events(
 ) -> Iterator[TrainEvent]:
     """Train as `api.train` does, and tell each thing as it happens.
 
+    From the first event to the last, the number of torch's threads and cuDNN's way to convolve are the run's, in all of
+    the process: go through one run after the other.
+
     Args:
         config: what to train and how.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
