@@ -72,10 +72,10 @@ class Run:
         """Tell which of the pieces, by their places, are the surest digits that together make up the whole.
 
         Args:
-            confidences: of each piece, 0..1.
+            confidences: of each piece, 0..1, as many as there are pieces, and in their order.
 
         Returns:
-            Their places among the pieces, from left to right.
+            The places of the surest digits among the pieces, from left to right.
         """
         if len(self.pieces) == 1:
             return [0]
@@ -187,7 +187,10 @@ def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
     for left, right in combinations(range(len(edges)), 2):
         if (left, right) == whole or (edges[right] - edges[left]).min() > WIDEST * height:
             continue
-        piece = _without_slivers(mask & (columns >= edges[left][:, None]) & (columns < edges[right][:, None]))
+        piece = np.zeros_like(mask)
+        near = slice(edges[left].min(), edges[right].max())  # a long run's other columns would take most of the time
+        is_between = (columns[near] >= edges[left][:, None]) & (columns[near] < edges[right][:, None])
+        piece[:, near] = _without_slivers(mask[:, near] & is_between)
         _, _, wide, high = bounding_box(piece)
         if wide <= WIDEST * height and high >= LEAST_HEIGHT * len(mask):
             yield (left, right), piece
