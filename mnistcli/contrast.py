@@ -85,11 +85,11 @@ class Layer:
 class Source(NamedTuple):
     """A picture that ink is looked for in."""
 
-    image: Image
-    is_ink_lighter: bool  # else ink may be on both sides of the paper
+    image: Image  # (H, W, 1) grey or (H, W, 3) RGB
+    is_ink_lighter: bool  # so it can be of grey alone; else ink may be on both sides of the paper
 
     def separate(self, paper: Image) -> Layer | None:
-        """Tell ink from paper that was estimated; None where nothing stands out."""
+        """Tell ink from paper that was estimated, of the same shape; None where nothing stands out."""
         difference = self.image - paper
         if self.is_ink_lighter:
             stands_out = difference[..., 0]

@@ -250,7 +250,8 @@ def _content(path: Path) -> Path | bytes:
     """Read standard input, if it is that: here, for a thread that waits for it would outlive Ctrl-C."""
     if str(path) != STANDARD_INPUT:
         return path
-    return sys.stdin.buffer.read() if sys.stdin else b""
+    stream = getattr(sys.stdin, "buffer", None)  # none where it is closed, and in a notebook
+    return stream.read() if stream else b""
 
 
 def _collect(tasks: Sequence[Future[list[Searched | ImageError]]]) -> Iterator[list[Searched | ImageError]]:

@@ -166,7 +166,7 @@ def _find_in_part(picture: Picture, invert: Invert, find: FindDigits | None, *, 
     """
     sample = sample_of(picture.pixels, invert)
     if sample is not None:
-        return Found([[Run.of(Glyph(sample, (0, 0, SIDE_PX, SIDE_PX)))]])
+        return Found([[Run.of(Glyph(sample, picture.box(0, 0, SIDE_PX, SIDE_PX)))]])
     if find is None:
         return None
     rest = cut_bars(picture, may_be_written=is_single)

@@ -11,7 +11,7 @@ Pixels = NDArray[np.uint8]  # (H, W, C), C = 1 or 3
 # Any, for OpenCV does not declare the types of its results.
 Image = NDArray[Any]  # (H, W, C) float32, 0..255
 Plane = NDArray[Any]  # (H, W) float32
-Boxes = NDArray[Any]  # (N, 5) int32: left, top, width, height, area, as OpenCV gives them; row 0 is the paper
+Boxes = NDArray[Any]  # (N + 1, 5) int32: left, top, width, height, area, as OpenCV gives them; row 0 is the paper
 Mask = NDArray[np.bool_]  # (H, W)
 ByteMask = NDArray[Any]  # (H, W) uint8, 0 or 1: a mask as OpenCV takes and gives it
 
@@ -89,7 +89,7 @@ def pixels_of(labels: NDArray[Any], is_chosen: Mask) -> Mask:
 
 
 def touches_border(boxes: Boxes, shape: tuple[int, ...]) -> Mask:
-    """Tell which of (N, 5) boxes touch the border of a picture of (height, width)."""
+    """Tell which of (N + 1, 5) boxes touch the border of a picture of (height, width)."""
     left, top, width, height = boxes[:, :4].T
     touching: Mask = (left == 0) | (top == 0) | (left + width == shape[1]) | (top + height == shape[0])
     return touching

@@ -1,5 +1,6 @@
 """Finding digits in several pictures at once, in processes of their own."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -214,6 +215,12 @@ def test_standard_input_is_not_waited_for_before_the_network_is_there(
     with pytest.raises(CheckpointError):
         mnistcli.predict(["-", *drawings], checkpoint=tmp_path / "missing.pt", processes=1)
     assert content == []
+
+
+def test_standard_input_that_is_text_alone_is_told_like_one_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("as a notebook has it"))
+    [answer] = mnistcli.predict("-", checkpoint="bundled")
+    assert answer.error == "standard input is closed or empty"
 
 
 def test_processes_begin_before_anyone_asks(drawings: list[Path]) -> None:

@@ -407,6 +407,12 @@ def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
     assert not find_glyph(as_picture(sample))[1]
 
 
+def test_the_box_of_a_sample_is_in_the_pixels_that_the_picture_had() -> None:
+    sample = draw_digits(np.array([7], np.uint8), seed=0)[0]
+    [[found]] = find_glyphs(Picture(sample[..., None], (112, 112), "a shrunk picture"))
+    assert found.box == (0, 0, 112, 112)
+
+
 @pytest.mark.parametrize("level", [0, 90, 255])
 def test_a_blank_picture_shows_nothing(level: int) -> None:
     blank = as_picture(np.full((200, 300), level, np.uint8))
