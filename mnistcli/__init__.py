@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mnistcli.api import TrainResult, download_mnist, evaluate, train
     from mnistcli.config import TrainConfig
     from mnistcli.errors import MnistCliError
-    from mnistcli.loop import EpochDone, StepDone
+    from mnistcli.loop import EpochDone, StepDone, ValStepDone
     from mnistcli.reading import MultiPrediction, Prediction, predict, predict_multi
     from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
     from mnistcli.scoring import Evaluation
@@ -31,6 +31,7 @@ __all__ = [
     "Stopped",
     "TrainConfig",
     "TrainResult",
+    "ValStepDone",
     "__version__",
     "download_mnist",
     "evaluate",
@@ -52,6 +53,7 @@ _HOMES = {
     "StepDone": "loop",
     "Stopped": "run",
     "TrainConfig": "config",
+    "ValStepDone": "loop",
     "predict": "reading",
     "predict_multi": "reading",
     "train_events": "run",

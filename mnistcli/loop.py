@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from mnistcli.average import move_average, refresh_statistics
 from mnistcli.batches import draw_epoch
-from mnistcli.config import TrainConfig
+from mnistcli.config import EVAL_BATCH_SIZE, TrainConfig
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.graphs import Captured, ForwardBackward
 from mnistcli.model import Classifier, pick_precision
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
-from mnistcli.rejection import Rejector, fit_rejector, make_examples
+from mnistcli.rejection import count_examples, fit_rejector, make_examples
 from mnistcli.scoring import UNCALIBRATED, Calibration, Evaluation, ask, find_temperature, score
 from mnistcli.strokes import Strokes
 
@@ -39,6 +39,14 @@ class StepDone(NamedTuple):
     images: int  # trained on in this epoch so far
     loss_sum: Tensor  # () float32, over those images
     correct: Tensor  # () int64, of those images
+
+
+class ValStepDone(NamedTuple):
+    """A part of the validation after an epoch's last step is done."""
+
+    epoch: int  # 1-based, the epoch under way
+    step: int  # 1-based, within this validation
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,7 @@ def fit(
     normalization: Normalization,
     config: TrainConfig,
     ranks: Ranks = ALONE,
-) -> Iterator[StepDone | EpochDone]:
+) -> Iterator[StepDone | ValStepDone | EpochDone]:
     """Train until the configuration's epochs are finished, from wherever `state` stands, and change `state`.
 
     Args:
@@ -146,7 +154,7 @@ def fit(
         ranks: the processes that do this together, each its share of every batch.
 
     Yields:
-        StepDone after every step, EpochDone after every epoch.
+        StepDone after every step, ValStepDone after every part of a validation, EpochDone after every epoch.
 
     Raises:
         DivergedError: a loss or a weight is no longer finite; `state` is then of no use.
@@ -177,7 +185,7 @@ class _Fit:
     config: TrainConfig
     ranks: Ranks
 
-    def epoch(self) -> Iterator[StepDone | EpochDone]:
+    def epoch(self) -> Iterator[StepDone | ValStepDone | EpochDone]:
         state, config, batch_size = self.state, self.config, self.config.batch_size
         generator = torch.Generator()
         generator.set_state(state.shuffle)
@@ -200,8 +208,7 @@ class _Fit:
             yield StepDone(state.epoch + 1, state.step, steps, whole.stop, state.loss_sum, state.correct)
         check_finite(state)  # waits for an accelerator, so that the time is all of the epoch's
         state.seconds = time.perf_counter() - started
-        state.shuffle = generator.get_state()
-        yield self.finish_epoch()
+        yield from self.finish_epoch(generator.get_state())
 
     def step(self, images: Tensor, labels: Tensor, count: int, batch_size: int, steps_per_epoch: int) -> None:
         """Take a step with this rank's share of a batch, of which `count` images count."""
@@ -221,12 +228,13 @@ class _Fit:
         state.loss_sum = state.loss_sum + loss_sum  # not in place: each event keeps the sums that it was given
         state.correct = state.correct + correct.long()
 
-    def finish_epoch(self) -> EpochDone:
+    def finish_epoch(self, shuffle: Tensor) -> Iterator[ValStepDone | EpochDone]:
+        """Validate, and leave the state as the next epoch begins with it, which draws with `shuffle`."""
         state, images = self.state, len(self.train)
         self.ranks.spread_buffers(state.model)
         if state.average is not None:
             refresh_statistics(state.average, self.train, self.normalization, self.config.outliers, self.strokes)
-        validation = self.validate(self.val) if self.val else None
+        validation = (yield from self.validate(self.val)) if self.val else None
         done = EpochDone(
             epoch=state.epoch + 1,
             epochs=self.config.epochs,
@@ -241,50 +249,40 @@ class _Fit:
             weights = {name: tensor.clone() for name, tensor in state.evaluated.state_dict().items()}
             state.best = Best(done.epoch, validation.accuracy, weights, state.calibration)
         state.history.append(done)
-        state.epoch, state.step, state.seconds = done.epoch, 0, 0.0
+        state.epoch, state.step, state.seconds, state.shuffle = done.epoch, 0, 0.0, shuffle
         state.loss_sum, state.correct = torch.zeros_like(state.loss_sum), torch.zeros_like(state.correct)
-        return done
+        yield done
 
-    def validate(self, val: Samples) -> Evaluation:
+    def validate(self, val: Samples) -> Generator[ValStepDone, None, Evaluation]:
         """Score each rank's share, and all of them together, and calibrate.
 
         Raises:
             DivergedError: the loss is not finite, as where the last step, after its own loss, threw the weights far.
         """
-        ranks = self.ranks
-        images, labels = val.images[ranks.rank :: ranks.size], val.labels[ranks.rank :: ranks.size]
-        logits = ask(self.state.evaluated, images, self.normalization).logits
+        ranks, config, model = self.ranks, self.config, self.state.evaluated
+        at_once = EVAL_BATCH_SIZE * ranks.size  # so that all ranks take the same steps
+        firsts = range(0, len(val), at_once)
+        steps = len(firsts) + (count_examples(val) if config.outliers else 0)
+        done = (ValStepDone(self.state.epoch + 1, number, steps) for number in range(1, steps + 1))
+        asked = []
+        for first in firsts:
+            images = val.images[first : first + at_once][ranks.rank :: ranks.size]
+            asked.append(ask(model, images, self.normalization).logits)
+            yield next(done)
+        logits, labels = torch.cat(asked), val.labels[ranks.rank :: ranks.size]
         evaluation = score(logits, labels, ranks)
         if evaluation.loss is None:
             raise _diverged("the validation loss", self.state)
+        features = []
+        for examples in make_examples(val, config, ranks) if config.outliers else ():
+            features.append([ask(model, images, self.normalization).features for images in examples])
+            yield next(done)
         rejector = None
-        if self.config.outliers:
-            rejector = learn_rejector(self.state.evaluated, val, self.normalization, self.config, ranks)
+        if features:
+            of_digits, of_shapes = map(torch.cat, zip(*features, strict=True))
+            rejector = fit_rejector(of_digits, of_shapes, ranks)
         self.state.calibration = Calibration(find_temperature(logits, labels, ranks), rejector)
         return evaluation
-
-
-def learn_rejector(
-    model: Classifier, held_out: Samples, normalization: Normalization, config: TrainConfig, ranks: Ranks = ALONE
-) -> Rejector:
-    """Fit what tells digits from what is none to a network's features of examples that are made of held-out images.
-
-    Args:
-        model: the network; its mode is left at evaluation.
-        held_out: images that were not trained on, on the network's device.
-        normalization: what the network was trained with.
-        config: the recipe, as `make_examples` takes it.
-        ranks: who make the examples together; the rejector is that of all.
-
-    Raises:
-        DivergedError: the features are no finite numbers.
-    """
-    asked = [
-        [ask(model, images, normalization).features for images in pair]
-        for pair in make_examples(held_out, config, ranks)
-    ]
-    of_digits, of_shapes = map(torch.cat, zip(*asked, strict=True))
-    return fit_rejector(of_digits, of_shapes, ranks)
 
 
 def _forward_backward(

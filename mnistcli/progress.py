@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mnistcli.config import spell_options
 from mnistcli.crowd import WaitingMeter
-from mnistcli.loop import EpochDone, StepDone
+from mnistcli.loop import EpochDone, StepDone, ValStepDone
 from mnistcli.run import BackedUp, Started, TrainEvent
 from mnistcli.screen import counted, printable
 
@@ -58,12 +58,13 @@ class TrainingView:
         match event:
             case StepDone():
                 self._step(event)
+            case ValStepDone():
+                self._val_step(event)
             case Started():
                 self._start(event)
             case EpochDone():
                 self.pace = _Pace()
-                if self.progress:  # a bar that was full once no longer tells the time left
-                    self.progress.reset(self.progress.task_ids[1])
+                self._begin_bar("batches")
                 self.console.print(epoch_line(event))
             case BackedUp(output, backup, is_shared):
                 self.console.print(printable(f"{output} held other training: kept as {backup}"))
@@ -94,7 +95,7 @@ class TrainingView:
         if self.waiting and now - self.waiting.looked > CROWD_SECONDS:
             self._look_at(self.waiting)
         is_last = event.step == event.steps
-        if now - self.looked < (REDRAW_SECONDS if self.progress else HEARTBEAT_SECONDS) and not is_last:
+        if not self._is_due(now) and not is_last:
             return
         self.looked = now
         if self.progress:
@@ -107,6 +108,28 @@ class TrainingView:
         elif not is_last:
             figures = self.pace.figures(event, now)
             self.console.print(f"epoch {event.epoch}  step {event.step:,}/{event.steps:,}  {figures}")
+
+    def _val_step(self, event: ValStepDone) -> None:
+        if event.step == 1:
+            self._begin_bar("validation")
+        now = time.monotonic()
+        if not self._is_due(now):
+            return
+        self.looked = now
+        if self.progress:
+            self.progress.update(self.progress.task_ids[1], total=event.steps, completed=event.step)
+            self.progress.refresh()
+        else:
+            self.console.print(f"epoch {event.epoch}  validation step {event.step:,}/{event.steps:,}")
+
+    def _is_due(self, now: float) -> bool:
+        """Tell whether it is time for something new to look at."""
+        return now - self.looked >= (REDRAW_SECONDS if self.progress else HEARTBEAT_SECONDS)
+
+    def _begin_bar(self, description: str) -> None:
+        """Begin the lower bar anew: one that was full once no longer tells the time left."""
+        if self.progress:
+            self.progress.reset(self.progress.task_ids[1], description=description, figures="")
 
     def _look_at(self, waiting: WaitingMeter) -> None:
         """Warn, once, if threads that compute together lose much of their time waiting for cores."""

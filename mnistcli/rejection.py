@@ -4,6 +4,7 @@ A network that is trained long to tell made letters from digits comes to know th
 as it is, and only a readout of its features is fitted, to examples that are made of held-out images.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ RIDGE = 1e-5  # for each example, of squared weights: ten times as much lets mor
 NEWTON_STEPS = 12  # after seven the weights change no more, except where examples are few and easily told apart
 LEAST_VARIANCE = 1e-12  # of a feature: one that is always the same tells nothing, and is to divide by nothing
 DRAWS = 4  # of each held-out image
+MOST_DIGITS = 20_000  # more of them would take their time, and tell little that is new
 # Shapes that are no digits: how many for each digit; how many of them are two digits side by side; and what share
 # of the others are letters and signs. With more shapes more digits are turned away, and with fewer pairs more digits
 # that touch are taken for a single one.
@@ -85,8 +87,13 @@ def fit_rejector(of_digits: Tensor, of_shapes: Tensor, ranks: Ranks = ALONE) -> 
     return Rejector(tuple(of_features.tolist()), float(weights[-1] - of_features @ mean))
 
 
+def count_examples(held_out: Samples) -> int:
+    """Tell how many batches `make_examples` makes."""
+    return math.ceil(min(DRAWS * len(held_out), MOST_DIGITS) / BATCH)
+
+
 def make_examples(held_out: Samples, config: TrainConfig, ranks: Ranks = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
-    """Make digits of each held-out image, and shapes that are none of their strokes, the same each time.
+    """Make digits of held-out images, 20,000 at most, and shapes that are none of their strokes, the same each time.
 
     All are distorted as in training, and how their ink runs out is drawn anew: nothing but their shape shall tell.
 
@@ -100,7 +107,7 @@ def make_examples(held_out: Samples, config: TrainConfig, ranks: Ranks = ALONE) 
     """
     strokes = Strokes.of(held_out)
     numbers = torch.arange(len(held_out), device=held_out.labels.device)
-    for number, part in enumerate(numbers.repeat(DRAWS).split(BATCH)):  # type: ignore[no-untyped-call]
+    for number, part in enumerate(numbers.repeat(DRAWS)[:MOST_DIGITS].split(BATCH)):  # type: ignore[no-untyped-call]
         yield _make(strokes, held_out.take(part), config, torch.Generator().manual_seed(number), ranks)
 
 

@@ -16,7 +16,7 @@ from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import follow
-from mnistcli.loop import EpochDone, StepDone, TrainState, check_finite, fit, is_finished, start
+from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, check_finite, fit, is_finished, start
 from mnistcli.model import (
     build_model,
     computes_bf16,
@@ -77,7 +77,7 @@ class Finished(NamedTuple):
     advice: str | None  # where the result is no better than guessing, the likely cause
 
 
-TrainEvent = Started | StepDone | EpochDone | BackedUp | Stopped | Finished
+TrainEvent = Started | StepDone | ValStepDone | EpochDone | BackedUp | Stopped | Finished
 
 
 def complete_config(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
@@ -137,11 +137,12 @@ def train_events(
     Args:
         config: what to train and how.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
-        should_stop: asked after every step and every epoch; once true, the run is saved as it stands, and ends.
+        should_stop: asked after every step, of training and of validation, and every epoch; once true, the run is saved
+            as it stands, and ends.
 
     Yields:
-        Started; StepDone and EpochDone as in `fit`; BackedUp where other training was in the output's place; at the
-        end Finished or Stopped.
+        Started; StepDone, ValStepDone and EpochDone as in `fit`; BackedUp where other training was in the output's
+        place; at the end Finished or Stopped.
 
     Raises:
         MnistCliError: as in `api.train`; not when this is called, but when the first event is asked for.
@@ -183,7 +184,7 @@ def _events(
             if isinstance(event, EpochDone):  # saved first, so that whoever hears of it can rely on it
                 yield from run.save()
             yield event
-            is_asked = ranks.size == 1 or state.step % AGREEMENT_STEPS == 0
+            is_asked = ranks.size == 1 or isinstance(event, EpochDone) or event.step % AGREEMENT_STEPS == 0
             if is_asked and ranks.any(should_stop()) and not is_finished(config, state.epoch, state.best_epoch):
                 yield from _stop(run, train)
                 return

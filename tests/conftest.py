@@ -31,7 +31,9 @@ from mnistcli.layout import find_digit, find_digits
 from mnistcli.sources import Source, find_sources
 
 if TYPE_CHECKING:
-    from mnistcli.data import Samples
+    from mnistcli.data import Normalization, Samples
+    from mnistcli.model import Classifier
+    from mnistcli.rejection import Rejector
 
 # Tests compare bits, which differ from device to device; those that need CUDA run where MNISTCLI_TEST_CUDA is set.
 if "MNISTCLI_TEST_CUDA" not in os.environ:
@@ -104,6 +106,22 @@ def make_samples(count: int, seed: int = 0) -> "Samples":
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8, generator=generator)
     return Samples(images, torch.randint(10, (count,), generator=generator))
+
+
+def rejector_for(
+    model: "Classifier", val: "Samples", normalization: "Normalization", config: TrainConfig
+) -> "Rejector":
+    """Fit what tells digits from shapes, as one process does after an epoch."""
+    import torch
+
+    from mnistcli.rejection import fit_rejector, make_examples
+    from mnistcli.scoring import ask
+
+    features = [
+        [ask(model, images, normalization).features for images in examples] for examples in make_examples(val, config)
+    ]
+    of_digits, of_shapes = map(torch.cat, zip(*features, strict=True))
+    return fit_rejector(of_digits, of_shapes)
 
 
 def find_glyph(picture: Picture, invert: Invert = "auto") -> tuple[Glyph | None, bool]:

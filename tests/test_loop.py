@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from conftest import draw_digits, make_samples
+from conftest import draw_digits, make_samples, rejector_for
 from elsewhere import Far, elsewhere, move
 from mnistcli.config import TrainConfig, resolve
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
-from mnistcli.loop import EpochDone, StepDone, TrainState, fit, learn_rejector, start
+from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, fit, start
 from mnistcli.model import LeNet, build_model
 from mnistcli.rejection import make_examples
 from mnistcli.scoring import ask, find_temperature
@@ -28,7 +28,7 @@ def make_state(config: TrainConfig, train_size: int) -> TrainState:
 
 def run(
     state: TrainState, train: Samples, config: TrainConfig, val: Samples | None = None
-) -> list[StepDone | EpochDone]:
+) -> list[StepDone | ValStepDone | EpochDone]:
     return list(fit(state, train, val, NORMALIZATION, config))
 
 
@@ -216,7 +216,7 @@ def test_the_calibration_is_that_of_the_held_out_images_and_of_shapes_made_of_th
         if not outliers:
             assert calibration.rejector is None
             continue
-        assert calibration.rejector == learn_rejector(model, val, NORMALIZATION, config)
+        assert calibration.rejector == rejector_for(model, val, NORMALIZATION, config)
         digits, shapes = (ask(model, images, NORMALIZATION).features for images in next(make_examples(val, config)))
         assert calibration.rejector.digit_probabilities(digits).mean() > 0.7
         assert calibration.rejector.digit_probabilities(shapes).mean() < 0.4

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mnistcli import progress
 from mnistcli.crowd import WaitingMeter
-from mnistcli.loop import EpochDone, StepDone
+from mnistcli.loop import EpochDone, StepDone, ValStepDone
 from mnistcli.progress import TrainingView, epoch_line
 from mnistcli.run import Started
 
@@ -96,6 +96,33 @@ def test_the_bar_of_a_second_epoch_is_not_finished_yet(monkeypatch: pytest.Monke
         epochs, batches = view.progress.tasks
         assert (batches.completed, batches.total, batches.finished_time) == (1, 40, None)
         assert (epochs.completed, epochs.total) == (1 + 1 / 40, 2)
+
+
+def test_a_validation_has_a_bar_of_its_own_and_the_next_epoch_has_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
+    written = io.StringIO()
+    with bars(written) as view:
+        view.show(
+            Started(train_size=4000, val_size=80, device="cpu", epochs=2, epoch=0, step=0, images=0, is_finished=False)
+        )
+        view.show(step(1, 40))
+        for number in (1, 2, 3):
+            view.show(ValStepDone(1, number, 3))
+        assert view.progress is not None
+        _, lower = view.progress.tasks
+        assert (lower.description, lower.completed, lower.total) == ("validation", 3, 3)
+        view.show(EpochDone(1, 2, loss=2.0, accuracy=0.4, seconds=1.0, images_per_second=30.0))
+        view.show(step(2, 1))
+        assert (lower.description, lower.completed, lower.total) == ("batches", 1, 40)
+    assert re.search(r"validation 2/3 .*\n?", written.getvalue())
+
+
+def test_a_long_validation_is_told_without_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", 0.0)
+    written = io.StringIO()
+    with TrainingView(Console(file=written, width=100), bars=False) as view:
+        view.show(ValStepDone(3, 12, 80))
+    assert written.getvalue() == "epoch 3  validation step 12/80\n"
 
 
 def test_a_resumed_epochs_pace_counts_its_own_images_only(monkeypatch: pytest.MonkeyPatch) -> None:

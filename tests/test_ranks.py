@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import RunCli, write_split
+from conftest import RunCli, rejector_for, write_split
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.data import hold_out, load_split
 from mnistcli.idx import raw_folder
-from mnistcli.loop import learn_rejector
 from mnistcli.ranks import Ranks
 from mnistcli.rejection import make_examples
 from mnistcli.scoring import ask, score
@@ -95,7 +94,7 @@ def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
     model, normalization = checkpoint.build_model(), checkpoint.pixel_normalization()
     logits = ask(model, val.images, normalization).logits
     assert checkpoint.history[-1]["val_loss"] == pytest.approx(score(logits, val.labels).loss, rel=1e-4)
-    whole = learn_rejector(model, val, normalization, checkpoint.train_config())
+    whole = rejector_for(model, val, normalization, checkpoint.train_config())
     together = checkpoint.calibration().rejector
     assert together is not None
     for images in next(make_examples(val, checkpoint.train_config())):

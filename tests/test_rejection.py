@@ -1,5 +1,7 @@
 """What tells digits from what is none, and what it is fitted to."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from conftest import draw_digits, make_samples
+from mnistcli import rejection
 from mnistcli.config import TrainConfig
 from mnistcli.data import Samples
 from mnistcli.errors import DivergedError
 from mnistcli.ranks import Ranks
-from mnistcli.rejection import BATCH, LETTER_SHARE, PAIRS, SHAPES, fit_rejector, make_examples
+from mnistcli.rejection import (
+    BATCH,
+    LETTER_SHARE,
+    MOST_DIGITS,
+    PAIRS,
+    SHAPES,
+    count_examples,
+    fit_rejector,
+    make_examples,
+)
 from mnistcli.strokes import Strokes
 
 CPU = torch.device("cpu")
@@ -79,6 +91,20 @@ def test_examples_are_digits_of_each_image_and_shapes_the_same_each_time() -> No
             assert images.max() <= 255
             assert torch.equal(images, same)
     assert not torch.equal(batches[0][1][:26], batches[1][1])
+
+
+@pytest.mark.parametrize(("held_out", "digits"), [(10, 40), (BATCH, 4 * BATCH), (30_000, MOST_DIGITS)])
+def test_there_are_no_more_examples_than_tell_something_new(held_out: int, digits: int) -> None:
+    assert count_examples(make_samples(held_out)) == math.ceil(digits / BATCH)
+
+
+def test_as_many_batches_of_examples_are_made_as_were_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejection, "MOST_DIGITS", 300)
+    for images in (10, 70, 100):
+        held_out = make_samples(images)
+        batches = list(make_examples(held_out, ROBUST))
+        assert len(batches) == count_examples(held_out)
+        assert sum(len(digits) for digits, _ in batches) == min(4 * images, 300)
 
 
 def test_digits_stay_what_they_are() -> None:
