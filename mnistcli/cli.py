@@ -203,6 +203,7 @@ def show_samples(
         raise ConfigError(f"--output = {output}: names a folder: name a file")
     path = Path(output)
     plots.picture_format(path)
+    plots.check_replaceable(path)
     check_writable(path)
     _provide_data(report, data_dir, split, no_download)
     samples = pick(load_split(data_dir, split), count, digits or [], seed)

@@ -24,6 +24,7 @@ LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
 BACKEND = "MPLBACKEND"  # the variable by which matplotlib is told one
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # which every such file begins with, by the PNG specification, section 5.2
 UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but that only TeX, or no program, can show
 
 
@@ -125,6 +126,24 @@ def picture_format(path: Path) -> str:
     if kind not in known:
         raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")
     return kind
+
+
+def check_replaceable(path: Path) -> None:
+    """Make sure that a picture called so replaces nothing but a picture, as a name without an ending well might.
+
+    Raises:
+        ConfigError: something else is there.
+        MnistCliError: it cannot be read.
+    """
+    if path.suffix or not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(PNG_SIGNATURE))
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    if begins not in (b"", PNG_SIGNATURE):
+        raise ConfigError(f"{path} is no picture, and would be replaced by one; name another file")
 
 
 @own_settings()

@@ -184,6 +184,16 @@ def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason
     assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
 
 
+def test_samples_replace_no_file_but_a_picture(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
+    draw: list[str | Path] = ["show-samples", "--data-dir", data_dir]
+    images = raw_folder(data_dir) / "train-images-idx3-ubyte"
+    before = images.read_bytes()
+    assert_fails(cli(*draw, "--output", images), 2, "is no picture, and would be replaced by one; name another file")
+    assert images.read_bytes() == before
+    for seed in (1, 2):  # twice, for the first one is a picture
+        assert cli(*draw, "--output", "samples", "--seed", seed).exit_code == 0
+
+
 @pytest.mark.parametrize("command", ["train", "show-samples"])
 @pytest.mark.parametrize("output", ["runs/", "runs/."])
 def test_an_output_that_names_a_folder_is_refused(cli: RunCli, data_dir: Path, command: str, output: str) -> None:
