@@ -1,5 +1,6 @@
 """Everything matplotlib: samples in, a picture file out. No display is needed, except to show a window."""
 
+import io
 import logging
 import math
 import os
@@ -154,10 +155,12 @@ def save_figure(figure: "Figure", path: Path) -> None:
         ConfigError: matplotlib does not know the format.
         MnistCliError: the file cannot be written.
     """
-    kind = picture_format(path)
+    # A full disk then fails in our write: Pillow writes JPEG past Python, and tells of nothing that was not written.
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=picture_format(path), dpi=DPI)
     try:
         with atomic_write(path) as file:
-            figure.savefig(file, format=kind, dpi=DPI)
+            file.write(buffer.getbuffer())
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -1,5 +1,6 @@
 """The sample grid shows the files' own pixels."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,24 @@ import pytest
 import torch
 from PIL import Image
 
+from conftest import no_room_for_files
 from mnistcli import plots
 from mnistcli.data import Samples
+from mnistcli.errors import MnistCliError
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("ending", ["png", "jpg", "svg"])
+def test_a_full_disk_leaves_the_old_picture(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"grid.{ending}"
+    figure = plots.new_figure()
+    plots.draw_samples(figure, Samples(torch.zeros(4, 1, 28, 28, dtype=torch.uint8), torch.arange(4)))
+    plots.save_figure(figure, path)
+    before = path.read_bytes()
+    with no_room_for_files(), pytest.raises(MnistCliError, match=r"cannot write .*: File too large"):
+        plots.save_figure(figure, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("count", [1, 2, 10])
