@@ -1,5 +1,6 @@
 """The file format: self-describing, strict, safe to load, never half written."""
 
+import errno
 import os
 import pickle
 import runpy
@@ -286,6 +287,18 @@ def test_a_failed_write_leaves_the_old_file(saved: Path, run_id: str) -> None:
         save(make_checkpoint(run_id), saved)
     assert saved.read_bytes() == content
     assert [path.name for path in saved.parent.iterdir()] == ["ckpt.pt"]
+
+
+def test_a_backup_is_made_where_a_files_times_cannot_be_set(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    content = saved.read_bytes()
+    monkeypatch.setattr("shutil.copystat", refuse)  # as some network file systems do
+    backup = save(make_checkpoint("another"), saved)
+    assert backup is not None
+    assert backup.read_bytes() == content
+    assert load(saved).run_id == "another"
 
 
 def test_the_file_holds_tensors_and_plain_values_only(saved: Path) -> None:
