@@ -45,7 +45,8 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
     """
     config, checkpoint = open_run(config or TrainConfig(), resume)  # a resumed run may name the device
     with joined(pick_device(config.device)) as ranks:
-        *_, last = opened_run_events(config, checkpoint, lambda: False, ranks)
+        for last in opened_run_events(config, checkpoint, lambda: False, ranks):  # noqa: B007  # to keep no other
+            pass
     assert isinstance(last, Finished)  # only a stop ends it otherwise
     return TrainResult(last.checkpoint, last.history)
 

@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-TASKS = Path("/proc/self/task")  # a folder for each thread; other systems have none, and nobody is told to wait
+TASKS = Path("/proc/self/task")  # a folder for each thread; without it, on other systems, nothing is told of waiting
 
 
 class WaitingMeter:

@@ -48,7 +48,7 @@ class DataError(MnistCliError):
 
 
 class CheckpointError(MnistCliError):
-    """A checkpoint that cannot be read."""
+    """A checkpoint that cannot be read, or not be used for what was asked."""
 
     exit_code = ExitCode.UNREADABLE
 

@@ -12,8 +12,18 @@ from mnistcli.config import Device, ModelName, Precision
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.kernels import Conv2d, conv_pool_relu, max_pool_relu
 
-# What torch says where a CPU or MPS has no memory left: it has no exception of its own for that.
-NO_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory")
+# What there is too little memory for, and what to do.
+BATCH_USE = "for so many images at a time; try a smaller `batch_size`"
+
+# What is said where a CPU, MPS, or a CUDA device that others have filled has no memory left: torch has no exception of
+# its own for that.
+NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "std::bad_alloc",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",  # by cuBLAS, cuDNN and others
+)
 
 
 class Classifier(nn.Module):
@@ -233,7 +243,7 @@ def same_convolutions() -> Iterator[None]:
 
 
 @contextmanager
-def within_memory(use: str = "for so many images at a time; try a smaller `batch_size`") -> Iterator[None]:
+def within_memory(use: str = BATCH_USE) -> Iterator[None]:
     """Turn a lack of memory within the block into an error that says what there is too little for, and what to do.
 
     Args:

@@ -18,6 +18,7 @@ from mnistcli.errors import ConfigError, DivergedError
 from mnistcli.files import follow
 from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, check_finite, fit, is_finished, start
 from mnistcli.model import (
+    BATCH_USE,
     build_model,
     computes_bf16,
     in_threads,
@@ -30,7 +31,9 @@ from mnistcli.ranks import ALONE, Ranks, are_many
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
 FEW_STEPS = 100  # no network learns much in fewer
+USUAL_WITHIN = 2.0  # a rate within this factor of the usual one is hardly to blame
 AGREEMENT_STEPS = 10  # several ranks ask each other whether to stop, which makes them wait, only so often
+CONTINUED_USE = "to continue this run; end other programs, or choose another `device`"  # its `batch_size` has to stay
 USUAL_LR = {"sgd": 0.1, "adamw": 0.001}  # within a factor of ten, what trains small networks
 
 
@@ -157,7 +160,8 @@ def opened_run_events(
     config: TrainConfig, checkpoint: Checkpoint | None, should_stop: Callable[[], bool], ranks: Ranks
 ) -> Iterator[TrainEvent]:
     """Train what `open_run` gave, with the processes that `joined` gave; all else is as in `train_events`."""
-    with in_threads(config.threads), same_convolutions(), within_memory():
+    use = CONTINUED_USE if checkpoint else BATCH_USE
+    with in_threads(config.threads), same_convolutions(), within_memory(use):
         yield from _events(config, checkpoint, should_stop, ranks)
 
 
@@ -286,9 +290,11 @@ def _advice(config: TrainConfig, history: Sequence[EpochDone], steps: int) -> st
     finding = f"an accuracy of {accuracy:.1%} is hardly better than guessing: "
     if steps < FEW_STEPS:
         return f"{finding}the run has too few steps, {steps}; try more `epochs` or a smaller `batch_size`"
-    usual = USUAL_LR[config.optimizer]
     # Momentum adds up past gradients: in the long run a step is 1 / (1 - momentum) times as long.
-    is_high = config.lr / (1 - config.momentum) > usual
+    usual = USUAL_LR[config.optimizer] * (1 - config.momentum)
+    if usual / USUAL_WITHIN <= config.lr <= usual * USUAL_WITHIN:
+        return f"{finding}the learning rate {config.lr:g} is usual; try more `epochs`, or another `seed`"
+    is_high = config.lr > usual
     cause = "too high" if is_high else f"too low for {epochs} epoch{'s' * (epochs > 1)}"
     return (
         f"{finding}the learning rate {config.lr:g} is probably {cause}; try `lr` {usual / 10 if is_high else usual:g}"

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mnistcli.errors import CheckpointError
-from mnistcli.model import LeNet, build_model, computes_bf16, pick_device, pick_precision
+from mnistcli.errors import CheckpointError, MnistCliError
+from mnistcli.model import LeNet, build_model, computes_bf16, pick_device, pick_precision, within_memory
 
 
 def test_lenet_has_the_tutorials_size() -> None:
@@ -91,6 +91,20 @@ def test_a_cuda_device_is_asked_what_it_does_without_emulation(monkeypatch: pyte
 def test_what_torch_knows_of_this_processor_is_what_the_system_knows() -> None:
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     assert computes_bf16(torch.device("cpu")) == bool({"avx512_bf16", "amx_bf16"} & flags)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "std::bad_alloc",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_a_lack_of_memory_is_known_whoever_tells_of_it(message: str) -> None:
+    with pytest.raises(MnistCliError, match=r"^too little memory for so many images"), within_memory():
+        raise RuntimeError(message)
 
 
 def test_an_unknown_network_or_argument_is_named() -> None:

@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 
 import mnistcli
 from conftest import MakeConfig, make_loop, write_split
+from mnistcli import run
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import TrainConfig, read_config
 from mnistcli.data import Samples, hold_out
@@ -292,6 +294,23 @@ def test_every_epoch_is_saved_with_its_history(make_config: MakeConfig) -> None:
     assert (checkpoint.config["epochs"], checkpoint.seed) == (3, 0)
 
 
+def test_too_little_memory_for_a_continued_run_is_told_without_the_batch_size_that_it_has_to_keep(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mnistcli.train(make_config()).checkpoint
+
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(run, "fit", no_memory)
+    with pytest.raises(
+        MnistCliError, match=r"^too little memory for so many images at a time; try a smaller `batch_size`"
+    ):
+        mnistcli.train(make_config(seed=1))
+    with pytest.raises(MnistCliError, match=r"^too little memory to continue this run; end other programs, or choose"):
+        mnistcli.train(TrainConfig(epochs=2), resume=path)
+
+
 def test_threads_are_set_while_a_run_goes_on_and_no_longer(make_config: MakeConfig) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -361,13 +380,41 @@ def test_a_diverged_run_is_not_saved_when_it_is_stopped(make_config: MakeConfig)
 
 
 @pytest.mark.parametrize(
-    ("lr", "cause"), [(1e-6, "too low for 1 epoch; try `lr` 0.1"), (1.0, "too high; try `lr` 0.01")]
+    ("keys", "cause"),
+    [
+        ({"lr": 1e-6}, "too low for 1 epoch; try `lr` 0.1"),
+        ({"lr": 1.0}, "too high; try `lr` 0.01"),
+        ({"lr": 1e-6, "momentum": 0.99}, "too low for 1 epoch; try `lr` 0.001"),
+        ({"lr": 0.1, "momentum": 0.99}, "too high; try `lr` 0.0001"),
+    ],
 )
-def test_a_result_at_chance_has_its_likely_cause_told(make_config: MakeConfig, lr: float, cause: str) -> None:
-    *_, last = train_events(make_config(lr=lr, batch_size=4))
+def test_a_result_at_chance_has_its_likely_cause_told(
+    make_config: MakeConfig, keys: dict[str, float], cause: str
+) -> None:
+    *_, last = train_events(make_config(batch_size=4, **keys))
     assert isinstance(last, Finished)
     assert last.advice is not None
     assert cause in last.advice
+
+
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("sgd", 0.99), ("adamw", 0.0)])
+def test_the_advised_learning_rate_is_lower_where_it_was_too_high_and_higher_where_too_low(
+    optimizer: str, momentum: float
+) -> None:
+    done = EpochDone(1, 1, loss=2.3, accuracy=0.1, seconds=1.0, images_per_second=1.0)
+    said = set()
+    for exponent in range(-70, 31):
+        lr = 10 ** (exponent / 10)
+        config = TrainConfig.model_validate({"optimizer": optimizer, "momentum": momentum, "lr": lr})
+        advice = run._advice(config, [done], steps=1000)
+        assert advice is not None
+        blamed = re.search(r"probably too (high|low).*; try `lr` (\S+)$", advice)
+        said.add(blamed[1] if blamed else "usual")
+        if blamed:
+            assert float(blamed[2]) < lr / 1.9 if blamed[1] == "high" else float(blamed[2]) > 1.9 * lr
+        else:
+            assert advice.endswith("is usual; try more `epochs`, or another `seed`")
+    assert said == {"high", "low", "usual"}
 
 
 def test_the_cause_is_told_by_the_epochs_that_were_trained(make_config: MakeConfig) -> None:
