@@ -3,7 +3,7 @@
 import atexit
 import gc
 
-from mnistcli.interrupt import SignalError, end_by_signals
+from mnistcli.interrupt import SignalError, end_at_once_by_signals, end_by_signals
 
 
 def main() -> None:
@@ -18,6 +18,8 @@ def main() -> None:
         error = SignalError.of(interrupt)
         error.tell()
         raise SystemExit(error.exit_code) from None
+    finally:
+        end_at_once_by_signals()
 
 
 if __name__ == "__main__":

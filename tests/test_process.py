@@ -217,6 +217,25 @@ def test_waiting_for_standard_input_can_be_stopped(tmp_path: Path) -> None:
         assert "Traceback" not in running.stderr.read()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a named pipe")
+def test_a_second_interrupt_ends_what_still_waits_for_a_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "slow.png")  # nobody ever writes to it
+    command = [sys.executable, "-m", "mnistcli", "predict", "slow.png", "--checkpoint", "bundled", "--processes", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        try:
+            assert running.stderr.readline() == "weights: bundled\n"
+            time.sleep(1)  # the picture is waited for now
+            running.send_signal(signal.SIGINT)
+            assert running.stderr.readline() == "error: interrupted\n"
+            time.sleep(1)  # its thread is waited for now
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=20) == 130
+        finally:
+            running.kill()
+        assert running.stderr.read() == ""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("environment", "has_colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_a_terminal_shows_bars(
