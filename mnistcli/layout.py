@@ -376,7 +376,9 @@ def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert, ar
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main_on(inside, invert, around)
         if found:
-            return found._replace(are_several=found.are_several or _are_several(_spots(inked.components)))
+            around = Spot.of(inked.components, inside.label)  # what is in it, and as high, is no digit beside it
+            beside = [spot for spot in _spots(inked.components) if inside.label in spot.labels or not _are_inside([around], [spot])]
+            return found._replace(are_several=found.are_several or _are_several(beside))
     sheet = cut_room(picture)
     if sheet is None or not (sheet.is_sure or inked is None or _is_over(sheet, inked)):
         return None

@@ -142,6 +142,18 @@ def test_digits_beside_a_frame_are_found_with_it() -> None:
     assert sum(glyph.box[0] > framed.shape[1] for glyph in row) == 2
 
 
+def test_a_digit_nearly_as_high_as_its_frame_is_not_one_of_several_but_two_in_frames_are() -> None:
+    digit = sheet(8)
+    rows = np.flatnonzero((digit < PAPER).any(1))
+    framed = np.pad(digit[rows[0] - 12 : rows[-1] + 13], 3, constant_values=BLACK)
+    alone = np.pad(framed, 60, constant_values=PAPER)
+    glyph, are_several = find_glyph(as_picture(alone))
+    assert glyph is not None
+    assert likeness(glyph.image, see(digit)) > 0.9
+    assert not are_several
+    assert find_glyph(as_picture(np.concatenate([alone, alone], axis=1)))[1]
+
+
 def test_dirt_on_a_card_is_no_digit() -> None:
     page = around(np.full((160, 120), PAPER, np.uint8), BLACK)
     page[150:160, 130:134] = BLACK
