@@ -102,7 +102,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     except UnidentifiedImageError:
         raise ImageError(f"{name} is {'empty' if _is_empty(source) else 'not a picture that can be read'}") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{name} is too large a picture") from None
+        raise ImageError(f"{name} is too large a picture; shrink it, to some thousand pixels a side") from None
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from None
     except MemoryError:
@@ -133,7 +133,7 @@ def _open(source: Path | BinaryIO) -> Image.Image:
 
 def _is_empty(source: Path | BinaryIO) -> bool:
     try:
-        return isinstance(source, Path) and source.stat().st_size == 0
+        return isinstance(source, Path) and source.is_file() and source.stat().st_size == 0
     except OSError:  # it is gone meanwhile
         return False
 

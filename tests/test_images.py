@@ -1,6 +1,7 @@
 """From a file, of any kind, size and depth, to a picture and the image that the network was trained on."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,12 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes | Non
     with pytest.raises(ImageError, match=reason) as caught:
         read_picture(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a device")
+def test_a_device_is_not_called_empty() -> None:
+    with pytest.raises(ImageError, match="/dev/null is not a picture"):
+        read_picture(Path("/dev/null"))
 
 
 def test_postscript_is_not_run_whatever_its_name(tmp_path: Path) -> None:
