@@ -376,9 +376,8 @@ def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert, ar
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main_on(inside, invert, around)
         if found:
-            around = Spot.of(inked.components, inside.label)  # what is in it, and as high, is no digit beside it
-            beside = [spot for spot in _spots(inked.components) if inside.label in spot.labels or not _are_inside([around], [spot])]
-            return found._replace(are_several=found.are_several or _are_several(beside))
+            are_several = found.are_several or _are_several(_spots_around(inside, inked.components))
+            return found._replace(are_several=are_several)
     sheet = cut_room(picture)
     if sheet is None or not (sheet.is_sure or inked is None or _is_over(sheet, inked)):
         return None
@@ -438,6 +437,12 @@ def _main_spot(components: Components) -> Spot:
 def _spots(components: Components) -> list[Spot]:
     """Find what may be digits, if there are several; of many, some tell."""
     return find_spots(components, MOST_COMPONENTS) if np.count_nonzero(components.full_ink_px) > 1 else []
+
+
+def _spots_around(inside: Crop, components: Components) -> list[Spot]:
+    """Find a sheet or a frame, and what may be digits beside it; what it holds is beside nothing."""
+    sheet, spots = [Spot.of(components, inside.label)], _spots(components)
+    return [spot for spot in spots if inside.label in spot.labels or not _are_inside(sheet, [spot])]
 
 
 def _are_several(spots: list[Spot]) -> bool:
