@@ -151,9 +151,7 @@ def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert, find: F
     if inked:
         inside = look_inside(picture, inked.components)
         if inside and _is_all(inside, inked) and (found := _find_on(inside, invert, find)):
-            glyphs = [run.whole for run in chain(*found.rows)]
-            if inside.is_sure or not _are_others_beside([inside], inked, glyphs):
-                return found
+            return found
         if found := _find_on_each(look_on_each(picture, inked.components), inked, invert, find):
             return found
     sheet = cut_room(picture)

@@ -142,18 +142,6 @@ def test_digits_beside_a_frame_are_found_with_it() -> None:
     assert sum(glyph.box[0] > framed.shape[1] for glyph in row) == 2
 
 
-def test_digits_beside_a_shadow_that_others_are_in_are_found_with_them() -> None:
-    page = np.pad(sheet(6, 2, 9, 5, 4), 60, constant_values=PAPER)
-    is_inked = np.any(page < PAPER // 2, axis=0)
-    starts = np.flatnonzero(is_inked[1:] & ~is_inked[:-1]) + 1  # of the digits
-    shadow = slice(80, -80), slice(starts[1] - 8, starts[-1] + 8)  # the last one is half in it
-    lit = page.astype(np.float32)
-    lit[shadow] *= 0.5
-    lit += np.random.default_rng(0).normal(0, 2, page.shape)
-    (row,) = find_glyphs(as_picture(lit.clip(0, 255).astype(np.uint8)))
-    assert [glyph.box[0] for glyph in row] == pytest.approx(starts.tolist(), abs=3)
-
-
 def test_a_digit_nearly_as_high_as_its_frame_is_not_one_of_several_but_two_in_frames_are() -> None:
     digit = sheet(8)
     rows = np.flatnonzero((digit < PAPER).any(1))
