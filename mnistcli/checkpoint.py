@@ -444,7 +444,7 @@ def _keep_other(path: Path, new: Checkpoint) -> Path | None:
     backup = _backup_of(path)
     with path.open("rb") as file, atomic_write(backup) as copy:
         shutil.copyfileobj(file, copy)
-    with suppress(OSError):  # as of where permissions are unknown: the copy is what counts
+    with suppress(OSError):  # some file systems refuse times or permissions; the copy is what counts
         shutil.copystat(path, backup)
     return backup
 

@@ -376,7 +376,7 @@ def _find_main_inside(picture: Picture, inked: _Inked | None, invert: Invert, ar
     if inked and inside and (inside.is_sure or inked.is_no_digit(_main_spot(inked.components))):
         found = _find_main_on(inside, invert, around)
         if found:
-            are_several = found.are_several or _are_several(_spots_around(inside, inked.components))
+            are_several = found.are_several or _seem_several_around(inside, inked.components)
             return found._replace(are_several=are_several)
     sheet = cut_room(picture)
     if sheet is None or not (sheet.is_sure or inked is None or _is_over(sheet, inked)):
@@ -439,10 +439,16 @@ def _spots(components: Components) -> list[Spot]:
     return find_spots(components, MOST_COMPONENTS) if np.count_nonzero(components.full_ink_px) > 1 else []
 
 
-def _spots_around(inside: Crop, components: Components) -> list[Spot]:
-    """Find a sheet or a frame, and what may be digits beside it; what it holds is beside nothing."""
+def _seem_several_around(inside: Crop, components: Components) -> bool:
+    """Tell whether there seem to be several digits, or several such sheets or frames, where one was looked into.
+
+    What a sheet or a frame holds is compared with all but that itself, which it is beside only by its box.
+    """
     sheet, spots = [Spot.of(components, inside.label)], _spots(components)
-    return [spot for spot in spots if inside.label in spot.labels or not _are_inside(sheet, [spot])]
+    is_sheet = [inside.label in spot.labels for spot in spots]
+    outer = [spot for spot, itself in zip(spots, is_sheet, strict=True) if itself or not _are_inside(sheet, [spot])]
+    others = [spot for spot, itself in zip(spots, is_sheet, strict=True) if not itself]
+    return _are_several(outer) or _are_several(others)
 
 
 def _are_several(spots: list[Spot]) -> bool:

@@ -134,9 +134,9 @@ def check_replaceable(path: Path) -> None:
 
     Raises:
         ConfigError: something else is there.
-        MnistCliError: it cannot be read.
+        MnistCliError: what is there cannot be read.
     """
-    if path.suffix or not path.is_file():
+    if path.suffix not in ("", ".") or not path.is_file():
         return
     try:
         with path.open("rb") as file:

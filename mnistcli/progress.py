@@ -39,6 +39,7 @@ class TrainingView:
         self.progress = _progress(console) if bars else None
         self.pace = _Pace()
         self.looked = time.monotonic()
+        self.steps: int | None = None  # of an epoch, once one was taken
         self.threads = 1
         self.waiting: WaitingMeter | None = None  # None where one thread computes, or a warning was given
 
@@ -64,7 +65,7 @@ class TrainingView:
                 self._start(event)
             case EpochDone():
                 self.pace = _Pace()
-                self._begin_bar("batches")
+                self._begin_bar("batches", self.steps)
                 self.console.print(epoch_line(event))
             case BackedUp(output, backup, is_shared):
                 self.console.print(printable(f"{output} held other training: kept as {backup}"))
@@ -91,6 +92,7 @@ class TrainingView:
 
     def _step(self, event: StepDone) -> None:
         # Looking at the sums makes an accelerator wait, and drawing costs milliseconds: both only now and then.
+        self.steps = event.steps
         now = time.monotonic()
         if self.waiting and now - self.waiting.looked > CROWD_SECONDS:
             self._look_at(self.waiting)
@@ -111,7 +113,7 @@ class TrainingView:
 
     def _val_step(self, event: ValStepDone) -> None:
         if event.step == 1:
-            self._begin_bar("validation")
+            self._begin_bar("validation", event.steps)
         now = time.monotonic()
         if not self._is_due(now):
             return
@@ -126,10 +128,10 @@ class TrainingView:
         """Tell whether it is time for something new to look at."""
         return now - self.looked >= (REDRAW_SECONDS if self.progress else HEARTBEAT_SECONDS)
 
-    def _begin_bar(self, description: str) -> None:
+    def _begin_bar(self, description: str, total: int | None) -> None:
         """Begin the lower bar anew: one that was full once no longer tells the time left."""
         if self.progress:
-            self.progress.reset(self.progress.task_ids[1], description=description, figures="")
+            self.progress.reset(self.progress.task_ids[1], description=description, total=total, figures="")
 
     def _look_at(self, waiting: WaitingMeter) -> None:
         """Warn, once, if threads that compute together lose much of their time waiting for cores."""

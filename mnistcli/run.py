@@ -140,8 +140,8 @@ def train_events(
     Args:
         config: what to train and how.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
-        should_stop: asked after every step, of training and of validation, and every epoch; once true, the run is saved
-            as it stands, and ends.
+        should_stop: asked after every step, of training and of validation, and every epoch, by several ranks after
+            every tenth step; once true, the run is saved as it stands, and ends.
 
     Yields:
         Started; StepDone, ValStepDone and EpochDone as in `fit`; BackedUp where other training was in the output's
@@ -292,7 +292,7 @@ def _advice(config: TrainConfig, history: Sequence[EpochDone], steps: int) -> st
         return f"{finding}the run has too few steps, {steps}; try more `epochs` or a smaller `batch_size`"
     # Momentum adds up past gradients: in the long run a step is 1 / (1 - momentum) times as long.
     usual = USUAL_LR[config.optimizer] * (1 - config.momentum)
-    if usual / USUAL_WITHIN <= config.lr <= usual * USUAL_WITHIN:
+    if max(config.lr / usual, usual / config.lr) < USUAL_WITHIN:
         return f"{finding}the learning rate {config.lr:g} is usual; try more `epochs`, or another `seed`"
     is_high = config.lr > usual
     cause = "too high" if is_high else f"too low for {epochs} epoch{'s' * (epochs > 1)}"

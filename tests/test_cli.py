@@ -184,6 +184,10 @@ def test_show_samples_says_what_it_cannot_write(cli: RunCli, output: str, reason
     assert_fails(cli("show-samples", "--no-download", "--output", output), 2, reason)  # before the data are asked for
 
 
+def test_a_name_that_is_too_long_for_samples_is_told(cli: RunCli) -> None:
+    assert_fails(cli("show-samples", "--no-download", "--output", 300 * "a"), 1, "File name too long; choose another")
+
+
 def test_samples_replace_no_file_but_a_picture(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
     draw: list[str | Path] = ["show-samples", "--data-dir", data_dir]
     images = raw_folder(data_dir) / "train-images-idx3-ubyte"

@@ -229,6 +229,7 @@ def test_a_second_interrupt_ends_what_still_waits_for_a_picture(tmp_path: Path) 
             running.send_signal(signal.SIGINT)
             assert running.stderr.readline() == "error: interrupted\n"
             time.sleep(1)  # its thread is waited for now
+            assert running.poll() is None
             running.send_signal(signal.SIGINT)
             assert running.wait(timeout=20) == 130
         finally:

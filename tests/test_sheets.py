@@ -154,6 +154,16 @@ def test_a_digit_nearly_as_high_as_its_frame_is_not_one_of_several_but_two_in_fr
     assert find_glyph(as_picture(np.concatenate([alone, alone], axis=1)))[1]
 
 
+def test_a_framed_digit_beside_one_without_a_frame_is_one_of_several() -> None:
+    digit = sheet(8)
+    rows, columns = (np.flatnonzero(np.any(digit < PAPER, axis=axis)) for axis in (1, 0))
+    cropped = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    framed = np.pad(np.pad(cropped, 25, constant_values=PAPER), 3, constant_values=BLACK)
+    bare = np.pad(cropped, ((28, 28), (25, 0)), constant_values=PAPER)
+    both = np.pad(np.concatenate([framed, bare], axis=1), 60, constant_values=PAPER)
+    assert find_glyph(as_picture(both))[1]
+
+
 def test_dirt_on_a_card_is_no_digit() -> None:
     page = around(np.full((160, 120), PAPER, np.uint8), BLACK)
     page[150:160, 130:134] = BLACK
