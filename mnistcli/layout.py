@@ -444,11 +444,10 @@ def _seem_several_around(inside: Crop, components: Components) -> bool:
 
     What a sheet or a frame holds is compared with all but that itself, which it is beside only by its box.
     """
-    sheet, spots = [Spot.of(components, inside.label)], _spots(components)
-    is_sheet = [inside.label in spot.labels for spot in spots]
-    outer = [spot for spot, itself in zip(spots, is_sheet, strict=True) if itself or not _are_inside(sheet, [spot])]
-    others = [spot for spot, itself in zip(spots, is_sheet, strict=True) if not itself]
-    return _are_several(outer) or _are_several(others)
+    sheet, spots = Spot.of(components, inside.label), _spots(components)
+    others = [spot for spot in spots if inside.label not in spot.labels]
+    outer = [spot for spot in spots if inside.label in spot.labels or not _are_inside([sheet], [spot])]
+    return _are_several(others) or _are_several(outer)
 
 
 def _are_several(spots: list[Spot]) -> bool:

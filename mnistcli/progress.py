@@ -119,7 +119,7 @@ class TrainingView:
             return
         self.looked = now
         if self.progress:
-            self.progress.update(self.progress.task_ids[1], total=event.steps, completed=event.step)
+            self.progress.update(self.progress.task_ids[1], completed=event.step)
             self.progress.refresh()
         else:
             self.console.print(f"epoch {event.epoch}  validation step {event.step:,}/{event.steps:,}")

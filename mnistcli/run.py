@@ -31,10 +31,10 @@ from mnistcli.ranks import ALONE, Ranks, are_many
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
 FEW_STEPS = 100  # no network learns much in fewer
-USUAL_WITHIN = 2.0  # a rate within this factor of the usual one is hardly to blame
 AGREEMENT_STEPS = 10  # several ranks ask each other whether to stop, which makes them wait, only so often
 CONTINUED_USE = "to continue this run; end other programs, or choose another `device`"  # its `batch_size` has to stay
 USUAL_LR = {"sgd": 0.1, "adamw": 0.001}  # within a factor of ten, what trains small networks
+USUAL_WITHIN = 2.0  # a rate within this factor of the usual one is hardly to blame
 
 
 class Started(NamedTuple):
