@@ -25,6 +25,29 @@ Completed = subprocess.CompletedProcess[str]
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mnistcli"]
 
+# A whole run, one that the second rank stops as soon as it is asked within a validation, and that one continued.
+STOPPED_IN_VALIDATION = """
+import sys
+
+import torch
+
+from mnistcli.config import TrainConfig
+from mnistcli.loop import ValStepDone
+from mnistcli.ranks import joined
+from mnistcli.run import open_run, opened_run_events
+
+with joined(torch.device("cpu")) as ranks:
+    for output, resume, is_stopped in (("whole.pt", None, 0), ("parts.pt", None, 1), ("parts.pt", "parts.pt", 0)):
+        events = []
+        config = TrainConfig(data_dir=sys.argv[1], output=output, lr=0.1, val_size=700, outliers=0.1, threads=1)
+        should_stop = lambda: is_stopped and ranks.rank == 1 and isinstance(events[-1], ValStepDone)
+        for event in opened_run_events(*open_run(config, resume), should_stop, ranks):
+            events.append(event)
+        if ranks.rank == 0:
+            print(sum(isinstance(event, ValStepDone) for event in events), type(events[-1]).__name__)
+        ranks.wait()  # until the first one has saved
+"""
+
 
 def train(folder: Path, *arguments: object, program: str = "") -> Completed:
     """Run `train`, or a program that ends in it, as two ranks, a thread each."""
@@ -48,16 +71,20 @@ def farthest(one: Checkpoint, other: Checkpoint) -> float:
 
 @pytest.fixture(scope="module")
 def fifty_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a data folder with 3,195 training digits: 50 steps of the default recipe, the last of 59 images."""
+    """Give a data folder of 3,696 training digits.
+
+    501 of them held out, a last part of one image, are two full shares and an empty one; the rest is 50 steps of the
+    default recipe, the last of 59 images.
+    """
     root = tmp_path_factory.mktemp("fifty")
-    write_split(raw_folder(root), "train", 3195 + 101, seed=1)
+    write_split(raw_folder(root), "train", 3195 + 501, seed=1)
     return root
 
 
 def test_two_ranks_take_the_steps_of_one_process_and_either_continues_the_other(
     cli: RunCli, fifty_batches: Path, tmp_path: Path
 ) -> None:
-    options = ["--data-dir", fifty_batches, "--val-size", 101, "--json"]
+    options = ["--data-dir", fifty_batches, "--val-size", 501, "--json"]
     one = cli("train", "--threads", 1, *options, "--output", "one.pt")
     two = train(tmp_path, *options, "--output", "two.pt")
     assert (one.exit_code, two.returncode) == (0, 0), two.stderr
@@ -140,6 +167,18 @@ def test_a_stop_is_agreed_upon_and_saved(cli: RunCli, data_dir: Path, tmp_path: 
     stopped = load(tmp_path / "ckpt.pt")
     assert cli("train", "--threads", 1, "--resume", "ckpt.pt", "--epochs", stopped.epoch + 1).exit_code == 0
     assert load(tmp_path / "ckpt.pt").epoch == stopped.epoch + 1
+
+
+def test_a_stop_within_a_validation_is_agreed_upon_and_continued(fifty_batches: Path, tmp_path: Path) -> None:
+    # Of its 14 parts, two ask about held-out images and twelve about examples of digits and other shapes.
+    (tmp_path / "stop.py").write_text(STOPPED_IN_VALIDATION)
+    command = [*TORCHRUN[:-2], "stop.py", str(fifty_batches)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    assert done.stdout.splitlines() == ["14 Finished", "10 Stopped", "14 Finished"], done.stderr
+    whole, parts = load(tmp_path / "whole.pt"), load(tmp_path / "parts.pt")
+    assert farthest(whole, parts) == 0
+    assert whole.calibration() == parts.calibration()
+    assert whole.history[0]["val_loss"] == parts.history[0]["val_loss"]
 
 
 def wait_for(path: Path) -> None:
