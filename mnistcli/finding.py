@@ -29,7 +29,7 @@ import cv2
 from mnistcli.config import Invert, check_choice, check_range
 from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
-from mnistcli.inputs import STANDARD_INPUT, is_folder, is_pattern
+from mnistcli.inputs import STANDARD_INPUT, is_folder, is_pattern, url_of
 from mnistcli.interrupt import held_back
 from mnistcli.layout import FindDigits
 from mnistcli.touching import Run
@@ -97,6 +97,8 @@ def _open(content: Path | bytes) -> Picture:
         raise ImageError("the name of a picture is empty")
     if is_folder(content):
         raise ImageError(f"no pictures in {content}")
+    if url := url_of(content):
+        raise ImageError(f"pictures are not fetched from the web: download {url}, or pipe it in as `-`")
     if is_pattern(content):
         raise ImageError(f"no file matches the pattern {content}")
     return read_picture(content)

@@ -25,6 +25,7 @@ from mnistcli.config import Invert
 from mnistcli.errors import CheckpointError, ImageError, MnistCliError
 from mnistcli.finding import GROUPS_AHEAD, PICTURES_A_TASK, PictureGroups, Search, Searched, SearchPool
 from mnistcli.images import Picture
+from mnistcli.inputs import find_pictures
 from mnistcli.layout import Found, find_digits
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
@@ -58,6 +59,13 @@ def test_what_stands_for_nothing_is_told_for_what_it_is(drawings: list[Path], na
     error = Search(find_digits, "auto", keep_pictures=False).see(path)
     assert isinstance(error, ImageError)
     assert str(error) == f"{reason} {path}"
+
+
+@pytest.mark.parametrize("url", ["https://example.org/7.png", "http://example.org/7.png?small=1"])
+def test_a_url_is_told_from_a_file(url: str) -> None:
+    [path] = find_pictures([url])
+    error = Search(find_digits, "auto", keep_pictures=False).see(path)
+    assert str(error) == f"pictures are not fetched from the web: download {url}, or pipe it in as `-`"
 
 
 def lack_memory(picture: Picture, invert: Invert) -> Found:
