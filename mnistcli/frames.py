@@ -28,6 +28,7 @@ from mnistcli.planes import (
     distance_to_paper,
     is_straight,
     pixels_of,
+    quantile,
     touches_border,
     window_of,
 )
@@ -62,6 +63,12 @@ SIDE_ZONE, MOST_OFF = 0.1, 0.1
 OPEN_INSIDE = 0.1  # of a frame's longer side: what is smaller inside open lines is dirt
 MOST_HOLES = 2  # a digit has no more; with more, a component is a table's or a calendar's grid
 LEAST_CELL = 0.05  # of a grid's shorter side: its cells are wider and higher
+
+# Lines that digits are among, whatever their shape: those of noughts and crosses, axes, the bracket of a long division.
+# They take less than a share of their box. In it are so many components of about one height, a factor apart at most,
+# that have more than a share of the lines' ink; the box's sides are longer than two multiples of that height.
+AMONG_INK, LEAST_AMONG, ALIKE, AMONG_SHARE = 0.2, 3, 1.6, 0.2
+AMONG_LONGER, AMONG_SHORTER = 2.5, 1.25
 
 
 def without_frames(ink: Ink, components: Components) -> Components:
@@ -229,18 +236,32 @@ def _are_written_in(components: Components, label: int) -> bool:
 
 
 def _is_open_frame(components: Components, label: int) -> bool:
-    """Tell whether a component is a grid around digits, or thin lines along its box, as a sheet's edges are."""
+    """Tell whether a component is a grid around digits, thin lines among them, or along its box as a sheet's edges."""
     largest = int(components.longer_side[are_inside(components, label)].max(initial=0))
     if largest == 0:
         return False
     mask = components.mask(label)
     ink = np.count_nonzero(mask)
+    if ink < AMONG_INK * mask.size and _are_digits_among(components, label):
+        return True
     holes = _Holes.of(mask)
     if len(holes.cells) > MOST_HOLES:
         return bool(ink < FRAME_INK * mask.size and largest > PART_INSIDE * holes.boxes[holes.cells, 3].max())
     high, wide = (max(1, int(SIDE_ZONE * length)) for length in mask.shape)
     is_along = np.count_nonzero(mask[high:-high, wide:-wide]) < MOST_OFF * ink
     return bool(is_along and ink < THIN_INK * mask.size and largest > OPEN_INSIDE * max(mask.shape))
+
+
+def _are_digits_among(components: Components, label: int) -> bool:
+    """Tell whether what is in a component's box may be several digits by its sizes, much smaller than the box."""
+    is_inside = are_inside(components, label)
+    heights, full_ink_px = components.boxes[is_inside, 3], components.full_ink_px[is_inside]
+    usual = quantile(np.repeat(heights, full_ink_px), 0.5)
+    is_alike = (heights > usual / ALIKE) & (heights < usual * ALIKE)
+    shorter, longer = sorted(components.boxes[label, 2:4].tolist())
+    is_larger = longer > AMONG_LONGER * usual and shorter > AMONG_SHORTER * usual
+    are_written = full_ink_px[is_alike].sum() > AMONG_SHARE * components.full_ink_px[label]
+    return bool(is_larger and are_written and np.count_nonzero(is_alike) >= LEAST_AMONG)
 
 
 class _Holes(NamedTuple):

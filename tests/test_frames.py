@@ -216,6 +216,29 @@ def test_one_digit_in_a_grid_is_the_digit(digit: int, beyond: int) -> None:
     assert not are_several
 
 
+NOUGHTS_AND_CROSSES = [
+    [(210, 70), (210, 480)],
+    [(340, 80), (336, 470)],
+    [(70, 212), (480, 206)],
+    [(80, 340), (470, 342)],
+]
+AXES_AND_STEPS = [
+    [(76, 90), (76, 474), (480, 474)],
+    [(76, 340), (212, 338), (210, 208), (338, 210), (340, 84), (470, 80)],
+]
+
+
+@pytest.mark.parametrize("lines", [NOUGHTS_AND_CROSSES, AXES_AND_STEPS])
+def test_lines_among_digits_are_no_ink(lines: list[list[tuple[int, int]]]) -> None:
+    rows = [number(row, digit_px=60)[80:-80] for row in ((3, 5, 1), (2, 8, 6), (7, 4, 9))]
+    page = np.pad(np.vstack(rows), ((80, 80), (0, 0)), constant_values=PAPER)
+    drawn = page.copy()
+    cv2.polylines(drawn, [np.array(line) for line in lines], isClosed=False, color=INK, thickness=5)
+    found, alone = ([glyph.box for row in find_glyphs(as_picture(each)) for glyph in row] for each in (drawn, page))
+    assert len(alone) == 9
+    assert found == [pytest.approx(box, abs=2) for box in alone]
+
+
 @pytest.mark.parametrize("sides", [2, 3])
 def test_what_is_seen_of_a_sheets_edges_is_no_ink(sides: int) -> None:
     page = np.pad(number([6]), 60, constant_values=PAPER)
