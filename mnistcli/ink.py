@@ -51,6 +51,8 @@ STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3
 SHADOW_SHARE = 0.02
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: what is fainter is smoothed away, shadow or not
 SHADOW_SHARPNESS = 0.5  # of the ink's sharpness: a shadow's edge is less sharp
+SIMILAR_CONTRAST = 0.7  # of the threshold on one estimate of the paper: that on the right one is no lower
+EVEN_STEP_PX = 4  # from one place at which paper is compared to the next
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no equality that is true or false
@@ -230,9 +232,18 @@ def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:
 
 def _in_envelope(source: Source) -> Layer | None:
     """Estimate the paper with all its shadows and lights; None where nothing stands out."""
-    # One is without dark strokes, one without light ones; the wrong one of them finds less contrast.
-    layers = (source.separate(paper) for paper in envelopes(source.image))
-    return max(filter(None, layers), key=lambda found: found.threshold, default=None)
+    # One is without dark strokes, one without light ones. The wrong one of them keeps the strokes, beside which the
+    # paper that they enclose stands out: less than strokes on the right one do, or hardly more. But it is less even.
+    layers = [layer for paper in envelopes(source.image) if (layer := source.separate(paper))]
+    most = max((layer.threshold for layer in layers), default=0.0)
+    similar = (layer for layer in layers if layer.threshold >= SIMILAR_CONTRAST * most)
+    return min(similar, key=lambda layer: _unevenness(layer.paper), default=None)
+
+
+def _unevenness(paper: Image) -> float:
+    """Give the mean difference in level between places of the paper, (H, W, C), and those next to them."""
+    few = paper[::EVEN_STEP_PX, ::EVEN_STEP_PX]
+    return float(sum(np.abs(np.diff(few, axis=axis)).mean() for axis in (0, 1) if few.shape[axis] > 1))
 
 
 def _in_shadow(source: Source, layer: Layer) -> Layer | None:

@@ -55,6 +55,16 @@ def test_ink_is_told_from_paper_by_the_picture(paper: int) -> None:
             assert likeness(see(picture), see(draw_big())) > 0.97
 
 
+@pytest.mark.parametrize("digit", [0, 6, 8, 9])
+def test_the_holes_of_a_digit_beside_a_books_dark_fold_are_no_ink(digit: int) -> None:
+    small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
+    page = np.zeros((300, 400))
+    page[60:240, 150:330] = np.asarray(small.resize((180, 180), Image.Resampling.BICUBIC)) / 255
+    light = 1 - 0.8 * np.exp(-np.arange(400) / 40)  # from the fold, along the left side, to the right
+    folded, flat = (235 * lit * (1 - 0.75 * page) for lit in (light, 1))
+    assert likeness(see(folded.astype(np.uint8)), see(flat.astype(np.uint8))) > 0.97
+
+
 def test_lines_that_take_a_third_of_the_paper_do_not_hide_the_ink() -> None:
     cover = draw_big()[..., None] / 255
     height, width, _ = cover.shape
