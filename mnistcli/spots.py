@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
 from mnistcli.ink import Ink
-from mnistcli.outlines import has_corners, outline
+from mnistcli.outlines import SURE_FIT, has_corners, outline
 from mnistcli.planes import Mask, fills_hull, is_straight, quantile, touches_border
 from mnistcli.underlines import PART_GAP
 
@@ -18,6 +18,13 @@ LEAST_HEIGHT = 0.35  # dots, dashes and most commas are lower; a nought may be h
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be a 1, but no stamp and no hole
+ALIKE = 1.6  # times another's height, or its strokes' thickness: digits that were written together differ less
+# What is larger than the digits, and has most of the ink, is no stroke: somewhere broader than a share of its height,
+# or with four corners. Or it was drawn by their pen, and they have more than a share of its ink; some of them tell how
+# thick their strokes are. What is lower than the first share of what is no stroke, or the second of a drawing, are
+# specks.
+LEAST_BESIDE, MOST_ASKED, BROAD, BESIDE_INK = 3, 9, 0.45, 0.2
+BESIDE_BROAD, BESIDE_DRAWN = 0.2, 0.12
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
 # If there are more, only the largest are looked at, unless more are as high as digits, as on a page of small ones. With
 # more than the second number it is a texture: joining and sorting them would take long.
@@ -197,8 +204,39 @@ def _typical_digit(components: Components) -> _Typical:
     if typical_height == 0 or typical_height > TIGHT_SHARE * components.labels.shape[0]:
         is_usual = is_whole = is_stroke
         typical_height = _weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
-    full_ink_px = _weighted_median(components.full_ink_px, components.full_ink_px * is_usual)
+    typical_height = _height_beside_larger(components, is_usual & ~is_bar, typical_height) or typical_height
+    is_alike = is_usual & _are_alike(height, typical_height)
+    full_ink_px = _weighted_median(components.full_ink_px, components.full_ink_px * is_alike)
     return _Typical(typical_height, full_ink_px, is_whole, is_bar)
+
+
+def _are_alike(sizes: NDArray[Any], size: float) -> Mask:
+    return (sizes > size / ALIKE) & (sizes < size * ALIKE)
+
+
+def _height_beside_larger(components: Components, is_usual: Mask, typical_height: float) -> float:
+    """Give the height of digits where a single component, larger than they, decided what is usual by its ink.
+
+    It may be a drawing, a stamp or a photograph. 0 where there is none: what is lower is too little, or, beside a large
+    digit, a caption in other strokes.
+    """
+    height, ink = components.boxes[:, 3], components.full_ink_px
+    is_large = is_usual & _are_alike(height, typical_height)
+    is_lower = is_usual & (height < typical_height / ALIKE)
+    if np.count_nonzero(is_large) != 1 or np.count_nonzero(is_lower) < LEAST_BESIDE:
+        return 0.0
+    large = int(is_large.argmax())
+    radius_px = components.inscribed_radius_px(large)
+    is_broad = 2 * radius_px > BROAD * height[large] or outline(components.mask(large))[1] >= SURE_FIT
+    is_lower &= height > (BESIDE_BROAD if is_broad else BESIDE_DRAWN) * height[large]
+    lower = _weighted_median(height, ink * is_lower)
+    are_digits = is_lower & _are_alike(height, lower)
+    if np.count_nonzero(are_digits) < LEAST_BESIDE:
+        return 0.0
+    radii_px = [components.inscribed_radius_px(label) for label in np.flatnonzero(are_digits)[:MOST_ASKED].tolist()]
+    is_same_pen = bool(_are_alike(np.array([radius_px]), float(np.median(radii_px)))[0])
+    is_drawing = is_same_pen and ink[are_digits].sum() > BESIDE_INK * ink[large]
+    return lower if is_broad or is_drawing else 0.0
 
 
 def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 
@@ -77,6 +78,26 @@ def test_a_one_beside_a_high_bracket_is_no_comma() -> None:
 def test_many_specks_do_not_tell_how_high_a_digit_is() -> None:
     specks: list[Box] = [(10 + 20 * place, 300 + 20 * row, 4, 12) for place in range(15) for row in range(2)]
     assert found(DIGIT, *specks) == [DIGIT]
+
+
+ROW: list[Box] = [(30, 310, 36, 60), (90, 305, 36, 60), (150, 312, 10, 58), (200, 308, 36, 60)]
+
+
+def test_a_photograph_with_most_of_the_ink_does_not_tell_how_high_digits_are() -> None:
+    photograph = (300, 60, 260, 178)
+    assert found(photograph, *ROW) == [*ROW, photograph]
+    assert found(photograph, *ROW[:2]) == [photograph]  # so few may be anything
+
+
+@pytest.mark.parametrize(("thickness", "are_digits"), [(7, True), (24, False)])
+def test_what_is_below_a_large_drawing_are_digits_in_its_strokes_and_a_caption_in_others(
+    thickness: int, *, are_digits: bool
+) -> None:
+    drawing = np.zeros(SIZE, np.uint8)
+    cv2.ellipse(drawing, (430, 140), (100, 110), 0, 0, 360, 1, thickness)
+    mask = (drawing > 0) | (drawn(*ROW).labels > 0)
+    found_on_page = boxes_of(find_spots(Components.of(mask, mask)))
+    assert [box in found_on_page for box in ROW] == [are_digits] * len(ROW)
 
 
 def test_digits_that_were_cut_out_tightly_may_touch_the_border() -> None:
