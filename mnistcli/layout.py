@@ -17,7 +17,8 @@ from mnistcli.idx import SIDE_PX
 from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shrink_drawing
 from mnistcli.ink import Ink, find_ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, distance_inside, fills_hull, inscribed_radius, is_line, quantile
+from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
+from mnistcli.shades import WHOLE_WIDTH, without_band
 from mnistcli.sheets import Crop, look_inside, look_on_each
 from mnistcli.spots import (
     FAINT_FULL,
@@ -52,17 +53,12 @@ LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink with a larger 
 # On a drawing's patch, strokes take more than this share of the ink, and are more than this many times as strong as
 # what is full ink on the whole.
 STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2
-# A band of shadow has a larger inscribed radius than this share of the picture's longer side, and fills more than this
-# share of its convex hull. Strokes on it are more than this many times as strong as what is full ink on the whole, take
-# more than this share of the band's box, and have a smaller radius than this share of the band's.
-BAND_RADIUS, BAND_SOLIDITY, BAND_STRENGTH, BAND_STROKES, BAND_THINNER = 0.02, 0.8, 1.5, 0.0003, 0.5
 # The largest speck of grain has fewer pixels than a few JPEG blocks, and than this share of the picture.
 GRAIN_PX, GRAIN_SHARE = 100, 0.001
 # The threshold of grain is a larger share of full ink; that of strokes is below half of what most of them have.
 GRAIN_THRESHOLD = 0.6
 # A digit that is smaller in a shrunk drawing may have lost strokes, and is looked for in the drawing itself.
 LARGE_PX = 64
-WHOLE_WIDTH = 0.98  # of a picture: what is wider, or higher, goes from side to side, whatever was rounded
 # Around a digit there may be a screenshot's bars, a room, a sheet and a frame. Of concentric figures, only so many are
 # looked into, one after another: each look takes as long as a picture.
 MOST_AROUND = 4
@@ -226,34 +222,10 @@ def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -
     if ink is None:
         return None
     components = find_components(ink)
-    if (lit := _without_band(ink, components)) is not ink:
+    if (lit := without_band(ink, components)) is not ink:
         ink, components = lit, find_components(lit)
     components = without_underlines(ink, components)
     return None if _is_grain(ink, components) else _Inked(picture, ink, components)
-
-
-def _without_band(ink: Ink, components: Components) -> Ink:
-    """Take off the strength of a band of shadow, which a digit may be half in; the same ink where there is none.
-
-    Such a band goes from side to side, with paper on both sides of it; strokes on it are thinner, and much stronger.
-    """
-    label = int(components.full_ink_px.argmax())
-    height, width = components.labels.shape
-    left, top, wide, high = components.boxes[label, :4].tolist()
-    is_across = wide > WHOLE_WIDTH * width and top > 0 and top + high < height
-    is_down = high > WHOLE_WIDTH * height and left > 0 and left + wide < width
-    if not (is_across or is_down):
-        return ink
-    mask, strength = components.mask(label), ink.strength[components.window(label)]
-    strokes = mask & (strength > BAND_STRENGTH)
-    radius, strokes_radius = (float(distance_inside(part).max()) for part in (mask, strokes))
-    is_band = radius > BAND_RADIUS * max(height, width) and fills_hull(mask, BAND_SOLIDITY)
-    if not (is_band and strokes_radius < BAND_THINNER * radius):
-        return ink
-    if np.count_nonzero(strokes) <= BAND_STROKES * strokes.size:
-        return ink
-    shadow, full = quantile(strength[mask & ~strokes], 0.5), quantile(strength[strokes], 0.5)
-    return replace(ink, strength=(ink.strength - shadow).clip(0) / (full - shadow))
 
 
 def _is_grain(ink: Ink, components: Components) -> bool:
