@@ -18,7 +18,7 @@ from mnistcli.images import FLATTEST, Glyph, Picture, draw_glyph, sample_of, shr
 from mnistcli.ink import Ink, find_ink
 from mnistcli.paper import flat_colour
 from mnistcli.planes import Mask, inscribed_radius, is_line, quantile
-from mnistcli.shades import WHOLE_WIDTH, without_band
+from mnistcli.shades import WHOLE_WIDTH, without_shades
 from mnistcli.sheets import Crop, look_inside, look_on_each
 from mnistcli.spots import (
     FAINT_FULL,
@@ -221,9 +221,7 @@ def _find_inked(picture: Picture, invert: Invert, *, on_patches: bool = False) -
     ink = find_ink(picture.pixels, invert, on_patches=on_patches)
     if ink is None:
         return None
-    components = find_components(ink)
-    if (lit := without_band(ink, components)) is not ink:
-        ink, components = lit, find_components(lit)
+    ink, components = without_shades(ink, find_components(ink))
     components = without_underlines(ink, components)
     return None if _is_grain(ink, components) else _Inked(picture, ink, components)
 

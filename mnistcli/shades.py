@@ -4,18 +4,32 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnistcli.components import Components
+from mnistcli.components import Components, find_components
 from mnistcli.ink import Ink
 from mnistcli.planes import distance_inside, fills_hull, quantile
 
 WHOLE_WIDTH = 0.98  # of a picture: what is wider, or higher, goes from side to side, whatever was rounded
-# A band of shadow has a larger inscribed radius than this share of the picture's longer side, and fills more than this
-# share of its convex hull. Strokes on it are more than this many times as strong as what is full ink on the whole, take
-# more than this share of the band's box, and have a smaller radius than this share of the band's.
-BAND_RADIUS, BAND_SOLIDITY, BAND_STRENGTH, BAND_STROKES, BAND_THINNER = 0.02, 0.8, 1.5, 0.0003, 0.5
+# A shade has a larger inscribed radius than this share of the picture's longer side, and fills more than this share of
+# its convex hull; strokes on it have a smaller radius than this share of its own.
+RADIUS, SOLIDITY, THINNER = 0.02, 0.8, 0.5
+# Strokes on a band of shadow are more than this many times as strong as what is full ink on the whole, and take more
+# than this share of the band's box.
+BAND_STRENGTH, BAND_STROKES = 1.5, 0.0003
+# A mark has less full ink than a share of its area; strokes on it are more than this many times as strong, and this
+# quantile of what else is in it is its paper.
+MARK_FULL, MARK_STRENGTH, MARK_PAPER = 0.5, 1.4, 0.9
 
 
-def without_band(ink: Ink, components: Components) -> Ink:
+def without_shades(ink: Ink, components: Components) -> tuple[Ink, Components]:
+    """Take off a band of shadow, and marks; the same ink and components where there are none."""
+    for without in (_without_band, _without_marks):
+        rest = without(ink, components)
+        if rest is not ink:
+            ink, components = rest, find_components(rest)
+    return ink, components
+
+
+def _without_band(ink: Ink, components: Components) -> Ink:
     """Take off the strength of a band of shadow, which a digit may be half in; the same ink where there is none.
 
     Such a band goes from side to side, with paper on both sides of it; strokes on it are thinner, and much stronger.
@@ -30,10 +44,37 @@ def without_band(ink: Ink, components: Components) -> Ink:
     mask, strength = components.mask(label), ink.strength[components.window(label)]
     strokes = mask & (strength > BAND_STRENGTH)
     radius, strokes_radius = (float(distance_inside(part).max()) for part in (mask, strokes))
-    is_band = radius > BAND_RADIUS * max(height, width) and fills_hull(mask, BAND_SOLIDITY)
-    if not (is_band and strokes_radius < BAND_THINNER * radius):
+    is_band = radius > RADIUS * max(height, width) and fills_hull(mask, SOLIDITY)
+    if not (is_band and strokes_radius < THINNER * radius):
         return ink
     if np.count_nonzero(strokes) <= BAND_STROKES * strokes.size:
         return ink
     shadow, full = quantile(strength[mask & ~strokes], 0.5), quantile(strength[strokes], 0.5)
     return replace(ink, strength=(ink.strength - shadow).clip(0) / (full - shadow))
+
+
+def _without_marks(ink: Ink, components: Components) -> Ink:
+    """Take off the strength of what a text marker marks one number of several with; the same ink where nothing is.
+
+    By the ink of the others it is too faint to be full ink, but beside full ink it is taken for the rest of that, and
+    joins all strokes on it.
+    """
+    width, height, area = components.boxes[:, 2:].T
+    least_px = RADIUS * max(components.labels.shape)
+    may_be_mark = np.minimum(width, height) > 2 * least_px
+    may_be_mark &= (components.full_ink_px > 0) & (components.full_ink_px < MARK_FULL * area)
+    strength = ink.strength.copy() if may_be_mark.any() else ink.strength
+    marks = 0
+    for label in np.flatnonzero(may_be_mark).tolist():
+        mask, here = components.mask(label), strength[components.window(label)]
+        radius = float(distance_inside(mask).max())
+        if radius <= least_px or not fills_hull(mask, SOLIDITY):
+            continue
+        is_full = mask & (here > ink.threshold)
+        faint, full = quantile(here[mask & ~is_full], 0.5), quantile(here[is_full], 0.5)
+        strokes = mask & (here > (faint + full) / 2)
+        if full > MARK_STRENGTH * faint and float(distance_inside(strokes).max()) < THINNER * radius:
+            paper = quantile(here[mask & ~strokes], MARK_PAPER)
+            here[mask] = (here[mask] - paper).clip(0) / (full - paper)
+            marks += 1
+    return replace(ink, strength=strength) if marks else ink

@@ -284,19 +284,6 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
     assert read(picture) == ["252"]
 
 
-@pytest.mark.parametrize("height", [60, 100, 120])
-@pytest.mark.parametrize("left", [240, 270])
-def test_a_digit_half_in_a_band_of_shadow_is_whole(height: int, left: int) -> None:
-    drawn = page((big(6, height), 300, 200))
-    alone, _ = find_glyph(as_picture(drawn))
-    light = cv2.line(np.ones(drawn.shape), (left + 60, -100), (left + 100, 800), 0.65, 100)
-    shaded = drawn * cv2.GaussianBlur(light, (0, 0), 6) - np.random.default_rng(0).normal(15, 2, drawn.shape)
-    found, _ = find_glyph(as_picture(shaded.clip(0, 255).astype(np.uint8)))
-    assert alone is not None
-    assert found is not None
-    assert likeness(found.image, alone.image) > 0.6
-
-
 def test_a_digit_on_grainy_paper_is_not_one_of_several() -> None:
     ink = 255 - page((big(5, height=300), 300, 200)).astype(np.float32)
     grainy = np.random.default_rng(1).normal(180, 18, ink.shape) - ink / 4
