@@ -17,6 +17,7 @@ OFF_LINE = 0.03  # a line is no farther off straight
 ON_LINE = 0.85  # of its columns have their lowest ink on it
 THICKEST = 0.2  # of the height of the ink that it underlines: a line is thinner
 DEPTH = 1.2  # times its thickness is taken off, for where strokes stand on it, it is thicker
+BARE = 2.5  # times its thickness: where ink rises higher from it, a 1 stands on it, or it is a comb and that a tooth
 MOST_BELOW = 0.12  # of the height of the ink: a tail goes no farther below the line, but a 4 does below its bar
 
 # What tells a line from the foot of a 2, or from the bar of a 7.
@@ -101,15 +102,16 @@ def _underline(mask: Mask) -> Mask:
         return none
     thickness = quantile((bottom - above)[is_free], 0.5)
     line = mask & (rows > np.maximum(above, bottom - int(DEPTH * thickness) - 1)) & is_on
-    return line if thickness <= THICKEST * height and not _is_foot(mask, line, is_free) else none
+    is_bare = is_free & (bottom - above <= BARE * thickness)
+    return line if thickness <= THICKEST * height and not _is_foot(mask, line, is_bare) else none
 
 
-def _is_foot(mask: Mask, line: Mask, is_free: Mask) -> bool:
-    """Tell whether the line below a component's ink is the foot of a 2, given the columns with nothing above it."""
+def _is_foot(mask: Mask, line: Mask, is_bare: Mask) -> bool:
+    """Tell whether the line below a component's ink is the foot of a 2, or of a comb, given the columns of it alone."""
     height, width = mask.shape
     _, boxes = connect(mask & ~line)
     are_several = np.count_nonzero(boxes[1:, 3] > PIECE_HEIGHT * height) > 1
-    beside = min(int((~is_free).argmax()), int((~is_free[::-1]).argmax()))  # columns, on the side where there are fewer
+    beside = min(int((~is_bare).argmax()), int((~is_bare[::-1]).argmax()))  # columns, on the side where there are fewer
     digit_width = max(NARROWEST * height, boxes[1:, 2].max(initial=0))
     is_longer = width > LONG * height or beside > FAR_TOUCHING * digit_width
     return bool(beside <= BESIDE * width or not (are_several or is_longer))

@@ -47,6 +47,16 @@ def test_a_number_may_be_underlined(row: int, falls: int) -> None:
     assert all(likeness(*pair) > 0.8 for pair in zip(*found, *alone, strict=True))
 
 
+def test_a_comb_that_a_digit_touches_is_no_line_with_ones_on_it() -> None:
+    page = number("147")
+    for column in range(40, 361, 100):
+        cv2.line(page, (column, BOTTOM - 30), (column, BOTTOM + 4), INK, 5)
+    ink = find_ink(underlined(page, 40, 340, BOTTOM + 2, falls=0).pixels)
+    assert ink is not None
+    components = find_components(ink)
+    assert without_underlines(ink, components) is components
+
+
 def test_small_digits_that_touch_are_no_line_below_a_larger_one() -> None:
     page = number("3", left=180)
     for place, image in enumerate(draw_digits(np.array([*map(int, "52083926")], np.uint8), seed=3)):
