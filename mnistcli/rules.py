@@ -27,6 +27,9 @@ PRINTED_LINES, PRINTED_SHARE = 5, 0.5
 # Lines of text have gaps: less of their way is inked. A whole page of text is best taken out like lines; with a few of
 # them, the sides of a form's box and the strokes in it would go as well.
 LEAST_FILLED, TEXT_LINES = 0.93, 12
+# Posts, the sides of a form's boxes between its level lines: at least so many, each no wider than so many times the
+# lines' thickness, and higher than so many times its own width; they end within so many times that thickness of a line.
+POSTS, POST_WIDTH, POST_SHAPE, POST_GAP = 2, 2, 6, 2
 REST_SIZE = 0.06  # of the longer side: what is left of a line is shorter
 CROSSING_SIZE = 3  # times a line's thickness: what is left where two cross is no larger, and may be darker than both
 BOLDER = 1.5  # times a line's thickness: what is thicker was drawn by another pen
@@ -96,9 +99,22 @@ def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane |
     cleared, level, _ = _without_both(contrast[window], faint, thickness)
     if level is None or level.number < (PRINTED_LINES if level.filled > LEAST_FILLED else TEXT_LINES):
         return None
+    if level.filled > LEAST_FILLED and _count_posts(cleared > faint, level) >= POSTS:
+        return None
     without = contrast.copy()
     without[window] = cleared
     return without
+
+
+def _count_posts(rest: Mask, level: _Lines) -> int:
+    """Count the strokes that go from one level line to another, upright and hardly thicker than these."""
+    left, top, width, height = connect(rest)[1][1:, :4].T
+    # A pixel of each may be grey, and where a post crosses a line, neither has all of its own ink.
+    is_thin = (width <= POST_WIDTH * level.thickness_px + 2) & (height > POST_SHAPE * width)
+    near = 2 * int(POST_GAP * level.thickness_px) + 3
+    by_lines = cv2.dilate(level.mask.view(np.uint8), np.ones((near, near), np.uint8)) > 0
+    middle, bottom = left + width // 2, top + height - 1
+    return int(np.count_nonzero(is_thin & by_lines[top, middle] & by_lines[bottom, middle]))
 
 
 def _printed_window(mask: Mask) -> tuple[slice, slice] | None:

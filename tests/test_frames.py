@@ -79,6 +79,16 @@ def test_a_tables_lines_are_no_ink() -> None:
     assert found == [pytest.approx(box, abs=2) for box in alone]
 
 
+def test_rows_of_boxes_on_a_scan_are_no_lined_paper() -> None:
+    rows = [number(digits) for digits in ([3, 5, 1, 4], [2, 8, 6, 0], [9, 7, 4, 3])]
+    form = [boxed(row, range(count), thickness=2) for row, count in zip(rows, (4, 3, 4), strict=True)]
+    pages = [np.vstack([row[40:-40] for row in each]) for each in (form, rows)]
+    scans = [(page - np.random.default_rng(0).normal(0, 3, page.shape)).astype(np.uint8) for page in pages]
+    found, alone = ([glyph.box for row in find_glyphs(as_picture(scan)) for glyph in row] for scan in scans)
+    assert len(alone) == 12
+    assert found == [pytest.approx(box, abs=3) for box in alone]
+
+
 @pytest.mark.parametrize("digits", [(4, 3, 2), (1, 7, 1), (0, 5, 9)])
 def test_rings_around_digits_are_no_ink(digits: Sequence[int]) -> None:
     page = number(digits)
