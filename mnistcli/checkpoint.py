@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import platform
 import shutil
 import zipfile
@@ -255,6 +256,9 @@ class Checkpoint(BaseModel):
             raise self._unusable(f"its run is on {self.train_size:,} images, and here are {state.train_size:,}")
         if self.train_checksum not in (None, train_checksum):
             raise self._unusable("its run is on other training images, or other labels, than are here")
+        steps = math.ceil(self.train_size / self.train_config().batch_size)
+        if self.partial["step"] > steps:
+            raise self._unusable(f"it has {self.partial['step']:,} steps of an epoch of {steps:,}")
         device = state.loss_sum.device
         try:
             state.model.load_state_dict(self.weights)
@@ -264,7 +268,8 @@ class Checkpoint(BaseModel):
             state.shuffle = self.generators["shuffle"]
             torch.Generator().set_state(state.shuffle)
             state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
-            state.loss_sum, state.correct = self.partial["loss_sum"].to(device), self.partial["correct"].to(device)
+            sums = self.partial["loss_sum"], self.partial["correct"]
+            state.loss_sum, state.correct = (number.to(device).reshape(()) for number in sums)
             state.history = [EpochDone(**done) for done in self.history]
             state.calibration = self.calibration()
             if self.best:

@@ -22,7 +22,7 @@ from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedErr
 from mnistcli.idx import raw_folder
 from mnistcli.loop import EpochDone
 from mnistcli.progress import TrainingView
-from mnistcli.run import BackedUp, Finished, Started, Stopped, train_events
+from mnistcli.run import BackedUp, Finished, Started, Stopped, TrainEvent, train_events
 
 
 def assert_equal(one: object, other: object) -> None:
@@ -42,7 +42,7 @@ def assert_equal(one: object, other: object) -> None:
 
 def assert_same_run(one: Checkpoint, other: Checkpoint) -> None:
     """Hold two checkpoints to bit-equal weights, optimizer state and history (but for the clock)."""
-    for part in ("weights", "average", "optimizer", "generators", "best", "epoch"):
+    for part in ("weights", "average", "optimizer", "generators", "best", "epoch", "temperature", "rejector"):
         assert_equal(getattr(one, part), getattr(other, part))
     assert one.partial["step"] == other.partial["step"]
     clocks = {"seconds", "images_per_second", "epochs"}
@@ -91,6 +91,14 @@ def asked_often(count: int) -> Callable[[], bool]:
     """Say yes from so many questions on."""
     asked = itertools.count(1)
     return lambda: next(asked) >= count
+
+
+def stop_after_an_epoch(config: TrainConfig) -> TrainEvent:
+    """Ask a run to stop as soon as an epoch is done, and give its last event."""
+    events: list[TrainEvent] = []
+    for event in train_events(config, should_stop=lambda: isinstance(events[-1], EpochDone)):
+        events.append(event)  # each has to be there when the run asks
+    return events[-1]
 
 
 @pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine", "linear"])
@@ -206,6 +214,30 @@ def test_newer_training_of_the_same_run_is_backed_up_too(make_config: MakeConfig
     assert (load(newer).epoch, load(kept.backup).epoch) == (1, 3)
 
 
+def test_newer_steps_of_the_same_epoch_are_backed_up_too(make_config: MakeConfig, tmp_path: Path) -> None:
+    old, newer = tmp_path / "old.pt", tmp_path / "newer.pt"
+    list(train_events(make_config(output=old), should_stop=asked_often(2)))
+    list(train_events(TrainConfig(output=newer), resume=old, should_stop=asked_often(3)))
+    events = list(train_events(TrainConfig(output=newer), resume=old, should_stop=asked_often(1)))
+    (kept,) = [event for event in events if isinstance(event, BackedUp)]
+    assert (load(newer).partial["step"], load(kept.backup).partial["step"]) == (3, 5)
+
+
+def test_a_run_that_is_stopped_again_keeps_its_calibration(make_config: MakeConfig, tmp_path: Path) -> None:
+    path = tmp_path / "ckpt.pt"
+    assert isinstance(stop_after_an_epoch(make_config(epochs=2, val_size=50, outliers=0.1)), Stopped)
+    before = load(path).calibration()
+    assert before.temperature != 1
+    assert before.rejector is not None
+    *_, last = train_events(TrainConfig(), resume=path, should_stop=asked_often(1))
+    assert isinstance(last, Stopped)
+    assert load(path).calibration() == before
+
+
+def test_a_stop_that_comes_with_the_last_epoch_comes_too_late(make_config: MakeConfig) -> None:
+    assert isinstance(stop_after_an_epoch(make_config()), Finished)
+
+
 def test_a_checkpoint_may_be_named_by_a_string(make_config: MakeConfig) -> None:
     path = mnistcli.train(make_config()).checkpoint
     *_, last = train_events(TrainConfig(epochs=2), resume=str(path))
@@ -228,11 +260,17 @@ def test_a_run_does_not_continue_on_other_data(make_config: MakeConfig, data_dir
     assert len(mnistcli.train(again, resume=first.checkpoint).history) == 2
 
 
+PARTIAL = {"step": 1, "loss_sum": torch.zeros(()), "correct": torch.zeros((), dtype=torch.int64), "seconds": 0.0}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"partial": {}},
         {"partial": {"step": 1, "loss_sum": 0.5, "correct": 1, "seconds": 0.0}},
+        {"partial": {**PARTIAL, "loss_sum": torch.zeros(3)}},
+        {"partial": {**PARTIAL, "correct": torch.zeros(2, dtype=torch.int64)}},
+        {"partial": {**PARTIAL, "step": 10**9}},
         {"generators": {}},
         {"generators": {"shuffle": torch.zeros(3, dtype=torch.uint8)}},
         {"history": []},
@@ -386,6 +424,7 @@ def test_a_diverged_run_is_not_saved_when_it_is_stopped(make_config: MakeConfig)
         ({"lr": 1.0}, "too high; try `lr` 0.01"),
         ({"lr": 1e-6, "momentum": 0.99}, "too low for 1 epoch; try `lr` 0.001"),
         ({"lr": 0.1, "momentum": 0.99}, "too high; try `lr` 0.0001"),
+        ({"lr": 1e-8, "optimizer": "adamw"}, "too low for 1 epoch; try `lr` 0.001"),
     ],
 )
 def test_a_result_at_chance_has_its_likely_cause_told(
