@@ -112,7 +112,16 @@ def test_a_part_of_the_draws_distorts_as_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [{"shift_px": 2}, {"elastic_px": 1}, {"thickness": 0.5}, {"rotation_degrees": 9, "scale": 0.1}]
+    "keys",
+    [
+        {"shift_px": 2},
+        {"rotation_degrees": 9},
+        {"scale": 0.1},
+        {"shear": 0.3},
+        {"elastic_px": 1},
+        {"thickness": 0.5},
+        {"rotation_degrees": 9, "scale": 0.1},
+    ],
 )
 def test_the_generator_decides(keys: dict[str, Any]) -> None:
     images = make_images(100)

@@ -64,6 +64,8 @@ def test_the_strokes_of_outliers_are_picked_once_for_all_epochs(picked: list[Sam
     assert len(picked) == 2
     for mine, theirs in zip(state.average.buffers(), other.buffers(), strict=True):
         assert torch.equal(mine, theirs)
+    refresh_statistics(other, train, NORMALIZATION)
+    assert not torch.equal(next(other.buffers()), next(state.average.buffers()))
 
 
 def test_no_outliers_are_made_for_a_network_without_statistics(picked: list[Samples]) -> None:

@@ -1,9 +1,10 @@
 """What an epoch's batches are made of, one at a time and several together."""
 
+import numpy as np
 import pytest
 import torch
 
-from conftest import make_samples
+from conftest import draw_digits, make_samples
 from elsewhere import Far, elsewhere
 from mnistcli.batches import draw_epoch
 from mnistcli.config import TrainConfig, read_config
@@ -36,6 +37,19 @@ def test_batches_that_are_made_together_for_an_accelerator_are_those_made_alone(
         for tensor, other in zip(mine, theirs, strict=True):
             assert isinstance(other, Far)
             assert torch.equal(other.near, tensor)
+
+
+def test_styles_are_given_to_ones_and_sevens_alone() -> None:
+    labels = np.arange(40, dtype=np.uint8) % 10
+    train = Samples(torch.from_numpy(draw_digits(labels, seed=0))[:, None], torch.from_numpy(labels).long())
+    drawn = []
+    for share in (0.0, 1.0):
+        config, generator = TrainConfig(styles=share), torch.Generator().manual_seed(0)
+        [batch] = draw_epoch(config, train, Strokes.of(train), Normalization(), generator).take([slice(0, 40)])
+        drawn.append(batch)
+    (plain, digits), (styled, same_digits) = drawn
+    assert torch.equal(digits, same_digits)
+    assert set(digits[(plain != styled).flatten(1).any(1)].tolist()) == {1, 7}
 
 
 def test_an_accelerator_is_asked_for_less_where_batches_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -21,6 +21,7 @@ from mnistcli.checkpoint import Checkpoint, check_savable, load, save
 from mnistcli.config import ModelName, TrainConfig, Weights, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
+from mnistcli.files import atomic_write
 from mnistcli.loop import start
 from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.rejection import Rejector
@@ -153,6 +154,7 @@ def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
         ({"format": REMOVED}, "was not written by mnistcli"),
         ({"format": torch.tensor([1, 2])}, "was not written by mnistcli"),
         ({"format_version": 99}, "has checkpoint format 99"),
+        ({"format_version": 1}, "has checkpoint format 1"),
         ({"format_version": REMOVED}, "missing, unknown or wrong parts: format_version"),
         ({"format_version": torch.tensor([2, 2])}, "missing, unknown or wrong parts: format_version"),
         ({"weights": REMOVED}, "missing, unknown or wrong parts: weights"),
@@ -193,6 +195,14 @@ def test_a_rejector_that_does_not_fit_is_refused(saved: Path, misfitting: Weight
         loaded.build_model(misfitting)
 
 
+def test_the_best_epochs_weights_are_its_own(saved: Path) -> None:
+    weights = build_model("lenet").state_dict()
+    loaded = load(edited(saved, best={**BEST, "weights": weights}))
+    assert torch.equal(loaded.build_model("best").state_dict()["fc3.bias"], weights["fc3.bias"])
+    assert torch.equal(loaded.build_model("last").state_dict()["fc3.bias"], loaded.weights["fc3.bias"])
+    assert not torch.equal(weights["fc3.bias"], loaded.weights["fc3.bias"])
+
+
 @pytest.mark.parametrize(("model", "tensor"), [("lenet", "fc3.bias"), ("strided", "layers.1.running_var")])
 def test_weights_have_to_be_finite(saved: Path, model: ModelName, tensor: str) -> None:
     weights = build_model(model).state_dict()
@@ -227,10 +237,13 @@ def test_another_file_is_kept_under_its_date(saved: Path, other: str) -> None:
     if other == "no checkpoint":
         saved.write_text("a letter")
     content = saved.read_bytes()
+    saved.chmod(0o600)
     os.utime(saved, (1_000_000_000, 1_000_000_000))
+    before = saved.stat()
     backup = save(make_checkpoint("another"), saved)
     assert backup is not None
     assert backup.name.startswith("ckpt.2001-09-09-")
+    assert (backup.stat().st_mode, backup.stat().st_mtime) == (before.st_mode, before.st_mtime)
     assert backup.read_bytes() == content
     assert load(saved).run_id == "another"
 
@@ -274,6 +287,24 @@ def test_a_failed_write_leaves_no_copy_of_the_old_file(saved: Path) -> None:
         save(make_checkpoint("another"), saved)
     assert saved.read_text() == "a letter"
     assert [path.name for path in saved.parent.iterdir()] == ["ckpt.pt"]
+
+
+def test_an_interrupt_once_the_new_file_is_there_leaves_the_copy_of_the_old_one(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def interrupted(path: Path) -> Iterator[BinaryIO]:
+        with atomic_write(path) as file:
+            yield file
+        if path == saved:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint_module, "atomic_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(make_checkpoint("another"), saved)
+    assert load(saved).run_id == "another"
+    [backup] = [path for path in saved.parent.iterdir() if path != saved]
+    assert load(backup).run_id == "run"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")

@@ -11,6 +11,7 @@ from mnistcli.config import (
     TrainConfig,
     check_range,
     choices,
+    option_name,
     read_config,
     resolve,
     shipped_configs,
@@ -79,6 +80,14 @@ def test_keys_in_a_table_are_told_where_they_belong(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[train]\nepochs = 2\n")
     with pytest.raises(ConfigError, match=r"^train in .*mine.toml is a table; keys belong above all tables$"):
         resolve({}, {}, str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(("key", "below"), [("scale", 1), ("ema_decay", 1), ("momentum", 1), ("seed", 2**63)])
+def test_some_numbers_must_be_below_a_limit(key: str, below: int) -> None:
+    with pytest.raises(ConfigError, match=f"{option_name(key)} = {below}: "):
+        resolve({key: str(below)}, {})
+    highest = below - 1 if key == "seed" else below - 0.001
+    assert getattr(resolve({key: str(highest)}, {}).config, key) == highest
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "fast"])

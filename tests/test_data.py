@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import make_samples
 from mnistcli.data import Normalization, Samples, hold_out, load_split, pick
 from mnistcli.errors import ConfigError, DataError
 from mnistcli.idx import idx_bytes, raw_folder, read_idx
@@ -94,6 +95,13 @@ def test_held_out_samples_are_the_end_of_a_seeded_permutation() -> None:
     assert torch.equal(val.labels, order[-20:])
     assert torch.equal(torch.cat([train.labels, val.labels]).sort().values, torch.arange(100))
     assert torch.equal(train.images[:, 0, 0, 0].long(), train.labels)
+
+
+def test_samples_have_another_checksum_with_other_images_and_with_other_labels() -> None:
+    samples = make_samples(10)
+    others = [Samples(samples.images.flip(0), samples.labels), Samples(samples.images, samples.labels.flip(0))]
+    assert len({each.checksum() for each in (samples, *others)}) == 3
+    assert make_samples(10).checksum() == samples.checksum()
 
 
 def test_nothing_held_out_is_no_copy() -> None:

@@ -59,6 +59,18 @@ def test_a_signal_waits_for_what_is_not_to_be_left_half_done(name: str) -> None:
 
 
 @posix
+@pytest.mark.parametrize(("before", "is_heard"), [("SIG_IGN", False), ("SIG_DFL", True)])
+def test_a_closed_terminal_stops_a_run_however_often_it_is_told_but_none_that_nohup_began(
+    before: str, *, is_heard: bool
+) -> None:
+    hangup = "signal.raise_signal(signal.SIGHUP)\n"
+    code = f"import signal; signal.signal(signal.SIGHUP, signal.{before})\nfrom mnistcli.interrupt import *\n"
+    code += f"end_by_signals()\n{'' if is_heard else hangup}with StopRequest() as stop:\n    {hangup}    {hangup}"
+    done = subprocess.run([sys.executable, "-c", code + "print(stop())"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{is_heard}\n", "")
+
+
+@posix
 @pytest.mark.parametrize(("is_launched", "code"), [(False, 143), (True, -signal.SIGTERM)])
 def test_a_process_of_torchruns_is_ended_by_the_system(
     monkeypatch: pytest.MonkeyPatch, is_launched: bool, code: int

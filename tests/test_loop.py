@@ -1,5 +1,6 @@
 """The arithmetic of training and scoring."""
 
+import itertools
 import math
 
 import numpy as np
@@ -67,9 +68,9 @@ def test_each_steps_sums_are_those_up_to_it_though_read_at_the_end() -> None:
     assert sums[-1][1] == pytest.approx(done.accuracy * 48)
 
 
-def test_an_epoch_is_the_plain_loop() -> None:
-    """One epoch equals the tutorial's lines, fed in the same order."""
-    config = TrainConfig(batch_size=16, lr=0.1, momentum=0.5, weight_decay=0.01)
+def test_epochs_are_the_plain_loop() -> None:
+    """Two epochs equal the tutorial's lines, fed in the same order, with one of torch's schedules over both."""
+    config = TrainConfig(epochs=2, batch_size=16, lr=0.1, momentum=0.5, weight_decay=0.01, schedule="linear", seed=3)
     train = make_samples(40)
     state = make_state(config, len(train))
     (*_, done) = run(state, train, config)
@@ -77,13 +78,17 @@ def test_an_epoch_is_the_plain_loop() -> None:
     torch.manual_seed(config.seed)
     net = LeNet()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.5, weight_decay=0.01)
-    losses = 0.0
-    for batch in torch.randperm(40, generator=torch.Generator().manual_seed(0)).split(16):  # type: ignore[no-untyped-call]
-        loss = F.cross_entropy(net(NORMALIZATION(train.images[batch])), train.labels[batch])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses += loss.item() * len(batch)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, total_iters=6)
+    generator = torch.Generator().manual_seed(config.seed)
+    for _ in range(config.epochs):
+        losses = 0.0
+        for batch in torch.randperm(40, generator=generator).split(16):  # type: ignore[no-untyped-call]
+            loss = F.cross_entropy(net(NORMALIZATION(train.images[batch])), train.labels[batch])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            losses += loss.item() * len(batch)
     assert isinstance(done, EpochDone)
     assert done.loss == pytest.approx(losses / 40, rel=1e-5)
     for mine, plain in zip(state.model.parameters(), net.parameters(), strict=True):
@@ -164,15 +169,27 @@ def test_label_smoothing_and_bfloat16_are_torchs() -> None:
     assert state.history[0].loss == pytest.approx(loss.item(), rel=1e-5)
 
 
-def test_written_digits_take_the_place_of_images() -> None:
+@pytest.mark.parametrize("key", ["written", "styles"])
+def test_written_digits_and_those_of_other_styles_take_the_place_of_images(key: str) -> None:
     losses = []
     for share in (0.0, 1.0):
-        config = TrainConfig(batch_size=16, lr=1e-12, written=share)
+        config = TrainConfig.model_validate({"batch_size": 16, "lr": 1e-12, key: share})
         train = make_samples(16)
         state = make_state(config, len(train))
         run(state, train, config)
         losses.append(state.history[0].loss)
     assert losses[0] != losses[1]
+
+
+def test_an_epochs_time_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(ticks)))
+    config = TrainConfig(epochs=2, batch_size=16)
+    state = make_state(config, 40)
+    run(state, make_samples(40), config)
+    first, second = state.history
+    assert first.seconds == second.seconds > 0
+    assert first.images_per_second == 40 / first.seconds
 
 
 @pytest.mark.parametrize("shift_px", [0.0, 3.0])

@@ -77,8 +77,14 @@ def test_warmup_rises_to_the_peak_and_the_schedule_goes_on_from_there(schedule: 
     config = make_config(schedule=schedule, epochs=4, warmup_epochs=1.5, lr=1.0)
     rates = [learning_rate(config, step, 10) for step in range(40)]
     assert rates[:15] == pytest.approx([(step + 1) / 15 for step in range(15)])
-    assert rates[14:] == sorted(rates[14:], reverse=True)
+    rest = make_config(schedule=schedule, epochs=5, lr=1.0)  # as many steps as are left
+    assert rates[15:] == pytest.approx([learning_rate(rest, step, 5) for step in range(25)])
     assert rates[-1] == 1.0 if schedule == "constant" else 0 < rates[-1] < 0.05
+
+
+def test_warmup_that_ends_within_a_step_goes_no_higher_than_the_peak() -> None:
+    config = make_config(epochs=4, warmup_epochs=1.55, lr=1.0)
+    assert max(learning_rate(config, step, 10) for step in range(40)) == 1.0
 
 
 def test_a_single_step_has_a_rate_under_every_schedule() -> None:
