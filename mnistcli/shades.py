@@ -6,7 +6,8 @@ import numpy as np
 
 from mnistcli.components import Components, find_components
 from mnistcli.ink import Ink
-from mnistcli.planes import distance_inside, fills_hull, quantile
+from mnistcli.outlines import outline
+from mnistcli.planes import distance_inside, distance_to_paper, fills_hull, quantile
 
 WHOLE_WIDTH = 0.98  # of a picture: what is wider, or higher, goes from side to side, whatever was rounded
 # A shade has a larger inscribed radius than this share of the picture's longer side, and fills more than this share of
@@ -16,8 +17,10 @@ RADIUS, SOLIDITY, THINNER = 0.02, 0.8, 0.5
 # than this share of the band's box.
 BAND_STRENGTH, BAND_STROKES = 1.5, 0.0003
 # A mark has less full ink than a share of its area; strokes on it are more than this many times as strong, and this
-# quantile of what else is in it is its paper.
+# quantile of what else is in it is its paper. Strokes take less than the first share of its rim, whose width is the
+# second of its radius: more is a ring, as around a traffic sign.
 MARK_FULL, MARK_STRENGTH, MARK_PAPER = 0.5, 1.4, 0.9
+RIM_INK, RIM_WIDTH = 0.5, 0.1
 
 
 def without_shades(ink: Ink, components: Components) -> tuple[Ink, Components]:
@@ -73,7 +76,11 @@ def _without_marks(ink: Ink, components: Components) -> Ink:
         is_full = mask & (here > ink.threshold)
         faint, full = quantile(here[mask & ~is_full], 0.5), quantile(here[is_full], 0.5)
         strokes = mask & (here > (faint + full) / 2)
-        if full > MARK_STRENGTH * faint and float(distance_inside(strokes).max()) < THINNER * radius:
+        depth = distance_to_paper(outline(mask)[0] > 0)[1:-1, 1:-1]
+        rim = (depth > 0) & (depth <= RIM_WIDTH * radius)
+        is_ring = np.count_nonzero(strokes & rim) > RIM_INK * np.count_nonzero(rim)
+        is_thinner = float(distance_inside(strokes).max()) < THINNER * radius
+        if full > MARK_STRENGTH * faint and is_thinner and not is_ring:
             paper = quantile(here[mask & ~strokes], MARK_PAPER)
             here[mask] = (here[mask] - paper).clip(0) / (full - paper)
             marks += 1

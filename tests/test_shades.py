@@ -58,3 +58,14 @@ def test_numbers_of_which_one_is_marked_are_read_as_without_the_mark(
     )
     assert len(alone) == 9
     assert found == [pytest.approx(box, abs=2) for box in alone]
+
+
+def test_a_ring_around_a_lighter_disc_is_no_digit_on_a_mark() -> None:
+    sign = np.full((HEIGHT, WIDTH, 3), (172.0, 163.0, 150.0))
+    for radius, colour in ((220, (200, 20, 35)), (170, (235, 235, 235))):
+        cv2.circle(sign, (320, 280), radius, colour, -1, cv2.LINE_AA)
+    sign = sign * (1 - cover((7, 270, 200, 160))[..., None]) + np.random.default_rng(0).normal(0, 6, sign.shape)
+    blurred = cv2.GaussianBlur(sign, (0, 0), 1).clip(0, 255).astype(np.uint8)
+    glyph, _ = find_glyph(Picture(blurred, (WIDTH, HEIGHT), "a traffic sign"))
+    assert glyph is not None
+    assert glyph.height < 220
