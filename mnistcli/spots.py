@@ -21,10 +21,10 @@ SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be 
 ALIKE = 1.6  # times another's height, or its strokes' thickness: digits that were written together differ less
 # What is larger than the digits, and has most of the ink, is no stroke: somewhere broader than a share of its height,
 # or with four corners. Or it was drawn by their pen, and they have more than a share of its ink; some of them tell how
-# thick their strokes are. What is lower than the first share of what is no stroke, or the second of a drawing, are
-# specks.
+# thick their strokes are. Digits are between two shares of its height, other ones where it is no stroke than where it
+# is drawn: what is lower are specks.
 LEAST_BESIDE, MOST_ASKED, BROAD, BESIDE_INK = 3, 9, 0.45, 0.2
-BESIDE_BROAD, BESIDE_DRAWN = 0.2, 0.12
+BESIDE_BROAD, BESIDE_DRAWN = (0.2, 0.6), (0.12, 0.5)
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
 # If there are more, only the largest are looked at, unless more are as high as digits, as on a page of small ones. With
 # more than the second number it is a texture: joining and sorting them would take long.
@@ -222,13 +222,13 @@ def _height_beside_larger(components: Components, is_usual: Mask, typical_height
     """
     height, ink = components.boxes[:, 3], components.full_ink_px
     is_large = is_usual & _are_alike(height, typical_height)
-    is_lower = is_usual & (height < typical_height / ALIKE)
-    if np.count_nonzero(is_large) != 1 or np.count_nonzero(is_lower) < LEAST_BESIDE:
+    if np.count_nonzero(is_large) != 1 or np.count_nonzero(is_usual) <= LEAST_BESIDE:
         return 0.0
     large = int(is_large.argmax())
     radius_px = components.inscribed_radius_px(large)
     is_broad = 2 * radius_px > BROAD * height[large] or outline(components.mask(large))[1] >= SURE_FIT
-    is_lower &= height > (BESIDE_BROAD if is_broad else BESIDE_DRAWN) * height[large]
+    least, most = BESIDE_BROAD if is_broad else BESIDE_DRAWN
+    is_lower = is_usual & (height > least * height[large]) & (height < most * height[large])
     lower = _weighted_median(height, ink * is_lower)
     are_digits = is_lower & _are_alike(height, lower)
     if np.count_nonzero(are_digits) < LEAST_BESIDE:
