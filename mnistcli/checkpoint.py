@@ -259,7 +259,6 @@ class Checkpoint(BaseModel):
         steps = math.ceil(self.train_size / self.train_config().batch_size)
         if self.partial["step"] > steps:
             raise self._unusable(f"it has {self.partial['step']:,} steps of an epoch of {steps:,}")
-        device = state.loss_sum.device
         try:
             state.model.load_state_dict(self.weights)
             if state.average is not None:
@@ -268,8 +267,8 @@ class Checkpoint(BaseModel):
             state.shuffle = self.generators["shuffle"]
             torch.Generator().set_state(state.shuffle)
             state.epoch, state.step, state.seconds = self.epoch, self.partial["step"], self.partial["seconds"]
-            sums = self.partial["loss_sum"], self.partial["correct"]
-            state.loss_sum, state.correct = (number.to(device).reshape(()) for number in sums)
+            state.loss_sum = _as_sum("loss_sum", self.partial["loss_sum"], state.loss_sum)
+            state.correct = _as_sum("correct", self.partial["correct"], state.correct)
             state.history = [EpochDone(**done) for done in self.history]
             state.calibration = self.calibration()
             if self.best:
@@ -319,6 +318,13 @@ def _copy_into(state: dict[str, list[Tensor]], saved: dict[str, list[Tensor]]) -
             if tensor.shape != from_file.shape:
                 raise ValueError(f"{name} of shape {tuple(from_file.shape)} in place of {tuple(tensor.shape)}")
             tensor.copy_(from_file)
+
+
+def _as_sum(name: str, saved: Tensor, fresh: Tensor) -> Tensor:
+    """Give a sum from a file as the fresh state has it: one number of the same type, on the same device."""
+    if saved.shape != fresh.shape or saved.dtype != fresh.dtype or not saved.isfinite():
+        raise ValueError(f"{name} of the epoch under way is no single number")
+    return saved.to(fresh.device)
 
 
 # What using a malformed part raises, here or inside torch.
