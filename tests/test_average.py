@@ -17,7 +17,7 @@ NORMALIZATION = Normalization()
 
 
 def test_the_average_is_the_moving_one_with_statistics_of_its_own() -> None:
-    config = TrainConfig(batch_size=16, lr=0.05, ema_decay=0.3)
+    config = TrainConfig(epochs=2, batch_size=16, lr=0.05, ema_decay=0.3)
     train = make_samples(48)
     torch.manual_seed(0)
     state = start(config, Strided(), len(train))
