@@ -16,8 +16,8 @@ WHOLE = [slice(0, 10), slice(10, 20), slice(20, 35), slice(35, 45), slice(45, 47
 OF_A_RANK = [slice(0, 5), slice(10, 15), slice(20, 28), slice(35, 40), slice(45, 46)]
 
 
-def make(train: Samples, parts: list[slice]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    batches = draw_epoch(ROBUST, train, Strokes.of(train), Normalization(), torch.Generator().manual_seed(0))
+def make(train: Samples, parts: list[slice], config: TrainConfig = ROBUST) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    batches = draw_epoch(config, train, Strokes.of(train), Normalization(), torch.Generator().manual_seed(0))
     return list(batches.take(parts))
 
 
@@ -44,12 +44,20 @@ def test_styles_are_given_to_ones_and_sevens_alone() -> None:
     train = Samples(torch.from_numpy(draw_digits(labels, seed=0))[:, None], torch.from_numpy(labels).long())
     drawn = []
     for share in (0.0, 1.0):
-        config, generator = TrainConfig(styles=share), torch.Generator().manual_seed(0)
-        [batch] = draw_epoch(config, train, Strokes.of(train), Normalization(), generator).take([slice(0, 40)])
+        [batch] = make(train, [slice(0, 40)], TrainConfig(styles=share))
         drawn.append(batch)
     (plain, digits), (styled, same_digits) = drawn
     assert torch.equal(digits, same_digits)
     assert set(digits[(plain != styled).flatten(1).any(1)].tolist()) == {1, 7}
+
+
+def test_outliers_are_distorted_as_images_are() -> None:
+    train = make_samples(47)
+    ((still, _),), ((moved, _),) = (  # by the same dice
+        make(train, [slice(0, 47)], TrainConfig(outliers=1.0, shift_px=reach)) for reach in (1e-6, 5.0)
+    )
+    assert len(still) == 2 * 47
+    assert ((still - moved).abs().amax((1, 2, 3)) > 0.1).all()
 
 
 def test_an_accelerator_is_asked_for_less_where_batches_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:
