@@ -71,6 +71,16 @@ def test_a_closed_terminal_stops_a_run_however_often_it_is_told_but_none_that_no
 
 
 @posix
+def test_a_second_hangup_does_not_disturb_what_the_first_one_ends() -> None:
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # whatever is ignored here, as by nohup
+    code += "from mnistcli.interrupt import *; end_by_signals()\ntry:\n    signal.raise_signal(signal.SIGHUP)\n"
+    code += "finally:\n    signal.raise_signal(signal.SIGHUP); print('tidied up')\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "tidied up\n"
+    assert done.stderr.splitlines()[-1].endswith("SignalError: ended by SIGHUP")
+
+
+@posix
 @pytest.mark.parametrize(("is_launched", "code"), [(False, 143), (True, -signal.SIGTERM)])
 def test_a_process_of_torchruns_is_ended_by_the_system(
     monkeypatch: pytest.MonkeyPatch, is_launched: bool, code: int
