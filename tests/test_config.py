@@ -82,12 +82,38 @@ def test_keys_in_a_table_are_told_where_they_belong(tmp_path: Path) -> None:
         resolve({}, {}, str(tmp_path / "mine.toml"))
 
 
-@pytest.mark.parametrize(("key", "below"), [("scale", 1), ("ema_decay", 1), ("momentum", 1), ("seed", 2**63)])
-def test_some_numbers_must_be_below_a_limit(key: str, below: int) -> None:
-    with pytest.raises(ConfigError, match=f"{option_name(key)} = {below}: "):
-        resolve({key: str(below)}, {})
-    highest = below - 1 if key == "seed" else below - 0.001
-    assert getattr(resolve({key: str(highest)}, {}).config, key) == highest
+@pytest.mark.parametrize(
+    ("key", "allowed", "refused"),
+    [
+        ("epochs", ("1", "1000000"), ("0", "1000001")),
+        ("batch_size", ("1", "1000000"), ("0", "1000001")),
+        ("lr", ("1e-9", "1e9"), ("0",)),
+        ("momentum", ("0", "0.999"), ("-0.1", "1")),
+        ("weight_decay", ("0", "10"), ("-0.1",)),
+        ("warmup_epochs", ("0", "0.9"), ("-0.1",)),
+        ("label_smoothing", ("0", "0.999"), ("-0.1", "1")),
+        ("ema_decay", ("0", "0.999"), ("-0.1", "1")),
+        ("shift_px", ("0", "28"), ("-0.1", "28.1")),
+        ("rotation_degrees", ("0", "180"), ("-0.1", "180.1")),
+        ("scale", ("0", "0.999"), ("-0.1", "1")),
+        ("shear", ("0", "1"), ("-0.1", "1.1")),
+        ("elastic_px", ("0", "28"), ("-0.1", "28.1")),
+        ("thickness", ("0", "1"), ("-0.1", "1.1")),
+        ("styles", ("0", "1"), ("-0.1", "1.1")),
+        ("written", ("0", "1"), ("-0.1", "1.1")),
+        ("outliers", ("0", "1"), ("-0.1", "1.1")),
+        ("val_size", ("0", "60000"), ("-1",)),
+        ("patience", ("0",), ("-1",)),
+        ("seed", ("0", str(2**63 - 1)), ("-1", str(2**63))),
+        ("threads", ("0", "1024"), ("-1", "1025")),
+    ],
+)
+def test_each_number_has_its_bounds(key: str, allowed: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    for text in allowed:
+        assert float(getattr(resolve({key: text}, {}).config, key)) == float(text)
+    for text in refused:
+        with pytest.raises(ConfigError, match=rf"^{option_name(key)} = {text}: must be (greater|less) than"):
+            resolve({key: text}, {})
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "0", "fast"])
