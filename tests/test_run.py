@@ -223,15 +223,16 @@ def test_newer_steps_of_the_same_epoch_are_backed_up_too(make_config: MakeConfig
     assert (load(newer).partial["step"], load(kept.backup).partial["step"]) == (3, 5)
 
 
-def test_a_run_that_is_stopped_again_keeps_its_calibration(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_again_keeps_its_calibrations(make_config: MakeConfig, tmp_path: Path) -> None:
     path = tmp_path / "ckpt.pt"
     assert isinstance(stop_after_an_epoch(make_config(epochs=2, val_size=50, outliers=0.1)), Stopped)
     before = load(path).calibration()
+    assert load(path).calibration("best") == before
     assert before.temperature != 1
     assert before.rejector is not None
     *_, last = train_events(TrainConfig(), resume=path, should_stop=asked_often(1))
     assert isinstance(last, Stopped)
-    assert load(path).calibration() == before
+    assert load(path).calibration() == load(path).calibration("best") == before
 
 
 def test_a_stop_that_comes_with_the_last_epoch_comes_too_late(make_config: MakeConfig) -> None:
