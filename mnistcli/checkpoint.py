@@ -453,9 +453,12 @@ def _keep_other(path: Path, new: Checkpoint) -> Path | None:
     except CheckpointError:
         pass  # whatever it is, somebody may want it
     backup = _backup_of(path)
+    # Some file systems refuse permissions or times; the copy is what counts.
     with path.open("rb") as file, atomic_write(backup) as copy:
+        with suppress(OSError):  # before there is anything that others could read
+            shutil.copymode(path, copy.name)
         shutil.copyfileobj(file, copy)
-    with suppress(OSError):  # some file systems refuse times or permissions; the copy is what counts
+    with suppress(OSError):
         shutil.copystat(path, backup)
     return backup
 

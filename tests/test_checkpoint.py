@@ -325,9 +325,11 @@ def test_a_backup_is_made_where_a_files_times_cannot_be_set(saved: Path, monkeyp
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     content = saved.read_bytes()
+    saved.chmod(0o600)
     monkeypatch.setattr("shutil.copystat", refuse)  # as some network file systems do
     backup = save(make_checkpoint("another"), saved)
     assert backup is not None
+    assert backup.stat().st_mode == saved.stat().st_mode
     assert backup.read_bytes() == content
     assert load(saved).run_id == "another"
 
