@@ -24,12 +24,13 @@ from mnistcli.planes import (
     Boxes,
     Mask,
     Plane,
+    are_alike,
     connect,
     distance_to_paper,
     is_straight,
     pixels_of,
-    quantile,
     touches_border,
+    weighted_median,
     window_of,
 )
 from mnistcli.rules import thickest_line, without_rules
@@ -65,9 +66,9 @@ MOST_HOLES = 2  # a digit has no more; with more, a component is a table's or a 
 LEAST_CELL = 0.05  # of a grid's shorter side: its cells are wider and higher
 
 # Lines that digits are among, whatever their shape: those of noughts and crosses, axes, the bracket of a long division.
-# They take less than a share of their box. In it are so many components of about one height, a factor apart at most,
-# that have more than a share of the lines' ink; the box's sides are longer than two multiples of that height.
-AMONG_INK, LEAST_AMONG, ALIKE, AMONG_SHARE = 0.2, 3, 1.6, 0.2
+# They take less than a share of their box. In it are so many components of about one height that have more than a
+# share of the lines' ink; the box's sides are longer than two multiples of that height.
+AMONG_INK, LEAST_AMONG, AMONG_SHARE = 0.2, 3, 0.2
 AMONG_LONGER, AMONG_SHORTER = 2.5, 1.25
 
 
@@ -256,8 +257,8 @@ def _are_digits_among(components: Components, label: int) -> bool:
     """Tell whether what is in a component's box may be several digits by its sizes, much smaller than the box."""
     is_inside = are_inside(components, label)
     heights, full_ink_px = components.boxes[is_inside, 3], components.full_ink_px[is_inside]
-    usual = quantile(np.repeat(heights, full_ink_px), 0.5)
-    is_alike = (heights > usual / ALIKE) & (heights < usual * ALIKE)
+    usual = weighted_median(heights, full_ink_px)
+    is_alike = are_alike(heights, usual)
     shorter, longer = sorted(components.boxes[label, 2:4].tolist())
     is_larger = longer > AMONG_LONGER * usual and shorter > AMONG_SHORTER * usual
     are_written = full_ink_px[is_alike].sum() > AMONG_SHARE * components.full_ink_px[label]

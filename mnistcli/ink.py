@@ -51,7 +51,7 @@ STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3
 SHADOW_SHARE = 0.02
 SHADOW_CONTRAST = 0.6  # of the ink's threshold: what is fainter is smoothed away, shadow or not
 SHADOW_SHARPNESS = 0.5  # of the ink's sharpness: a shadow's edge is less sharp
-SIMILAR_CONTRAST = 0.7  # of the threshold on one estimate of the paper: that on the right one is no lower
+SIMILAR_CONTRAST = 0.7  # of the higher threshold of two estimates of the paper: one with less is not the right one
 EVEN_STEP_PX = 4  # from one place at which paper is compared to the next
 
 
@@ -232,12 +232,13 @@ def _in_uneven_light(source: Source, layer: Layer) -> Layer | None:
 
 def _in_envelope(source: Source) -> Layer | None:
     """Estimate the paper with all its shadows and lights; None where nothing stands out."""
-    # One is without dark strokes, one without light ones. The wrong one of them keeps the strokes, beside which the
-    # paper that they enclose stands out: less than strokes on the right one do, or hardly more. But it is less even.
+    # One is without dark strokes, one without light ones. The wrong one of them keeps the strokes, and what they
+    # enclose stands out from it: with less contrast than strokes from the right one, or hardly more. But it is less
+    # even.
     layers = [layer for paper in envelopes(source.image) if (layer := source.separate(paper))]
     most = max((layer.threshold for layer in layers), default=0.0)
     similar = (layer for layer in layers if layer.threshold >= SIMILAR_CONTRAST * most)
-    return min(similar, key=lambda layer: _unevenness(layer.paper), default=None)
+    return min(similar, key=lambda layer: (_unevenness(layer.paper), -layer.threshold), default=None)
 
 
 def _unevenness(paper: Image) -> float:

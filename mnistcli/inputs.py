@@ -21,7 +21,7 @@ def is_pattern(name: str | Path) -> bool:
 def url_of(path: Path) -> str | None:
     """Give the URL that was taken for a path, which has only one of its two slashes; None for any other path."""
     scheme, _, rest = path.as_posix().partition(":/")
-    return f"{scheme}://{rest}" if scheme in ("http", "https") and not os.path.exists(path) else None  # noqa: PTH110
+    return f"{scheme}://{rest}" if scheme.lower() in ("http", "https", "ftp") and not os.path.exists(path) else None  # noqa: PTH110
 
 
 def find_pictures(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:

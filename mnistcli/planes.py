@@ -21,6 +21,7 @@ RUN_INK = 1.5  # times the ink of a bar that is as long and as thick: a run of d
 MARK_SHARE = 0.8  # of its convex hull: a dot or a straight stroke fills more, a digit that is neither fills less
 STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less variance across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
+ALIKE = 1.6  # times: what was written together, digits or their strokes, differs less in size
 SOBEL_SCALE = 8  # OpenCV's kernel gives the slope per pixel times this
 OUTLIER = 3  # standard deviations: what is farther off is of another kind
 DEVIATION_OF_MEDIAN = 1.4826  # the median absolute deviation of normal numbers, times this, is their standard deviation
@@ -172,6 +173,18 @@ def fills_hull(mask: Mask, share: float) -> bool:
 def border_pixels(image: NDArray[Any]) -> NDArray[Any]:
     """Give the outermost pixels, (M, C), of (H, W, C)."""
     return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
+
+
+def are_alike(sizes: NDArray[Any], size: float) -> Mask:
+    """Tell which sizes, (N,), are about another one: those of digits that were written together differ less."""
+    return (sizes > size / ALIKE) & (sizes < size * ALIKE)
+
+
+def weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
+    """Give the median of values by weight, (N,) each, so that many specks cannot move it; 0 where nothing weighs."""
+    order = np.argsort(values)
+    summed = weights[order].cumsum()
+    return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if len(summed) and summed[-1] else 0.0
 
 
 def quantile(values: NDArray[Any], share: float) -> float:

@@ -107,9 +107,9 @@ def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane |
 
 
 def _count_posts(rest: Mask, level: _Lines) -> int:
-    """Count the strokes that go from one level line to another, upright and hardly thicker than these."""
+    """Count the strokes that begin and end at level lines, upright and hardly thicker than these."""
     left, top, width, height = connect(rest)[1][1:, :4].T
-    # A pixel of each may be grey, and where a post crosses a line, neither has all of its own ink.
+    # A post may have a grey pixel on each side, and where it crossed a line, its end was taken out with that.
     is_thin = (width <= POST_WIDTH * level.thickness_px + 2) & (height > POST_SHAPE * width)
     near = 2 * int(POST_GAP * level.thickness_px) + 3
     by_lines = cv2.dilate(level.mask.view(np.uint8), np.ones((near, near), np.uint8)) > 0

@@ -57,7 +57,7 @@ def _without_band(ink: Ink, components: Components) -> Ink:
 
 
 def _without_marks(ink: Ink, components: Components) -> Ink:
-    """Take off the strength of what a text marker marks one number of several with; the same ink where nothing is.
+    """Take off the strength of a text marker's mark that lies on some of several numbers; the same ink without one.
 
     By the ink of the others it is too faint to be full ink, but beside full ink it is taken for the rest of that, and
     joins all strokes on it.
@@ -70,7 +70,7 @@ def _without_marks(ink: Ink, components: Components) -> Ink:
     marks = 0
     for label in np.flatnonzero(may_be_mark).tolist():
         mask, here = components.mask(label), strength[components.window(label)]
-        radius = float(distance_inside(mask).max())
+        radius = float(distance_to_paper(mask).max())
         if radius <= least_px or not fills_hull(mask, SOLIDITY):
             continue
         is_full = mask & (here > ink.threshold)
@@ -79,7 +79,7 @@ def _without_marks(ink: Ink, components: Components) -> Ink:
         depth = distance_to_paper(outline(mask)[0] > 0)[1:-1, 1:-1]
         rim = (depth > 0) & (depth <= RIM_WIDTH * radius)
         is_ring = np.count_nonzero(strokes & rim) > RIM_INK * np.count_nonzero(rim)
-        is_thinner = float(distance_inside(strokes).max()) < THINNER * radius
+        is_thinner = float(distance_to_paper(strokes).max()) < THINNER * radius
         if full > MARK_STRENGTH * faint and is_thinner and not is_ring:
             paper = quantile(here[mask & ~strokes], MARK_PAPER)
             here[mask] = (here[mask] - paper).clip(0) / (full - paper)

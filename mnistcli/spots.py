@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mnistcli.components import SOLID_SHARE, SPECK_INK, SPECK_SIZE, Components, find_pen
 from mnistcli.ink import Ink
 from mnistcli.outlines import SURE_FIT, has_corners, outline
-from mnistcli.planes import Mask, fills_hull, is_straight, quantile, touches_border
+from mnistcli.planes import Mask, are_alike, fills_hull, is_straight, quantile, touches_border, weighted_median
 from mnistcli.underlines import PART_GAP
 
 # Heights are shares of the height of the picture's typical digit.
@@ -18,11 +18,10 @@ LEAST_HEIGHT = 0.35  # dots, dashes and most commas are lower; a nought may be h
 MOST_HEIGHT = 3.0  # what is higher is a margin line or a fold
 LEAST_INK = 0.08  # of the typical digit's ink; even a 1 has a third of it, a shadow's torn edge hardly any
 SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be a 1, but no stamp and no hole
-ALIKE = 1.6  # times another's height, or its strokes' thickness: digits that were written together differ less
 # What is larger than the digits, and has most of the ink, is no stroke: somewhere broader than a share of its height,
-# or with four corners. Or it was drawn by their pen, and they have more than a share of its ink; some of them tell how
-# thick their strokes are. Digits are between two shares of its height, other ones where it is no stroke than where it
-# is drawn: what is lower are specks.
+# or with four corners. Or it was drawn by their pen, and they have more than a share of its ink; the first of them tell
+# how thick their strokes are. Digits are between two shares of its height, other ones where it is no stroke than where
+# it is drawn: what is lower are specks.
 LEAST_BESIDE, MOST_ASKED, BROAD, BESIDE_INK = 3, 9, 0.45, 0.2
 BESIDE_BROAD, BESIDE_DRAWN = (0.2, 0.6), (0.12, 0.5)
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
@@ -200,18 +199,14 @@ def _typical_digit(components: Components) -> _Typical:
     is_usual = is_whole & ~is_solid
     if components.full_ink_px[is_usual].sum() < LEAST_INK * components.full_ink_px[is_whole].max(initial=0):
         is_usual = is_whole  # a bold digit among dirt
-    typical_height = _weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
+    typical_height = weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
     if typical_height == 0 or typical_height > TIGHT_SHARE * components.labels.shape[0]:
         is_usual = is_whole = is_stroke
-        typical_height = _weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
+        typical_height = weighted_median(height, components.full_ink_px * (is_usual & ~is_bar))
     typical_height = _height_beside_larger(components, is_usual & ~is_bar, typical_height) or typical_height
-    is_alike = is_usual & _are_alike(height, typical_height)
-    full_ink_px = _weighted_median(components.full_ink_px, components.full_ink_px * is_alike)
+    is_alike = is_usual & are_alike(height, typical_height)
+    full_ink_px = weighted_median(components.full_ink_px, components.full_ink_px * is_alike)
     return _Typical(typical_height, full_ink_px, is_whole, is_bar)
-
-
-def _are_alike(sizes: NDArray[Any], size: float) -> Mask:
-    return (sizes > size / ALIKE) & (sizes < size * ALIKE)
 
 
 def _height_beside_larger(components: Components, is_usual: Mask, typical_height: float) -> float:
@@ -221,29 +216,23 @@ def _height_beside_larger(components: Components, is_usual: Mask, typical_height
     digit, a caption in other strokes.
     """
     height, ink = components.boxes[:, 3], components.full_ink_px
-    is_large = is_usual & _are_alike(height, typical_height)
-    if np.count_nonzero(is_large) != 1 or np.count_nonzero(is_usual) <= LEAST_BESIDE:
+    is_large = is_usual & are_alike(height, typical_height)
+    if np.count_nonzero(is_large) != 1 or np.count_nonzero(is_usual) < 1 + LEAST_BESIDE:
         return 0.0
     large = int(is_large.argmax())
     radius_px = components.inscribed_radius_px(large)
     is_broad = 2 * radius_px > BROAD * height[large] or outline(components.mask(large))[1] >= SURE_FIT
     least, most = BESIDE_BROAD if is_broad else BESIDE_DRAWN
     is_lower = is_usual & (height > least * height[large]) & (height < most * height[large])
-    lower = _weighted_median(height, ink * is_lower)
-    are_digits = is_lower & _are_alike(height, lower)
+    lower = weighted_median(height, ink * is_lower)
+    are_digits = is_lower & are_alike(height, lower)
     if np.count_nonzero(are_digits) < LEAST_BESIDE:
         return 0.0
+    if is_broad:
+        return lower
     radii_px = [components.inscribed_radius_px(label) for label in np.flatnonzero(are_digits)[:MOST_ASKED].tolist()]
-    is_same_pen = bool(_are_alike(np.array([radius_px]), float(np.median(radii_px)))[0])
-    is_drawing = is_same_pen and ink[are_digits].sum() > BESIDE_INK * ink[large]
-    return lower if is_broad or is_drawing else 0.0
-
-
-def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
-    """Give the median of values by weight, so that many specks cannot move it; 0 where nothing weighs."""
-    order = np.argsort(values)
-    summed = weights[order].cumsum()
-    return float(values[order][np.searchsorted(summed, summed[-1] / 2)]) if summed[-1] else 0.0
+    is_same_pen = bool(are_alike(np.array([radius_px]), float(np.median(radii_px)))[0])
+    return lower if is_same_pen and ink[are_digits].sum() > BESIDE_INK * ink[large] else 0.0
 
 
 def _join(spots: list[Spot], typical_height: float) -> list[Spot]:

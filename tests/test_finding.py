@@ -61,7 +61,7 @@ def test_what_stands_for_nothing_is_told_for_what_it_is(drawings: list[Path], na
     assert str(error) == f"{reason} {path}"
 
 
-@pytest.mark.parametrize("url", ["https://example.org/7.png", "http://example.org/7.png?small=1"])
+@pytest.mark.parametrize("url", ["https://example.org/7.png", "HTTP://example.org/7.png?small=1"])
 def test_a_url_is_told_from_a_file(url: str) -> None:
     [path] = find_pictures([url])
     error = Search(find_digits, "auto", keep_pictures=False).see(path)

@@ -68,4 +68,4 @@ def test_a_ring_around_a_lighter_disc_is_no_digit_on_a_mark() -> None:
     blurred = cv2.GaussianBlur(sign, (0, 0), 1).clip(0, 255).astype(np.uint8)
     glyph, _ = find_glyph(Picture(blurred, (WIDTH, HEIGHT), "a traffic sign"))
     assert glyph is not None
-    assert glyph.height < 220
+    assert glyph.box == pytest.approx((270, 200, 100, 160), abs=4)
