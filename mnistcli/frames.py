@@ -238,12 +238,13 @@ def _are_written_in(components: Components, label: int) -> bool:
 
 def _is_open_frame(components: Components, label: int) -> bool:
     """Tell whether a component is a grid around digits, thin lines among them, or along its box as a sheet's edges."""
-    largest = int(components.longer_side[are_inside(components, label)].max(initial=0))
+    is_inside = are_inside(components, label)
+    largest = int(components.longer_side[is_inside].max(initial=0))
     if largest == 0:
         return False
     mask = components.mask(label)
     ink = np.count_nonzero(mask)
-    if ink < AMONG_INK * mask.size and _are_digits_among(components, label):
+    if ink < AMONG_INK * mask.size and _are_digits_among(components, label, is_inside):
         return True
     holes = _Holes.of(mask)
     if len(holes.cells) > MOST_HOLES:
@@ -253,9 +254,8 @@ def _is_open_frame(components: Components, label: int) -> bool:
     return bool(is_along and ink < THIN_INK * mask.size and largest > OPEN_INSIDE * max(mask.shape))
 
 
-def _are_digits_among(components: Components, label: int) -> bool:
+def _are_digits_among(components: Components, label: int, is_inside: Mask) -> bool:
     """Tell whether what is in a component's box may be several digits by its sizes, much smaller than the box."""
-    is_inside = are_inside(components, label)
     heights, full_ink_px = components.boxes[is_inside, 3], components.full_ink_px[is_inside]
     usual = weighted_median(heights, full_ink_px)
     is_alike = are_alike(heights, usual)

@@ -7,7 +7,7 @@ import numpy as np
 from mnistcli.components import Components, find_components
 from mnistcli.ink import Ink
 from mnistcli.outlines import outline
-from mnistcli.planes import distance_inside, distance_to_paper, fills_hull, quantile
+from mnistcli.planes import Mask, Plane, distance_inside, distance_to_paper, fills_hull, quantile
 
 WHOLE_WIDTH = 0.98  # of a picture: what is wider, or higher, goes from side to side, whatever was rounded
 # A shade has a larger inscribed radius than this share of the picture's longer side, and fills more than this share of
@@ -66,22 +66,32 @@ def _without_marks(ink: Ink, components: Components) -> Ink:
     least_px = RADIUS * max(components.labels.shape)
     may_be_mark = np.minimum(width, height) > 2 * least_px
     may_be_mark &= (components.full_ink_px > 0) & (components.full_ink_px < MARK_FULL * area)
-    strength = ink.strength.copy() if may_be_mark.any() else ink.strength
-    marks = 0
+    strength = ink.strength
     for label in np.flatnonzero(may_be_mark).tolist():
-        mask, here = components.mask(label), strength[components.window(label)]
-        radius = float(distance_to_paper(mask).max())
-        if radius <= least_px or not fills_hull(mask, SOLIDITY):
+        mask, window = components.mask(label), components.window(label)
+        here = ink.strength[window]
+        levels = _levels_on_mark(mask, here, ink.threshold, least_px)
+        if levels is None:
             continue
-        is_full = mask & (here > ink.threshold)
-        faint, full = quantile(here[mask & ~is_full], 0.5), quantile(here[is_full], 0.5)
-        strokes = mask & (here > (faint + full) / 2)
-        depth = distance_to_paper(outline(mask)[0] > 0)[1:-1, 1:-1]
-        rim = (depth > 0) & (depth <= RIM_WIDTH * radius)
-        is_ring = np.count_nonzero(strokes & rim) > RIM_INK * np.count_nonzero(rim)
-        is_thinner = float(distance_to_paper(strokes).max()) < THINNER * radius
-        if full > MARK_STRENGTH * faint and is_thinner and not is_ring:
-            paper = quantile(here[mask & ~strokes], MARK_PAPER)
-            here[mask] = (here[mask] - paper).clip(0) / (full - paper)
-            marks += 1
-    return replace(ink, strength=strength) if marks else ink
+        if strength is ink.strength:
+            strength = strength.copy()
+        paper, full = levels
+        strength[window][mask] = (here[mask] - paper).clip(0) / (full - paper)
+    return ink if strength is ink.strength else replace(ink, strength=strength)
+
+
+def _levels_on_mark(mask: Mask, strength: Plane, threshold: float, least_px: float) -> tuple[float, float] | None:
+    """Give how strong a mark and the strokes on it are, given the ink that may be both, (H, W); None if it is not."""
+    is_full = mask & (strength > threshold)
+    faint, full = quantile(strength[mask & ~is_full], 0.5), quantile(strength[is_full], 0.5)
+    if full <= MARK_STRENGTH * faint:
+        return None
+    strokes = mask & (strength > (faint + full) / 2)
+    radius, strokes_radius = (float(distance_to_paper(part).max()) for part in (mask, strokes))
+    if radius <= least_px or strokes_radius >= THINNER * radius or not fills_hull(mask, SOLIDITY):
+        return None
+    depth = distance_to_paper(outline(mask)[0] > 0)[1:-1, 1:-1]
+    rim = (depth > 0) & (depth <= RIM_WIDTH * radius)
+    if np.count_nonzero(strokes & rim) > RIM_INK * np.count_nonzero(rim):
+        return None
+    return quantile(strength[mask & ~strokes], MARK_PAPER), full

@@ -231,7 +231,7 @@ def _height_beside_larger(components: Components, is_usual: Mask, typical_height
     if is_broad:
         return lower
     radii_px = [components.inscribed_radius_px(label) for label in np.flatnonzero(are_digits)[:MOST_ASKED].tolist()]
-    is_same_pen = bool(are_alike(np.array([radius_px]), float(np.median(radii_px)))[0])
+    is_same_pen = bool(are_alike(np.array(radius_px), float(np.median(radii_px))))
     return lower if is_same_pen and ink[are_digits].sum() > BESIDE_INK * ink[large] else 0.0
 
 

@@ -77,6 +77,7 @@ def test_warmup_rises_to_the_peak_and_the_schedule_goes_on_from_there(schedule: 
     config = make_config(schedule=schedule, epochs=4, warmup_epochs=1.5, lr=1.0)
     rates = [learning_rate(config, step, 10) for step in range(40)]
     assert rates[:15] == pytest.approx([(step + 1) / 15 for step in range(15)])
+    assert rates[14:] == sorted(rates[14:], reverse=True)
     rest = make_config(schedule=schedule, epochs=5, lr=1.0)  # as many steps as are left
     assert rates[15:] == pytest.approx([learning_rate(rest, step, 5) for step in range(25)])
     assert rates[-1] == 1.0 if schedule == "constant" else 0 < rates[-1] < 0.05
