@@ -27,7 +27,7 @@ from mnistcli.config import (
 )
 from mnistcli.edge import EdgeApp, launched_ranks
 from mnistcli.errors import ConfigError, DataError, ExitCode
-from mnistcli.files import as_argument, check_open
+from mnistcli.files import as_argument, check_open, from_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,13 @@ PICTURES = (
 WHICH_CHECKPOINT = "a file, or bundled for the one in the package; by default ckpt.pt, or bundled if there is none."
 
 # Paths are `readable=False`: the core tells what cannot be read, and each kind of failure has its own exit code.
-DATA_DIR = typer.Option("--data-dir", envvar="MNISTCLI_DATA_DIR", readable=False, help="Folder that holds MNIST/raw.")
+DATA_DIR = typer.Option(
+    "--data-dir",
+    envvar="MNISTCLI_DATA_DIR",
+    callback=lambda folder: Path(from_home(folder)),
+    readable=False,
+    help="Folder that holds MNIST/raw.",
+)
 DEVICE = typer.Option("--device", envvar="MNISTCLI_DEVICE", help="Where to compute; auto takes the fastest there is.")
 
 DataDir = Annotated[Path, DATA_DIR]

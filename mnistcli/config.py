@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import ErrorDetails
 
 from mnistcli.errors import ConfigError
-from mnistcli.files import names_folder
+from mnistcli.files import from_home, names_folder
 
 ENVIRONMENT_PREFIX = "MNISTCLI_"
 
@@ -129,6 +129,11 @@ class TrainConfig(BaseModel):
     output: Path = Field(default=Path("ckpt.pt"), strict=False, description="The checkpoint to write.")
     data_dir: Path = Field(default=Path("data"), strict=False, description="Folder that holds MNIST/raw.")
 
+    @field_validator("output", "data_dir", mode="before")
+    @classmethod
+    def _tilde_is_home(cls, place: object) -> object:
+        return from_home(place) if isinstance(place, str) else place
+
     @field_validator("output", mode="before")
     @classmethod
     def _output_names_a_file(cls, output: object) -> object:
@@ -241,7 +246,7 @@ def read_config(name_or_file: str) -> dict[str, Any]:
         ConfigError: there is no such configuration, it is not TOML, or its numbers or tables are too much for Python.
     """
     shipped = shipped_configs()
-    path = shipped.get(name_or_file, Path(name_or_file))
+    path = shipped.get(name_or_file, Path(from_home(name_or_file)))
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

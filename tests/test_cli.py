@@ -133,6 +133,15 @@ def test_the_environment_forbids_downloads_too(cli: RunCli, ckpt: Path, monkeypa
     assert_fails(cli("eval", ckpt), 4, "data/MNIST/raw")
 
 
+@pytest.mark.parametrize("command", [["train"], ["eval"], ["show-samples"]])
+def test_a_tilde_that_no_shell_replaced_is_the_home_folder(
+    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = cli(*command, "--no-download", "--data-dir=~/mnist", "--quiet")
+    assert_fails(result, 4, f"error: {tmp_path}/mnist/MNIST/raw lacks")
+
+
 def test_damaged_data_is_told(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
     folder = raw_folder(tmp_path)
     folder.mkdir(parents=True)
