@@ -68,7 +68,7 @@ class TrainingView:
                 self._begin_bar("batches", self.steps)
                 self.console.print(epoch_line(event))
             case BackedUp(output, backup, is_shared):
-                self.console.print(printable(f"{output} held other training: kept as {backup}"))
+                self.console.print(printable(f"the old {output} is kept as {backup}"))
                 if is_shared:
                     self.console.print("warning: another run writes the same file; give each its own --output")
 

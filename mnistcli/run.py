@@ -144,7 +144,7 @@ def train_events(
             every tenth step; once true, the run is saved as it stands, and ends.
 
     Yields:
-        Started; StepDone, ValStepDone and EpochDone as in `fit`; BackedUp where other training was in the output's
+        Started; StepDone, ValStepDone and EpochDone as in `fit`; BackedUp where something else was in the output's
         place; at the end Finished or Stopped.
 
     Raises:

@@ -281,7 +281,7 @@ def test_resume_continues_and_then_says_it_is_done(cli: RunCli, data_dir: Path) 
 def test_train_says_when_it_keeps_another_runs_file(cli: RunCli, data_dir: Path) -> None:
     cli("train", "--data-dir", data_dir)
     result = cli("train", "--data-dir", data_dir)
-    assert re.search(r"ckpt.pt held other training: kept as ckpt\.\d{4}-\d\d-\d\d-\d{6}\.pt", result.stderr)
+    assert re.search(r"the old ckpt\.pt is kept as ckpt\.\d{4}-\d\d-\d\d-\d{6}\.pt", result.stderr)
     assert len(list(Path().glob("ckpt*.pt"))) == 2
 
 
