@@ -89,9 +89,20 @@ def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     return np.stack(images)
 
 
+def draw_digit(digit: int, seed: int) -> Image.Image:
+    """Draw a digit as the data set has it: 28 x 28, light on dark."""
+    return Image.fromarray(draw_digits(np.array([digit], np.uint8), seed)[0])
+
+
+def draw_ink(digit: int, height: int = 120) -> NDArray[np.uint8]:
+    """Draw a digit's ink alone, light on dark: (height, five eighths of it)."""
+    small = draw_digit(digit, seed=digit)
+    return np.asarray(small.crop(small.getbbox()).resize((height * 5 // 8, height), Image.Resampling.BICUBIC))
+
+
 def draw_big(digit: int = 3, size: tuple[int, int] = (280, 200)) -> NDArray[np.uint8]:
     """Draw a digit light on dark, stretched and off the centre, in a picture of (height, width)."""
-    small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=0)[0])
+    small = draw_digit(digit, seed=0)
     picture = Image.new("L", (size[1], size[0]))
     picture.paste(small.resize((size[1] // 2, size[0] // 2), Image.Resampling.BICUBIC), (5, 9))
     return np.array(picture)
@@ -153,7 +164,7 @@ def assert_found_at(left: int, top: int, pixels: np.ndarray, page: np.ndarray, l
 
 def sheet(*digits: int) -> np.ndarray:
     """Draw digits side by side, black on a sheet of light paper: (160, 120 a digit) uint8."""
-    inks = [Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0]) for digit in digits]
+    inks = [draw_digit(digit, seed=digit) for digit in digits]
     page = np.full((160, 120 * len(digits)), PAPER, np.uint8)
     for number, ink in enumerate(inks):
         big = np.asarray(ink.resize((SHEET_DIGIT_PX, SHEET_DIGIT_PX), Image.Resampling.BICUBIC))

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 import mnistcli
-from conftest import MakeConfig, draw_digits
+from conftest import MakeConfig, draw_digit, draw_digits
 from mnistcli.config import TrainConfig
 from mnistcli.errors import ConfigError
 from mnistcli.finding import PICTURES_AT_ONCE
@@ -43,7 +43,7 @@ def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Pat
 def test_a_checkpoints_own_normalisation_is_used(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
     path = mnistcli.train(make_config()).checkpoint
     picture = tmp_path / "five.png"
-    Image.fromarray(draw_digits(np.array([5], np.uint8), seed=0)[0]).save(picture)
+    draw_digit(5, seed=0).save(picture)
     loss = mnistcli.evaluate(path, data_dir=data_dir).loss
     (answer,) = mnistcli.predict([picture], checkpoint=path)
     content = torch.load(path, weights_only=True)
@@ -56,7 +56,7 @@ def test_a_checkpoints_own_normalisation_is_used(make_config: MakeConfig, data_d
 def test_whoever_wants_no_more_readings_waits_for_none_and_gets_all_as_it_was(tmp_path: Path) -> None:
     small, large = tmp_path / "small.png", tmp_path / "large.png"
     for path, size in ((small, 28), (large, 900)):
-        Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).resize((size, size)).save(path)
+        ImageOps.invert(draw_digit(7, seed=0)).resize((size, size)).save(path)
     threads = cv2.getNumThreads()
     answers = mnistcli.predict([small] * PICTURES_AT_ONCE + [large] * PICTURES_AT_ONCE, checkpoint="bundled")
     assert next(answers).path == str(small)

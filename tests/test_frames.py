@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import as_picture, draw_digits, find_glyph, find_glyphs, likeness
+from conftest import as_picture, draw_digit, find_glyph, find_glyphs, likeness
 from mnistcli import frames
 from mnistcli.images import Glyph
 from mnistcli.rules import without_rules
@@ -22,7 +22,7 @@ def number(digits: Sequence[int], digit_px: int = DIGIT_PX) -> np.ndarray:
     page = np.zeros((CELL_PX + 160, CELL_PX * len(digits) + 160), np.uint8)
     before, after = CELL_PX // 2 - digit_px // 2, CELL_PX // 2 + digit_px // 2
     for place, digit in enumerate(digits):
-        ink = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
+        ink = draw_digit(digit, seed=digit)
         big = np.asarray(ink.resize((digit_px, digit_px), Image.Resampling.BICUBIC))
         left = 80 + CELL_PX * place
         page[80 + before : 80 + after, left + before : left + after] = big

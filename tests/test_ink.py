@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 import papers
-from conftest import draw_big, draw_digits, find_glyph, find_glyphs, likeness, save, see
+from conftest import draw_big, draw_digit, draw_digits, find_glyph, find_glyphs, likeness, save, see
 from mnistcli.config import Invert
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
@@ -57,7 +57,7 @@ def test_ink_is_told_from_paper_by_the_picture(paper: int) -> None:
 
 @pytest.mark.parametrize("digit", [0, 6, 8, 9])
 def test_the_holes_of_a_digit_beside_a_books_dark_fold_are_no_ink(digit: int) -> None:
-    small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
+    small = draw_digit(digit, seed=digit)
     page = np.zeros((300, 400))
     page[60:240, 150:330] = np.asarray(small.resize((180, 180), Image.Resampling.BICUBIC)) / 255
     light = 1 - 0.8 * np.exp(-np.arange(400) / 40)  # from the fold, along the left side, to the right
@@ -191,25 +191,25 @@ def test_paper_with_lines_and_without_ink_shows_nothing(seed: int, paper: str) -
 
 @pytest.mark.parametrize("paper", papers.PAPERS)
 def test_a_digit_on_made_paper_looks_as_it_does_on_white(paper: str) -> None:
-    digit = draw_digits(np.array([4], np.uint8), seed=1)[0]
+    digit = np.asarray(draw_digit(4, seed=1))
     assert likeness_on(paper, digit, seed=5) > (0.8 if paper in ("askew", "finely_squared", "on_a_desk") else 0.9)
 
 
 @pytest.mark.parametrize("invert", ["auto", "yes"])
 @pytest.mark.parametrize("paper", ["wooden", "crumpled", "askew", "finely_squared"])
 def test_a_small_digit_is_told_from_what_is_all_over_its_paper(paper: str, invert: Invert) -> None:
-    digit = draw_digits(np.array([6], np.uint8), seed=1)[0]
+    digit = np.asarray(draw_digit(6, seed=1))
     assert likeness_on(paper, digit, 0, 140, invert) > (0.8 if paper in ("askew", "finely_squared") else 0.9)
 
 
 @pytest.mark.parametrize("seed", [34, 108])
 def test_squares_that_are_not_level_are_left_out(seed: int) -> None:
-    digit = draw_digits(np.array([seed % 10], np.uint8), seed=seed)[0]
+    digit = np.asarray(draw_digit(seed % 10, seed=seed))
     assert likeness_on("askew", digit, seed) > 0.8
 
 
 def test_squares_are_left_out_though_fainter_lines_divide_them() -> None:
-    digit = draw_digits(np.array([4], np.uint8), seed=124)[0]
+    digit = np.asarray(draw_digit(4, seed=124))
     assert likeness_on("divided", digit, 124, 140) > 0.8
 
 
@@ -232,7 +232,7 @@ def test_squares_on_grainy_paper_are_left_out_though_ink_is_faint(ink: int, line
 
 @pytest.mark.parametrize("seed", [37, 57, 97])
 def test_a_stroke_that_runs_into_a_shadow_is_told_from_it(seed: int) -> None:
-    digit = draw_digits(np.array([7], np.uint8), seed=seed)[0]
+    digit = np.asarray(draw_digit(7, seed=seed))
     assert likeness_on("shaded", digit, seed) > 0.7  # a pixel aside, as the centre of mass may move, leaves no more
 
 

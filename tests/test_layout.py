@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conftest import draw_digits, find_glyph, find_glyphs, likeness
+from conftest import draw_digit, draw_ink, find_glyph, find_glyphs, likeness, save
 from mnistcli import layout
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
@@ -18,12 +18,6 @@ from mnistcli.layout import FindDigits, find_digit, find_digits
 from mnistcli.spots import MOST_COMPONENTS
 
 STEP_PX = 130  # from one digit's left side to the next one's
-
-
-def big(digit: int, height: int = 120) -> Grey:
-    """Draw a digit's ink alone, light on dark."""
-    small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
-    return np.asarray(small.crop(small.getbbox()).resize((height * 5 // 8, height), Image.Resampling.BICUBIC))
 
 
 def page(*placed: tuple[Grey, int, int], size: tuple[int, int] = (700, 800)) -> Grey:
@@ -37,20 +31,17 @@ def page(*placed: tuple[Grey, int, int], size: tuple[int, int] = (700, 800)) -> 
 
 def line(digits: str, top: int = 100, fall: int = 0) -> list[tuple[Grey, int, int]]:
     """Place digits side by side, each `fall` pixels lower than the one before it."""
-    return [(big(int(digit)), 60 + STEP_PX * place, top + fall * place) for place, digit in enumerate(digits)]
+    return [(draw_ink(int(digit)), 60 + STEP_PX * place, top + fall * place) for place, digit in enumerate(digits)]
 
 
 def as_picture(pixels: Grey) -> Picture:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    file.seek(0)
-    return read_picture(file, "a picture")
+    return read_picture(save(pixels), "a picture")
 
 
 @cache
 def seen_alone(digit: int) -> Grey:
     """Give what is seen of a digit drawn alone."""
-    glyph, _ = find_glyph(as_picture(page((big(digit), 300, 300))))
+    glyph, _ = find_glyph(as_picture(page((draw_ink(digit), 300, 300))))
     assert glyph is not None
     return glyph.image
 
@@ -70,7 +61,7 @@ def test_a_row_is_read_from_left_to_right() -> None:
 
 @pytest.mark.parametrize(("height", "is_whole"), [(600, False), (60, True)])
 def test_a_digit_of_a_drawing_is_drawn_from_the_whole_where_it_is_small(height: int, is_whole: bool) -> None:
-    digit = big(8, height)
+    digit = draw_ink(8, height)
     alone = as_picture(page((digit, 20, 20), size=(height + 40, height + 40)))
     afar = as_picture(page((digit, 60, 80)))
     (near, _), (found, _) = find_glyph(alone), find_glyph(afar)
@@ -85,7 +76,7 @@ def test_a_digit_of_a_drawing_is_drawn_from_the_whole_where_it_is_small(height: 
 @pytest.mark.parametrize("height", [130, 200])  # lower, lines that it touches are a dash with it; higher, not quite
 @pytest.mark.parametrize("digit", [3, 9])
 def test_a_digit_of_a_drawing_on_lined_paper_is_drawn_from_the_whole(digit: int, height: int) -> None:
-    drawn = page((big(digit, height), 250, 60), size=(1000, 680))
+    drawn = page((draw_ink(digit, height), 250, 60), size=(1000, 680))
     lined = drawn.copy()
     for row in range(50, 1000, 113):
         lined[row : row + 4] = np.minimum(lined[row : row + 4], 80)
@@ -107,11 +98,8 @@ def test_two_rows_are_read_from_top_to_bottom() -> None:
 
 
 def test_a_column_is_rows_of_one() -> None:
-    assert read(page(*((big(digit), 300 + 5 * digit, 40 + 160 * place) for place, digit in enumerate((3, 5, 2))))) == [
-        "3",
-        "5",
-        "2",
-    ]
+    placed = ((draw_ink(digit), 300 + 5 * digit, 40 + 160 * place) for place, digit in enumerate((3, 5, 2)))
+    assert read(page(*placed)) == ["3", "5", "2"]
 
 
 @pytest.mark.parametrize("fall", [-15, 15])
@@ -132,7 +120,7 @@ def test_rows_on_fine_squares_are_read(fall: int) -> None:
 
 def concentric(number: int, digit: int, side: int = 700) -> Grey:
     """Draw squares around a digit, one inside the other."""
-    drawn = page((big(digit), side // 2 - 38, side // 2 - 60), size=(side, side))
+    drawn = page((draw_ink(digit), side // 2 - 38, side // 2 - 60), size=(side, side))
     for corner in range(20, 20 + 12 * number, 12):
         cv2.rectangle(drawn, (corner, corner), (side - corner, side - corner), 0, 3)
     return drawn
@@ -158,7 +146,7 @@ def test_only_so_many_concentric_figures_are_looked_into(find: FindDigits, monke
 
 
 def faded(digit: int, share: float) -> Grey:
-    return (big(digit) * share).astype(np.uint8)
+    return (draw_ink(digit) * share).astype(np.uint8)
 
 
 def test_a_row_may_be_written_much_fainter_than_another() -> None:
@@ -172,7 +160,7 @@ def test_what_shines_through_or_is_no_stroke_is_no_fainter_digit() -> None:
 
 
 def test_digits_may_differ_in_height() -> None:
-    assert read(page((big(4, 150), 60, 60), (big(0, 80), 220, 120), (big(2, 120), 350, 80))) == ["402"]
+    assert read(page((draw_ink(4, 150), 60, 60), (draw_ink(0, 80), 220, 120), (draw_ink(2, 120), 350, 80))) == ["402"]
 
 
 def test_specks_the_rim_and_bars_are_no_digits() -> None:
@@ -244,7 +232,7 @@ def test_a_stamp_hides_no_digits() -> None:
 
 @pytest.mark.parametrize(("px", "is_digit"), [(180, True), (320, False)])
 def test_a_digit_beside_a_stamp_is_the_digit_where_it_is_no_dirt(px: int, *, is_digit: bool) -> None:
-    drawn = page((big(5), 300, 500))
+    drawn = page((draw_ink(5), 300, 500))
     alone, _ = find_glyph(as_picture(drawn))
     drawn[60 : 60 + px, 460 : 460 + px * 9 // 10] = 60
     found, _ = find_glyph(as_picture(drawn))
@@ -255,7 +243,7 @@ def test_a_digit_beside_a_stamp_is_the_digit_where_it_is_no_dirt(px: int, *, is_
 
 
 def test_small_writing_on_punched_paper_is_the_digit() -> None:
-    drawn = page((big(5, height=48), 400, 300), size=(1200, 800))
+    drawn = page((draw_ink(5, height=48), 400, 300), size=(1200, 800))
     alone, _ = find_glyph(as_picture(drawn))
     picture = Image.fromarray(drawn)
     for top in (200, 600, 1000):
@@ -267,7 +255,7 @@ def test_small_writing_on_punched_paper_is_the_digit() -> None:
 
 
 def test_a_digit_below_a_heading_whose_letters_touch_is_the_digit() -> None:
-    drawn = page((big(5, height=80), 360, 400))
+    drawn = page((draw_ink(5, height=80), 360, 400))
     alone, _ = find_glyph(as_picture(drawn))
     zigzag = [(60 + 20 * corner, 60 + 50 * (corner % 2)) for corner in range(16)]
     picture = Image.fromarray(drawn)
@@ -285,7 +273,7 @@ def test_parts_that_do_not_touch_are_one_digit() -> None:
 
 
 def test_a_digit_on_grainy_paper_is_not_one_of_several() -> None:
-    ink = 255 - page((big(5, height=300), 300, 200)).astype(np.float32)
+    ink = 255 - page((draw_ink(5, height=300), 300, 200)).astype(np.float32)
     grainy = np.random.default_rng(1).normal(180, 18, ink.shape) - ink / 4
     glyph, are_several = find_glyph(as_picture(grainy.clip(0, 255).astype(np.uint8)))
     assert glyph is not None
@@ -296,7 +284,7 @@ def test_a_digit_on_grainy_paper_is_not_one_of_several() -> None:
 @pytest.mark.parametrize("other", [(40, 40, 720, 8), (250, 600, 250, 70), (40, 60, 720, 30)])
 def test_a_line_or_a_button_is_not_the_digit(other: tuple[int, int, int, int]) -> None:
     left, top, width, height = other
-    drawn = page((big(5), 360, 250))
+    drawn = page((draw_ink(5), 360, 250))
     alone, _ = find_glyph(as_picture(drawn))
     drawn[top : top + height, left : left + width] = 90
     found, are_several = find_glyph(as_picture(drawn))
@@ -324,7 +312,7 @@ def test_pieces_of_a_broken_stroke_are_one_digit_as_on_a_display_of_segments() -
 
 
 def test_a_dash_leads_from_no_digit_to_another() -> None:
-    drawn = page((big(5), 200, 100), (big(3), 360, 100))
+    drawn = page((draw_ink(5), 200, 100), (draw_ink(3), 360, 100))
     alone, _ = find_glyph(as_picture(drawn))
     assert alone is not None
     drawn[155:165, 285:350] = 0
@@ -334,7 +322,7 @@ def test_a_dash_leads_from_no_digit_to_another() -> None:
 
 
 def test_a_long_line_close_above_a_digit_is_no_part_of_it() -> None:
-    drawn = page((big(5), 360, 250))
+    drawn = page((draw_ink(5), 360, 250))
     alone, _ = find_glyph(as_picture(drawn))
     drawn[236:242, 200:700] = 0
     found, _ = find_glyph(as_picture(drawn))
@@ -351,7 +339,7 @@ def test_a_texture_is_no_number_without_end() -> None:
 
 def small_ones(rows: int) -> Picture:
     """Draw so many rows of 50 sevens, each 12 pixels high."""
-    small = np.pad(255 - page((big(7, 12), 0, 0), size=(12, 8)), 4)
+    small = np.pad(255 - page((draw_ink(7, 12), 0, 0), size=(12, 8)), 4)
     return as_picture(255 - np.pad(np.tile(small, (rows, 50)), 20))
 
 
@@ -369,7 +357,7 @@ def test_a_row_that_was_cut_out_tightly_keeps_the_digits_at_the_rim() -> None:
 
 
 def test_a_picture_of_one_digit_shows_what_it_shows_alone() -> None:
-    picture = as_picture(page((big(6), 300, 200)))
+    picture = as_picture(page((draw_ink(6), 300, 200)))
     glyph, _ = find_glyph(picture)
     assert glyph is not None
     [[found]] = find_glyphs(picture)
@@ -378,7 +366,7 @@ def test_a_picture_of_one_digit_shows_what_it_shows_alone() -> None:
 
 
 def test_the_edge_of_a_table_is_not_the_digit() -> None:
-    picture = page((big(2), 300, 300))
+    picture = page((draw_ink(2), 300, 300))
     before, _ = find_glyph(as_picture(picture))
     picture[:, :60] = 0
     after, _ = find_glyph(as_picture(picture))
@@ -388,14 +376,14 @@ def test_the_edge_of_a_table_is_not_the_digit() -> None:
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
-    sample = draw_digits(np.array([7], np.uint8), seed=0)[0]
+    sample = np.asarray(draw_digit(7, seed=0))
     [[found]] = find_glyphs(as_picture(sample))
     assert np.array_equal(found.image, sample)
     assert not find_glyph(as_picture(sample))[1]
 
 
 def test_the_box_of_a_sample_is_in_the_pixels_that_the_picture_had() -> None:
-    sample = draw_digits(np.array([7], np.uint8), seed=0)[0]
+    sample = np.asarray(draw_digit(7, seed=0))
     [[found]] = find_glyphs(Picture(sample[..., None], (112, 112), "a shrunk picture"))
     assert found.box == (0, 0, 112, 112)
 
@@ -427,7 +415,7 @@ def test_a_faint_digit_on_paper_that_is_clipped_at_white_is_read(grain: int) -> 
 
 
 def test_a_small_faint_digit_is_no_grain() -> None:
-    digit = 240 - np.asarray(Image.fromarray(big(3)).resize((15, 22))) * 0.06
+    digit = 240 - np.asarray(Image.fromarray(draw_ink(3)).resize((15, 22))) * 0.06
     small = np.pad(digit, ((5, 6), (8, 9)), constant_values=240).astype(np.uint8)
     assert [len(row) for row in find_glyphs(as_picture(small))] == [1]
 
@@ -440,7 +428,7 @@ def test_light_ink_is_found_only_where_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("digit", range(10))
 def test_one_digit_does_not_look_like_several(digit: int) -> None:
-    picture = page((big(digit), 300, 200))
+    picture = page((draw_ink(digit), 300, 200))
     picture[10:14, 500:504] = 0
     assert not find_glyph(as_picture(picture))[1]
 
@@ -455,7 +443,7 @@ def test_what_is_far_longer_than_a_digit_is_not_cut() -> None:
 
 
 def test_a_run_of_many_digits_that_touch_is_no_bar() -> None:
-    digits = [(big(int(digit)), 60 + 73 * place, 100) for place, digit in enumerate("68035892")]
+    digits = [(draw_ink(int(digit)), 60 + 73 * place, 100) for place, digit in enumerate("68035892")]
     ((run,),) = find_digits(as_picture(page(*digits))).rows
     assert run.whole.box == pytest.approx((60, 100, 73 * 7 + 75, 120), abs=6)
     for _, left, _ in digits:
@@ -464,7 +452,7 @@ def test_a_run_of_many_digits_that_touch_is_no_bar() -> None:
 
 @pytest.mark.parametrize("count", [5, 6, 7, 8, 10, 15])
 def test_many_small_digits_that_touch_are_no_dash(count: int) -> None:
-    small = [(big(int(digit), 72), 60 + 43 * place, 400) for place, digit in enumerate(("68035892" * 2)[:count])]
+    small = [(draw_ink(int(digit), 72), 60 + 43 * place, 400) for place, digit in enumerate(("68035892" * 2)[:count])]
     first, (run,) = find_digits(as_picture(page(*line("17"), *small))).rows
     assert len(first) == 2
     assert run.whole.box == pytest.approx((60, 400, 43 * (count - 1) + 45, 72), abs=6)

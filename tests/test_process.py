@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from typer.main import get_command
 
 import mnistcli
-from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, RunProcess, assert_fails, draw_digits, plain
+from conftest import LEARNS_SYNTHETIC_DIGITS, RunCli, RunProcess, assert_fails, draw_digit, plain
 from mirror import Mirror
 from mnistcli.checkpoint import load
 from mnistcli.cli import app
@@ -97,7 +96,7 @@ def test_the_way_from_training_to_an_answer(process: RunProcess, data_dir: Path,
     """Every command but download, without torchvision where it has no work to do, and no control codes in a pipe."""
     torchless, sightless = {"torchvision", "matplotlib"}, {"torchvision", "matplotlib", "cv2", "PIL"}
     settings = ["--data-dir", data_dir, "--no-download"]
-    Image.fromarray(draw_digits(np.array([4], np.uint8), seed=5)[0]).save(tmp_path / "four.png")
+    draw_digit(4, seed=5).save(tmp_path / "four.png")
     train = process("train", *settings, *LEARNS_SYNTHETIC_DIGITS, PYTHONPROFILEIMPORTTIME="1")
     others = ["eval", "ckpt.pt", *settings, "--fail-under", 0.8], ["predict", "four.png"], ["show-samples", *settings]
     with ThreadPoolExecutor() as pool:  # starting takes a core most of the time
@@ -397,7 +396,7 @@ def shells(folder: Path, *lines: str) -> list[subprocess.CompletedProcess[str]]:
 def trained(data_dir: Path, tmp_path: Path) -> Path:
     """Give a folder with a checkpoint, and a picture that is not named in ASCII."""
     mnistcli.train(mnistcli.TrainConfig(data_dir=data_dir, output=tmp_path / "ckpt.pt"))
-    Image.fromarray(draw_digits(np.array([4], np.uint8), seed=5)[0]).save(tmp_path / "quatre-\u6578.png")
+    draw_digit(4, seed=5).save(tmp_path / "quatre-\u6578.png")
     return tmp_path
 
 
@@ -527,7 +526,7 @@ def test_file_names_cannot_write_on_the_screen(cli: RunCli, trained: Path) -> No
 @pytest.mark.parametrize("processes", [0, 1])
 def test_pillow_warns_of_no_picture_that_it_can_read(process: RunProcess, tmp_path: Path, processes: int) -> None:
     path = tmp_path / "of no frames.png"
-    Image.fromarray(255 - draw_digits(np.array([7], np.uint8), seed=0)[0]).save(path)
+    ImageOps.invert(draw_digit(7, seed=0)).save(path)
     content, header_ends = path.read_bytes(), 33
     chunk = b"acTL" + struct.pack(">II", 0, 0)  # of an animation
     frames = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
-from conftest import as_picture, draw_digits, find_glyph, find_glyphs, likeness
+from conftest import as_picture, draw_ink, find_glyph, find_glyphs, likeness
 from mnistcli.images import Picture
 
 HEIGHT, WIDTH, STEP_PX = 560, 640, 150
@@ -16,9 +15,8 @@ def cover(*placed: tuple[int, int, int, int]) -> NDArray[np.float64]:
     """Give how much of each place is inked, (560, 640), 0..1, by digits: each with its left, top and height."""
     page = np.zeros((HEIGHT, WIDTH))
     for digit, left, top, height in placed:
-        small = Image.fromarray(draw_digits(np.array([digit], np.uint8), seed=digit)[0])
-        ink = small.crop(small.getbbox()).resize((height * 5 // 8, height), Image.Resampling.BICUBIC)
-        page[top : top + ink.height, left : left + ink.width] = np.asarray(ink) / 255
+        ink = draw_ink(digit, height)
+        page[top : top + height, left : left + ink.shape[1]] = ink / 255
     return page
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import mnistcli
-from conftest import draw_digits
+from conftest import draw_digit
 from mnistcli.glyphs import Grey
 from mnistcli.idx import SIDE_PX
 from mnistcli.images import Glyph
@@ -122,7 +122,7 @@ def touching(digits: str) -> Grey:
     page = np.zeros((200, 120 * len(digits) + 80), np.uint8)
     right = 40
     for place, digit in enumerate(digits):
-        small = Image.fromarray(draw_digits(np.array([int(digit)], np.uint8), seed=place)[0])
+        small = draw_digit(int(digit), seed=place)
         small = small.crop(small.getbbox())
         ink = np.asarray(small.resize((120 * small.width // small.height, 120), Image.Resampling.BICUBIC))
         high, wide = ink.shape
