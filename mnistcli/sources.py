@@ -31,6 +31,13 @@ from typing import BinaryIO, cast
 import mnistcli
 from mnistcli.pickled import rebuild_idx
 
+if sys.version_info >= (3, 14):  # whose zipfile and tarfile unpack Zstandard, too
+    from compression.zstd import ZstdError
+
+    UNPACKING_ERRORS: tuple[type[Exception], ...] = lzma.LZMAError, zlib.error, ZstdError
+else:
+    UNPACKING_ERRORS = lzma.LZMAError, zlib.error
+
 # Those of torchvision.datasets.MNIST.mirrors; importing torchvision takes seconds, in which a bar would stand still.
 TORCHVISION_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 GOOGLE_COPY = "https://storage.googleapis.com/cvdf-datasets/mnist/"
@@ -91,17 +98,16 @@ SOURCE_FAILURES = (
     RuntimeError,  # an encrypted archive, or one packed in an unknown way
     ValueError,  # a malformed URL
     http.client.HTTPException,
-    lzma.LZMAError,
-    zlib.error,
     tarfile.TarError,
     zipfile.BadZipFile,
+    *UNPACKING_ERRORS,
     pickle.UnpicklingError,
     subprocess.SubprocessError,
 )
 
 
 # Those of them that tell that a file is not packed as it should be.
-DAMAGE = EOFError, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, zlib.error
+DAMAGE = EOFError, gzip.BadGzipFile, zipfile.BadZipFile, *UNPACKING_ERRORS
 
 
 def as_source_error(error: Exception) -> SourceError:
