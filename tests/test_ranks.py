@@ -25,6 +25,8 @@ Completed = subprocess.CompletedProcess[str]
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "mnistcli"]
 
+START = "from mnistcli.__main__ import main\nmain()\n"  # for a program that begins with something else
+
 # A whole run, one that the second rank stops as soon as it is asked within a validation, and that one continued.
 STOPPED_IN_VALIDATION = """
 import sys
@@ -131,22 +133,21 @@ def test_two_ranks_train_a_whole_recipe(data_dir: Path, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.skipif(os.name != "posix", reason="looks for the ranks with pgrep")
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_dies_ends_the_run_and_leaves_the_last_checkpoint(
     data_dir: Path, tmp_path: Path, rank: int
 ) -> None:
-    command = [*TORCHRUN, "train", "--data-dir", str(data_dir), "--epochs", "100000", "--threads", "1"]
+    note = "import os\nwith open(os.environ['RANK'], 'w') as file:\n    file.write(str(os.getpid()))\n"
+    (tmp_path / "noted.py").write_text(note + START)
+    command = [*TORCHRUN[:-2], "noted.py", "train", "--data-dir", str(data_dir), "--epochs", "100000", "--threads", "1"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         try:
             wait_for(tmp_path / "ckpt.pt")
-            found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-            ranks = sorted(map(int, found.stdout.split()))
-            assert len(ranks) == 2
-            os.kill(ranks[rank], signal.SIGKILL)
+            os.kill(int((tmp_path / str(rank)).read_text()), signal.SIGKILL)
             assert process.wait(timeout=60) != 0
         finally:
-            process.kill()
+            process.terminate()  # it ends its ranks, too
     checkpoint = load(tmp_path / "ckpt.pt")
     assert checkpoint.epoch == len(checkpoint.history) >= 1
     checkpoint.build_model()
@@ -161,7 +162,7 @@ def test_a_stop_is_agreed_upon_and_saved(cli: RunCli, data_dir: Path, tmp_path: 
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         finally:
-            process.kill()
+            process.terminate()
     assert process.returncode != 0
     assert errors.count("continue with: mnistcli train --resume ckpt.pt") == 1
     stopped = load(tmp_path / "ckpt.pt")
@@ -207,12 +208,11 @@ def test_ranks_end_in_peace(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def refused(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Completed]]:
     """Start runs that cannot be, side by side, and give the folder of each and how it ended."""
-    start = "from mnistcli.__main__ import main\nmain()\n"
     differ = "import os\nos.environ['MNISTCLI_SEED'] = os.environ['RANK']\n"
     late = "import os, time\ntime.sleep(2 * (os.environ['RANK'] == '0'))\n"  # torchrun ends all once one has ended
     folders = {name: tmp_path_factory.mktemp(name) for name in ("differ", "late", "nowhere")}
     for name, first in (("differ", differ), ("late", late)):
-        (folders[name] / f"{name}.py").write_text(first + start)
+        (folders[name] / f"{name}.py").write_text(first + START)
     with ThreadPoolExecutor() as pool:
         runs = {
             "differ": pool.submit(train, folders["differ"], "--data-dir", data_dir, program="differ.py"),
