@@ -4,6 +4,7 @@ A source is opened for a while and then gives, for a raw file's name, the copies
 can be opened as a stream of that file's bytes. None of them is trusted: whoever reads the bytes verifies them.
 """
 
+import encodings.idna  # noqa: F401  # which the first host's name needs, when a file is begun already
 import errno
 import gzip
 import http.client

@@ -78,10 +78,15 @@ def test_download_places_verifies_and_repairs(process: RunProcess, real_data_dir
     assert len(json.loads(forced.stdout)["fetched"]) == 4
 
 
-def test_download_from_a_mirror_of_the_official_files(process: RunProcess, real_data_dir: Path, tmp_path: Path) -> None:
-    folder = raw_folder(real_data_dir)
-    contents = {file.name: (folder / file.name).read_bytes() for file in MNIST_FILES}
-    with Mirror(contents) as mirror, Mirror(contents) as second:
+@pytest.fixture
+def official_files(real_data_dir: Path) -> dict[str, bytes]:
+    return {file.name: (raw_folder(real_data_dir) / file.name).read_bytes() for file in MNIST_FILES}
+
+
+def test_download_from_a_mirror_of_the_official_files(
+    process: RunProcess, official_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    with Mirror(official_files) as mirror, Mirror(official_files) as second:
         mirror.troubles = ["503", "truncate", "", "wrong"]
         done = process("download", "--from", mirror.url, "--from", second.url)
     assert (done.returncode, done.stdout) == (0, "data/MNIST/raw\n")
@@ -89,6 +94,26 @@ def test_download_from_a_mirror_of_the_official_files(process: RunProcess, real_
     assert "wrong SHA-256 digest" in done.stderr
     assert (len(mirror.requests), len(second.requests)) == (7, 1)  # the wrong one is asked for unpacked, too
     assert unsound_files(raw_folder(tmp_path / "data")) == []
+
+
+def test_a_download_imports_nothing_once_a_file_is_begun(official_files: dict[str, bytes], tmp_path: Path) -> None:
+    # During an import, a signal ends the process at once, and would leave what was begun.
+    program = (
+        "import sys\n"
+        "begun = []\n"
+        "def note(event, arguments):\n"
+        "    if event == 'open' and str(arguments[0]).endswith('.part'):\n"
+        "        begun.append(arguments[0])\n"
+        "    elif event == 'import' and begun:\n"
+        "        print(arguments[0])\n"
+        "sys.addaudithook(note)\n"
+        "from mnistcli.__main__ import main\n"
+        "main()\n"
+    )
+    with Mirror(official_files) as mirror:
+        download = [sys.executable, "-c", program, "download", "--data-dir", str(tmp_path), "--from", mirror.url]
+        done = subprocess.run(download, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [str(raw_folder(tmp_path))]
 
 
 def test_eval_needs_and_gets_the_test_files(
