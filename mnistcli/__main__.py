@@ -2,13 +2,14 @@
 
 import atexit
 import gc
+import sys
 
 from mnistcli.interrupt import SignalError, end_at_once_by_signals, end_by_signals
 
 
 def main() -> None:
     """Run the command line; Ctrl-C is told in a line, even while the command line itself is loading."""
-    atexit.register(gc.freeze)  # else the garbage of all that torch has is looked for at the end
+    atexit.register(_keep_garbage)
     end_by_signals()
     try:
         from mnistcli.cli import app
@@ -20,6 +21,15 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     finally:
         end_at_once_by_signals()
+
+
+def _keep_garbage() -> None:
+    """Let Python not look for garbage among all that torch has, before it ends.
+
+    Triton, which torchvision's and DDP's imports may load, would report as a leak whatever is not collected.
+    """
+    if "triton._C.libtriton" not in sys.modules:
+        gc.freeze()
 
 
 if __name__ == "__main__":
