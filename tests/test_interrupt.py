@@ -10,6 +10,9 @@ import pytest
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
+# In steps: Python hears of a signal that comes just before a sleep begins only when that sleep ends.
+WAIT = "[time.sleep(0.01) for _ in range(2000)]"
+
 
 @posix
 @pytest.mark.parametrize(("name", "told"), [("SIGINT", "interrupted"), ("SIGTERM", "ended by SIGTERM")])
@@ -18,7 +21,7 @@ def test_signals_are_not_lost_in_a_module_that_is_loading(
     tmp_path: Path, name: str, told: str, is_loading: bool
 ) -> None:
     number = signal.Signals[name]
-    waiting = "try:\n    print('waiting', flush=True)\n    time.sleep(20)\nexcept BaseException:\n    print('caught')\n"
+    waiting = f"try:\n    print('waiting', flush=True)\n    {WAIT}\nexcept BaseException:\n    print('caught')\n"
     (tmp_path / "stubborn.py").write_text("import time\n" + (waiting if is_loading else ""))
     begin = "from mnistcli.interrupt import end_by_signals as begin; begin(); import time, stubborn\n"
     command = [sys.executable, "-c", begin + ("" if is_loading else waiting)]
@@ -34,7 +37,7 @@ def test_signals_are_not_lost_in_a_module_that_is_loading(
 @posix
 def test_a_second_signal_does_not_begin_to_end_the_process_once_more(tmp_path: Path) -> None:
     """What is done at its end takes a while here, and would be done twice."""
-    (tmp_path / "stubborn.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(20)\n")
+    (tmp_path / "stubborn.py").write_text(f"import time\nprint('waiting', flush=True)\n{WAIT}\n")
     begin = "import atexit, time; from mnistcli.interrupt import end_by_signals as begin; begin()\n"
     begin += "atexit.register(lambda: (print('ending', flush=True), time.sleep(1)))\nimport stubborn\n"
     command = [sys.executable, "-c", begin]
