@@ -62,6 +62,13 @@ def _key(name: str) -> Any:
     )
 
 
+def _at_home(places: Any) -> Any:
+    """Read ~ as the home folder in an option's path, or paths, as a shell does only where a word begins with it."""
+    if places is None or isinstance(places, list):
+        return places and [from_home(place) for place in places]
+    return type(places)(from_home(places))
+
+
 SHIPPED = list(shipped_configs())
 PICTURES = (
     "Pictures of one digit each, or of several with --multi: files, folders with all pictures in them, quoted "
@@ -74,7 +81,7 @@ WHICH_CHECKPOINT = "a file, or bundled for the one in the package; by default ck
 DATA_DIR = typer.Option(
     "--data-dir",
     envvar="MNISTCLI_DATA_DIR",
-    callback=lambda folder: Path(from_home(folder)),
+    callback=_at_home,
     readable=False,
     help="Folder that holds MNIST/raw.",
 )
@@ -131,6 +138,7 @@ def download(
         typer.Option(
             "--from",
             metavar="PATH|URL",
+            callback=_at_home,
             help="Try this folder, archive (zip or tar) or URL of either first; may be given more than once.",
         ),
     ] = None,
@@ -190,7 +198,9 @@ def show_samples(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Decides which ones.")] = 0,
     # Text, for a Path would drop a slash at the end.
-    output: Annotated[str, typer.Option("--output", metavar="PATH", help="The picture to write.")] = "samples.png",
+    output: Annotated[
+        str, typer.Option("--output", metavar="PATH", callback=_at_home, help="The picture to write.")
+    ] = "samples.png",
     show: Annotated[bool, typer.Option("--show", help="Show it in a window, too.")] = False,
     no_download: NoDownload = False,
     as_json: AsJson = False,
@@ -230,6 +240,7 @@ def train(
             "--config",
             metavar="NAME|FILE",
             envvar="MNISTCLI_CONFIG",
+            callback=_at_home,
             help=f"A shipped configuration ({', '.join(SHIPPED)}) or a TOML file.",
             autocompletion=lambda: SHIPPED,
         ),
@@ -263,7 +274,8 @@ def train(
     output: Annotated[str | None, _key("output")] = None,
     data_dir: Annotated[str | None, _key("data_dir")] = None,
     resume: Annotated[
-        str | None, typer.Option("--resume", metavar="CKPT", help="Continue the run of this checkpoint.")
+        str | None,
+        typer.Option("--resume", metavar="CKPT", callback=_at_home, help="Continue the run of this checkpoint."),
     ] = None,
     print_config: Annotated[
         bool,
@@ -328,7 +340,8 @@ def _print_config(asked: Resolved, resume: str | None, as_json: bool) -> None:
 @app.command("eval")
 def evaluate(
     checkpoint: Annotated[
-        str | None, typer.Argument(metavar="CKPT", help=f"The checkpoint to evaluate: {WHICH_CHECKPOINT}")
+        str | None,
+        typer.Argument(metavar="CKPT", callback=_at_home, help=f"The checkpoint to evaluate: {WHICH_CHECKPOINT}"),
     ] = None,
     split: Annotated[Split, typer.Option("--split", help="Which images to score it on.")] = "test",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images at a time.")] = EVAL_BATCH_SIZE,
@@ -372,9 +385,12 @@ def evaluate(
 @app.command()
 def predict(
     # Text where the spelling of a path matters: a Path drops a slash at the end and `./` at the beginning.
-    images: Annotated[list[str], typer.Argument(metavar="PICTURE", help=PICTURES)],
+    images: Annotated[list[str], typer.Argument(metavar="PICTURE", callback=_at_home, help=PICTURES)],
     checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", metavar="CKPT", help=f"The checkpoint to ask: {WHICH_CHECKPOINT}")
+        str | None,
+        typer.Option(
+            "--checkpoint", metavar="CKPT", callback=_at_home, help=f"The checkpoint to ask: {WHICH_CHECKPOINT}"
+        ),
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=10, help="How many digits to show on a terminal.")] = 3,
     invert: Annotated[
@@ -389,6 +405,7 @@ def predict(
         typer.Option(
             "--picture",
             metavar="FILE|FOLDER",
+            callback=_at_home,
             help="Draw what was found, what the network saw and what it said; a folder for several pictures.",
         ),
     ] = None,

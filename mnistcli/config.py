@@ -246,7 +246,7 @@ def read_config(name_or_file: str) -> dict[str, Any]:
         ConfigError: there is no such configuration, it is not TOML, or its numbers or tables are too much for Python.
     """
     shipped = shipped_configs()
-    path = shipped.get(name_or_file, Path(from_home(name_or_file)))
+    path = shipped.get(name_or_file, Path(name_or_file))
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from conftest import (
     RunCli,
     assert_fails,
     documents,
+    draw_digit,
     draw_digits,
     make_loop,
     plain,
@@ -133,13 +134,32 @@ def test_the_environment_forbids_downloads_too(cli: RunCli, ckpt: Path, monkeypa
     assert_fails(cli("eval", ckpt), 4, "data/MNIST/raw")
 
 
-@pytest.mark.parametrize("command", [["train"], ["eval"], ["show-samples"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--no-download", "--data-dir=~/none"),
+        ("train", "--config=~/none"),
+        ("train", "--resume=~/none"),
+        ("eval", "--no-download", "--data-dir=~/none"),
+        ("eval", "~/none"),
+        ("show-samples", "--no-download", "--data-dir=~/none"),
+        ("show-samples", "--output=~/none/"),
+        ("download", "--from=~/none", "--quiet"),
+        ("predict", "~/none", "--quiet"),
+        ("predict", "here.png", "--checkpoint=~/none"),
+        ("predict", "here.png", "--picture=~/none.xyz"),
+    ],
+)
 def test_a_tilde_that_no_shell_replaced_is_the_home_folder(
-    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    result = cli(*command, "--no-download", "--data-dir=~/mnist", "--quiet")
-    assert_fails(result, 4, f"error: {tmp_path}/mnist/MNIST/raw lacks")
+    monkeypatch.setattr("mnistcli.sources.find_sources", lambda places: islice(find_sources(places), len(places)))
+    draw_digit(4, seed=0).save("here.png")
+    result = cli(*arguments)
+    assert result.exit_code > 0
+    assert "~" not in result.stderr
+    assert f"{tmp_path}/none" in result.stderr
 
 
 def test_damaged_data_is_told(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
