@@ -2,13 +2,16 @@
 
 import atexit
 import gc
+import signal
 import sys
-
-from mnistcli.interrupt import SignalError, end_at_once_by_signals, end_by_signals
 
 
 def main() -> None:
     """Run the command line; Ctrl-C is told in a line, even while the command line itself is loading."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a line can be told, else Python shows what it was loading
+    from mnistcli.interrupt import SignalError, end_at_once_by_signals, end_by_signals
+
     atexit.register(_keep_garbage)
     end_by_signals()
     try:

@@ -103,3 +103,14 @@ def test_ctrl_c_before_any_command_has_begun_is_told_in_a_line(what: str) -> Non
     start += f"import mnistcli.cli as cli; cli.app = lambda **_: {what}\nfrom mnistcli.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
+@posix
+def test_ctrl_c_shows_no_module_that_is_loading() -> None:
+    code = "import os, signal, sys\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in a shell, whatever it is here
+    code += "def interrupt(event, arguments):\n    if event == 'import' and arguments[0] == 'mnistcli.files':\n"
+    code += "        os.kill(os.getpid(), signal.SIGINT)\n"
+    code += "sys.addaudithook(interrupt)\nfrom mnistcli.__main__ import main\nmain()\n"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
