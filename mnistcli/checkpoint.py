@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any, NotRequired, Self
 
 import torch
@@ -31,6 +32,7 @@ from mnistcli.scoring import Calibration
 FORMAT = "mnistcli checkpoint"
 FORMAT_VERSION = 2
 NO_ROOM = "there is too little memory for it"
+LONGEST_REASON = 200  # characters of what torch says of weights, which may name all of them
 
 _STRICT = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -216,8 +218,7 @@ class Checkpoint(BaseModel):
         features = model.last.in_features
         if rejector is not None and len(rejector.weights) != features:
             raise self._unusable(f"its rejector is of {len(rejector.weights)} features, its network has {features}")
-        if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
-            raise self._unusable("its weights are not finite numbers")
+        self._check_finite(model)
         return model
 
     def _why_no_best(self) -> str:
@@ -249,7 +250,7 @@ class Checkpoint(BaseModel):
             train_checksum: of the images that are here, as in the attributes.
 
         Raises:
-            CheckpointError: the run was on other images, or a part does not fit the state.
+            CheckpointError: the run was on other images, a part does not fit the state, or weights are not finite.
         """
         optimizer = self.optimizer_state()
         if self.train_size != state.train_size:
@@ -278,6 +279,13 @@ class Checkpoint(BaseModel):
             raise self._misfit("its run cannot be continued", error) from None
         if len(state.history) != state.epoch:
             raise self._unusable(f"its history has {len(state.history)} epochs of {state.epoch}")
+        self._check_finite(state.model)
+        if state.average is not None:
+            self._check_finite(state.average)
+
+    def _check_finite(self, model: Classifier) -> None:
+        if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+            raise self._unusable("its weights are not finite numbers")
 
     def _misfit(self, what: str, error: Exception) -> CheckpointError:
         """Say what one of `_MISFITS` means, which is no fault of the checkpoint's where memory is lacking."""
@@ -332,8 +340,10 @@ _MISFITS = (CheckpointError, AttributeError, KeyError, RuntimeError, TypeError, 
 
 
 def _summary(error: Exception) -> str:
+    """Say in a line what was wrong first; torch says in a line of its own before that what it was about to do."""
     text = f"no {error} there" if isinstance(error, KeyError) else str(error)
-    return " ".join(text.split("\n\t")[0].split()).rstrip(":") or type(error).__name__
+    head, *faults = text.split("\n\t")
+    return shorten(faults[0] if faults else head, LONGEST_REASON, placeholder=" ...") or type(error).__name__
 
 
 def _places(error: ValidationError) -> str:

@@ -176,10 +176,13 @@ def test_parts_that_are_not_as_they_should_be(saved: Path, changes: dict[str, An
 
 
 def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
-    loaded = load(edited(saved, weights={"conv1.weight": torch.zeros(1)}))
-    with pytest.raises(CheckpointError, match=f"{saved} cannot be used: its weights do not fit") as caught:
+    loaded = load(edited(saved, weights={**build_model("lenet").state_dict(), "conv1.weight": torch.zeros(1)}))
+    told = f"{saved} cannot be used: its weights do not fit its network: size mismatch for conv1.weight"
+    with pytest.raises(CheckpointError, match=told) as caught:
         loaded.build_model()
     assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"Missing key\(s\).* \.\.\.$"):
+        load(edited(saved, weights={}, model={"name": "allconv", "arguments": {}})).build_model()
 
 
 @pytest.mark.parametrize("misfitting", ["last", "best"])
@@ -210,6 +213,17 @@ def test_weights_have_to_be_finite(saved: Path, model: ModelName, tensor: str) -
     loaded = load(edited(saved, weights=weights, model={"name": model, "arguments": {}}))
     with pytest.raises(CheckpointError, match="not finite"):
         loaded.build_model()
+
+
+@pytest.mark.parametrize("part", ["weights", "average"])
+def test_a_run_is_not_continued_from_weights_that_are_not_finite(tmp_path: Path, part: str) -> None:
+    config = TrainConfig(ema_decay=0.9)
+    save(Checkpoint.of("run", start(config, LeNet(), 64), Normalization(), config, 0), tmp_path / "ckpt.pt")
+    weights = torch.load(tmp_path / "ckpt.pt", weights_only=True)[part]
+    weights["fc3.bias"][0] = torch.nan
+    loaded = load(edited(tmp_path / "ckpt.pt", **{part: weights}))
+    with pytest.raises(CheckpointError, match="not finite"):
+        loaded.restore(start(config, LeNet(), 64), train_checksum=0)
 
 
 def test_a_configuration_of_another_version_is_told_in_a_line(saved: Path) -> None:
