@@ -31,7 +31,7 @@ from mnistcli.spots import (
     sort_into_rows,
     with_fainter,
 )
-from mnistcli.surroundings import cut_bars, cut_room, cut_table
+from mnistcli.surroundings import cut_bars, cut_canvas, cut_room, cut_table
 from mnistcli.touching import Run, cut_apart
 from mnistcli.underlines import without_underlines
 
@@ -157,8 +157,9 @@ def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert, find: F
 def _find_in_part(picture: Picture, invert: Invert, find: FindDigits | None, *, is_single: bool) -> Found | None:
     """Find what there is in a picture that has to be cut first, or is an image as the data set has them; else None.
 
-    It is cut where there are bars along its sides, or a table beside a sheet of paper; what is left is looked at with
-    `find`. What is written above and below a photograph, or is beside a sheet, may be digits unless there is just one.
+    It is cut where there are bars along its sides, a canvas around a sheet, or a table beside a sheet of paper;
+    what is left is looked at with `find`. What is written above and below a photograph, or is beside a sheet, may be
+    digits unless there is just one.
     """
     sample = sample_of(picture.pixels, invert)
     if sample is not None:
@@ -168,7 +169,7 @@ def _find_in_part(picture: Picture, invert: Invert, find: FindDigits | None, *, 
     rest = cut_bars(picture, may_be_written=is_single)
     if rest:
         return find(rest.picture, invert).moved(rest)
-    sheet = cut_table(picture)
+    sheet = cut_canvas(picture) or cut_table(picture)
     return _find_on(sheet, invert, find) if sheet and (sheet.is_sure or is_single) else None
 
 

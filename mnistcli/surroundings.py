@@ -17,6 +17,7 @@ from mnistcli.planes import (
     Pixels,
     Plane,
     border_pixels,
+    bounding_box,
     connect,
     distance_inside,
     quantile,
@@ -55,6 +56,13 @@ BAR_BESIDE, BAR_NEXT = 0.6, 0.98
 # A line of writing on a bar is lower than the first share of the picture, in the direction in which the bar's rows are
 # counted; all of them take less than the second share of those rows.
 LINE_HEIGHT, WRITTEN_SHARE = 0.05, 0.5
+# Of 255: along the border, a canvas is no more off its colour than the first; what is no more off than the second, as
+# it may be in a JPEG file, is canvas, too.
+CANVAS_BORDER_LEVELS, CANVAS_LEVELS = 1, 4
+CANVAS_LOOKS = 16  # pixels of each row and column that are looked at first
+BLOCK_PX = 16  # the side of a JPEG file's block of colours: beside an edge in it, the canvas is uneven
+BLOCK_LEVELS, BLOCK_SHARE = 16, 0.1  # of 255: less than that share of the pixels in a line there is off by more
+CANVAS_APART = 0.7  # of what is on a canvas, of its edge and of its ink: more of it has other colours
 
 
 def cut_bars(picture: Picture, *, may_be_written: bool = False) -> Crop | None:
@@ -142,9 +150,72 @@ def _are_lines(is_written: Mask, height: int) -> bool:
     return bool((changes[1::2] - changes[::2]).max() < LINE_HEIGHT * height)
 
 
-def _differs(pixels: Pixels, colours: NDArray[np.uint8]) -> Mask:
-    differs: Mask = np.any(np.abs(pixels - colours.astype(np.int16)) > BAR_LEVELS, axis=2)
+def _differs(pixels: NDArray[np.uint8], colours: NDArray[np.uint8], levels: int = BAR_LEVELS) -> Mask:
+    """Tell which pixels, (..., C), differ from colours by more than some levels, of 255, in any channel: (...)."""
+    differs: Mask = np.any(np.abs(pixels - colours.astype(np.int16)) > levels, axis=-1)
     return differs
+
+
+def cut_canvas(picture: Picture) -> Crop | None:
+    """Cut a photograph or a sheet out of a canvas of one colour: a slide, a window, the bands that make a square.
+
+    Where the canvas has one of a photograph's colours, or ink goes to the edge of a sheet, what differs from the canvas
+    has no outline with four corners.
+
+    Args:
+        picture: of any size, grey or RGB.
+
+    Returns:
+        The photograph or sheet without its edge, which is the only thing on the canvas; None where there is none.
+    """
+    pixels = picture.pixels
+    height, width = pixels.shape[:2]
+    if min(height, width) < SURROUNDED_PX:
+        return None
+    colour = pixels[0, 0]
+    some = _differs(pixels[:: height // CANVAS_LOOKS, :: width // CANVAS_LOOKS], colour, CANVAS_LEVELS)
+    if some.mean() < LEAST_SHEET or _in_box(some).mean() < CANVAS_APART:
+        return None  # told without looking at all of it, as of nearly all drawings
+    if _differs(border_pixels(pixels), colour, CANVAS_BORDER_LEVELS).any():
+        return None
+    sheet = np.zeros((height, width), np.uint8)
+    sheet[_window_on_canvas(pixels, colour)] = 1
+    across, down = bounding_box(sheet)[2:]
+    if min(across, down) < SHEET_SIDE * max(across, down):
+        return None
+    found = cut_out(picture, without_edge(sheet), (0, 0), is_sure=True)
+    return found if found and _is_on_canvas(found.picture.pixels, colour) else None
+
+
+def _window_on_canvas(pixels: Pixels, canvas: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Give the rows and columns of what differs from a canvas, without a JPEG file's blocks at its edge."""
+    left, top, width, height = bounding_box(_differs(pixels, canvas, CANVAS_LEVELS))
+    differs = _differs(pixels[top : top + height, left : left + width], canvas, BLOCK_LEVELS)
+    rows, columns = (
+        slice(first + _quiet(lines), first + len(lines) - _quiet(lines[::-1]))
+        for first, lines in ((top, differs), (left, differs.T))
+    )
+    return rows, columns
+
+
+def _quiet(lines: Mask) -> int:
+    """Count the first lines in which hardly anything differs from the canvas, as far as a block goes."""
+    is_quiet = lines[:BLOCK_PX].mean(1) < BLOCK_SHARE
+    return len(is_quiet) if is_quiet.all() else int(is_quiet.argmin())
+
+
+def _is_on_canvas(sheet: Pixels, canvas: NDArray[np.uint8]) -> bool:
+    """Tell whether a sheet's edge is no canvas, nor what is on it, as it is in a frame that is drawn on the canvas."""
+    edge = border_pixels(sheet)
+    is_ink = _differs(sheet, np.median(edge, axis=0).astype(np.uint8), CANVAS_LEVELS)
+    parts = edge, sheet[is_ink]
+    return all(len(part) and _differs(part, canvas, CANVAS_LEVELS).mean() > CANVAS_APART for part in parts)
+
+
+def _in_box(mask: Mask) -> Mask:
+    """Give the part of a mask that is in its bounding box."""
+    left, top, width, height = bounding_box(mask)
+    return mask[top : top + height, left : left + width]
 
 
 def cut_table(picture: Picture) -> Crop | None:

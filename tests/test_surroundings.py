@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from conftest import BLACK, PAPER, around, as_picture, assert_found_at, find_glyph, find_glyphs, likeness, see, sheet
-from mnistcli.surroundings import cut_bars, cut_room, cut_table
+from mnistcli.surroundings import cut_bars, cut_canvas, cut_room, cut_table
 
 
 def test_a_strip_along_the_rim_is_too_thin_to_be_beside_a_bar() -> None:
@@ -56,6 +56,42 @@ def test_numbers_above_and_below_a_photograph_are_found_where_all_digits_are_loo
     assert max(tops) > 230
 
 
+def on_canvas(page: np.ndarray, level: int) -> np.ndarray:
+    """Give a photograph of a page, in light from its lower right, on a canvas of one grey level."""
+    height, width = page.shape
+    light = np.linspace(0.4, 0.7, height)[:, None] + np.linspace(0, 0.3, width)
+    return around((page * light + np.random.default_rng(0).normal(0, 2, page.shape)).astype(np.uint8), level)
+
+
+@pytest.mark.parametrize("level", [0, 100, 150, 190, 255])
+def test_a_digit_of_a_photograph_on_a_canvas_is_found_whatever_its_colour(level: int) -> None:
+    page = sheet(4)
+    for kind in ("PNG", "JPEG"):
+        assert likeness(see(on_canvas(page, level), kind=kind), see(page)) > 0.9
+
+
+@pytest.mark.parametrize("level", [70, 130, 180])
+def test_ink_goes_to_the_edge_of_a_sheet_on_a_canvas(level: int) -> None:
+    page = sheet(7)[:110]
+    without_edge = around(page[:105], PAPER)
+    assert likeness(see(around(page, level)), see(without_edge)) > 0.9
+
+
+@pytest.mark.parametrize(("level", "wide"), [(255, 23), (128, 30), (128, 33)])
+def test_the_blocks_of_a_jpeg_file_around_a_photograph_are_canvas(level: int, wide: int) -> None:
+    light = np.linspace(0.3, 0.75, 100)[:, None, None] + np.linspace(0, 0.2, 100)[:, None]
+    tinted = cv2.resize(sheet(2), (100, 100), interpolation=cv2.INTER_AREA)[..., None] * light * (1, 0.9, 0.8)
+    photograph = (tinted + np.random.default_rng(0).normal(0, 3, tinted.shape)).clip(0, 255).astype(np.uint8)
+    screen = np.pad(photograph, ((wide, wide), (wide, wide), (0, 0)), constant_values=level)
+    assert likeness(see(screen, kind="JPEG"), see(photograph)) > 0.9
+
+
+def test_all_digits_of_a_photograph_on_a_canvas_are_found() -> None:
+    ((first, second),) = find_glyphs(as_picture(on_canvas(sheet(4, 2), 150)))
+    for glyph, digit in ((first, 4), (second, 2)):
+        assert likeness(glyph.image, see(sheet(digit))) > 0.9
+
+
 def drawn() -> np.ndarray:
     return around(sheet(8), PAPER)
 
@@ -102,6 +138,30 @@ def upright_one() -> np.ndarray:
 
 
 DIGITS = bold_seven(), thin_seven(), thin_seven()[::-1], upright_one()
+
+
+def grainy_one() -> np.ndarray:
+    """Give the pixels of a bold 1 alone, as they were on paper, on white."""
+    page = np.full((200, 200), PAPER, np.uint8)
+    page[20:180, 80:120] = np.random.default_rng(0).integers(0, 100, (160, 40))
+    return page
+
+
+def framed() -> np.ndarray:
+    page = around(sheet(8), PAPER, 10)
+    page[:12] = page[-12:] = page[:, :12] = page[:, -12:] = BLACK
+    return around(page, PAPER)
+
+
+def bold_one() -> np.ndarray:
+    page = np.full((200, 200), PAPER, np.uint8)
+    page[20:180, 70:130] = BLACK
+    return page
+
+
+@pytest.mark.parametrize("page", [drawn(), framed(), bold_one(), grainy_one(), shaded(), *DIGITS])
+def test_a_drawing_is_no_sheet_on_a_canvas(page: np.ndarray) -> None:
+    assert cut_canvas(as_picture(page)) is None
 
 
 @pytest.mark.parametrize("page", [drawn(), ruled(), shaded(), written_beside(), halves(), *DIGITS])
