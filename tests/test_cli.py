@@ -27,9 +27,11 @@ from conftest import (
     make_loop,
     plain,
     run_cli,
+    sheet,
 )
 from mnistcli.config import resolve
 from mnistcli.download import MNIST_FILES
+from mnistcli.explain import HEIGHT_PX, WIDTH_PX
 from mnistcli.idx import raw_folder
 from mnistcli.model import LeNet
 from mnistcli.sources import Source, find_sources
@@ -317,6 +319,11 @@ def test_eval_in_tables(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     assert re.match(r"accuracy \d+\.\d\d% \(\d+ of 200\)  loss \d\.\d{4}\n", result.stdout)
     assert "\x1b" not in result.output
     assert max(map(len, result.stdout.splitlines())) <= 80
+    (document,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json"))
+    rows = [line.split() for line in result.stdout.splitlines()]
+    for score in document["per_digit"]:
+        shares = [f"{score[name]:.2%}" for name in ("precision", "recall")]
+        assert any(row[:1] == [str(score["digit"])] and row[1:3] == shares for row in rows)
 
 
 def test_eval_in_json(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
@@ -365,6 +372,12 @@ def test_fail_under_ends_with_3_after_the_result(cli: RunCli, data_dir: Path, gu
     assert f"accuracy {accuracy} is below --fail-under {accuracy + 1e-8}\n" in barely.stderr
 
 
+def test_eval_tells_that_the_best_weights_answer(cli: RunCli, data_dir: Path) -> None:
+    assert cli("train", "--data-dir", data_dir, "--val-size", 100, "--quiet").exit_code == 0
+    result = cli("eval", "ckpt.pt", "--data-dir", data_dir, "--weights", "best")
+    assert "weights: ckpt.pt, of its best epoch\n" in result.stderr
+
+
 def test_eval_of_the_best_weights_needs_them(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     assert_fails(cli("eval", ckpt, "--data-dir", data_dir, "--weights", "best"), 5, "train with --val-size")
 
@@ -400,6 +413,11 @@ def test_a_broken_picture_does_not_stop_the_others(cli: RunCli, ckpt: Path, digi
     assert result.exit_code == 5
     assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["2", "7"]
     assert result.stderr == f"error: {broken} is not a picture that can be read\n"
+
+    number = tmp_path / "number.png"
+    Image.fromarray(sheet(4, 2)).save(number)
+    assert len(cli("predict", broken, number, "--quiet").stderr.splitlines()) == 1
+    assert "--multi" in cli("predict", broken, number).stderr.splitlines()[-1]
 
     result = cli("predict", broken, digits[0], "--json")
     bad, good = documents(result)
@@ -688,6 +706,13 @@ def test_no_drawing_replaces_another_of_its_name_in_capitals(cli: RunCli, ckpt: 
     shutil.copy(digits[0], "sub/Digit0.png")
     assert cli("predict", digits[0], "sub/Digit0.png", "--picture", "drawn").exit_code == 0
     assert {path.name for path in Path("drawn").iterdir()} == {"digit0.png", "Digit0-2.png"}
+
+
+def test_several_digits_are_drawn_too(cli: RunCli, ckpt: Path) -> None:
+    Image.fromarray(sheet(4, 2)).save("number.png")
+    assert cli("predict", "number.png", "--multi", "--picture", "drawn.png").exit_code == 0
+    with Image.open("drawn.png") as drawn:
+        assert drawn.size == (WIDTH_PX, HEIGHT_PX)
 
 
 def test_drawings_replace_those_of_the_run_before(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:

@@ -51,6 +51,12 @@ def test_a_failure_under_json_is_an_object(cli: RunCli) -> None:
         assert f"error: {document['error']}\n" == result.stderr
 
 
+def test_what_stands_after_two_dashes_is_no_option(cli: RunCli) -> None:
+    result = cli("eval", "--", "--json")
+    assert result.stdout == ""
+    assert "no checkpoint at --json" in result.stderr
+
+
 def test_debug_shows_the_traceback(cli: RunCli) -> None:
     for arguments in (["eval", "none.pt", "--debug"], ["--debug", "eval", "none.pt"]):
         result = cli(*arguments)

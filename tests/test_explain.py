@@ -1,5 +1,6 @@
 """The picture of a reading shows what was found where, the very pixels that the network saw, and what it said."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnistcli import explain, plots
+from mnistcli.errors import ConfigError
 from mnistcli.images import Box, Glyph, Picture, read_picture
 from mnistcli.reading import MultiPrediction, Prediction
 
@@ -98,6 +100,16 @@ def test_a_reading_shows_the_very_pixels_that_the_network_saw(tmp_path: Path) ->
     assert np.array_equal(seen[3::7, 3::7], glyph().image[..., None].repeat(3, 2))
 
 
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_only_the_box_of_an_unsure_digit_is_dashed(tmp_path: Path, is_sure: bool) -> None:
+    figure = plots.new_figure()
+    explain.draw_reading(figure, picture_of(tmp_path), [answer_of(glyph(), is_sure=is_sure)], "")
+    colour = to_rgb(explain.SURE if is_sure else explain.UNSURE)
+    patches = [patch for axes in figure.axes for patch in axes.patches if not patch.fill]
+    (box,) = [patch for patch in patches if to_rgb(patch.get_edgecolor()) == colour]
+    assert (box.get_linestyle() == "solid") == is_sure
+
+
 def test_an_unsure_digit_looks_different(tmp_path: Path) -> None:
     sure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], is_sure=True)
     unsure = drawn_reading(tmp_path, picture_of(tmp_path), [glyph()], is_sure=False)
@@ -128,6 +140,17 @@ def test_many_digits_have_a_cell_each_up_to_a_dozen(tmp_path: Path, count: int) 
         assert np.array_equal(seen[1::3, 1::3][1:-1, 1:-1, 0], glyph().image[1:-1, 1:-1])
     rest = drawn[explain.TOP_PX + 6 * explain.CELL_PX :, explain.RIGHT_PX :]
     assert bool((rest < 255).any()) == (count > shown)
+
+
+def test_a_second_answer_does_not_replace_the_drawing_of_the_first(tmp_path: Path) -> None:
+    place = tmp_path / "reading.png"
+    drawings = explain.ReadingPictures(place, ["one.png"])
+    answer = replace(answer_of(glyph()), path="one.png", picture=picture_of(tmp_path))
+    drawings.draw(answer)
+    before = place.read_bytes()
+    with pytest.raises(ConfigError):
+        drawings.draw(replace(answer, path="two.png"))
+    assert place.read_bytes() == before
 
 
 def test_the_title_tells_rows_apart() -> None:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import mnistcli
-from conftest import draw_digits
+from conftest import draw_digit, draw_digits
 from finders import end_early, leave_trace, take_long
 from mnistcli import finding
 from mnistcli.config import Invert
@@ -66,6 +66,16 @@ def test_a_url_is_told_from_a_file(url: str) -> None:
     [path] = find_pictures([url])
     error = Search(find_digits, "auto", keep_pictures=False).see(path)
     assert str(error) == f"pictures are not fetched from the web: download {url}, or pipe it in as `-`"
+
+
+@pytest.mark.parametrize("name", ["7[1].png", "http:/7.png"])  # the first as browsers name what is there already
+def test_a_file_may_be_named_as_a_pattern_or_a_url_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    draw_digit(7, seed=0).save(name)
+    assert isinstance(Search(find_digits, "auto", keep_pictures=False).see(Path(name)), Searched)
 
 
 def lack_memory(picture: Picture, invert: Invert) -> Found:

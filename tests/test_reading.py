@@ -82,6 +82,23 @@ def test_an_answer_is_written_in_a_line() -> None:
     assert "array" not in f"{glyph} {picture}"
 
 
+def test_a_blot_is_no_digit_however_probable_one_is() -> None:
+    found = Glyph(np.ones((28, 28), np.uint8), (0, 0, 28, 28), is_no_digit=True)
+    blot = Prediction("", (1.0,) + (0.0,) * 9, found)
+    assert (blot.status, blot.digit, blot.text, blot.confidence) == ("unsure", None, "?", 1)
+
+
+def test_a_digit_is_sure_from_the_least_confidence_on() -> None:
+    assert Prediction("", (0.5,) + (0.05,) * 10, min_confidence=0.5).status == "ok"
+    assert Prediction("", (0.5,) + (0.05,) * 10, min_confidence=0.51).status == "unsure"
+
+
+def test_a_number_is_as_sure_as_its_least_sure_digit() -> None:
+    sure, less_sure = (Prediction("", (share,) + (0.0,) * 9) for share in (0.9, 0.6))
+    assert MultiPrediction("", ((sure, less_sure), (sure,))).confidence == 0.6
+    assert MultiPrediction("", ((sure, Prediction("")),)).confidence == 0
+
+
 @pytest.mark.parametrize("count", [1, 3, GLYPHS_AT_ONCE + 1])
 @pytest.mark.parametrize("name", ["bundled", *MODELS])
 def test_an_image_is_read_alike_alone_and_among_others(name: str, count: int) -> None:
