@@ -34,6 +34,7 @@ from mnistcli.download import MNIST_FILES
 from mnistcli.explain import HEIGHT_PX, WIDTH_PX
 from mnistcli.idx import raw_folder
 from mnistcli.model import LeNet
+from mnistcli.screen import percent
 from mnistcli.sources import Source, find_sources
 
 ROOT = Path(__file__).parent.parent
@@ -319,11 +320,15 @@ def test_eval_in_tables(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
     assert re.match(r"accuracy \d+\.\d\d% \(\d+ of 200\)  loss \d\.\d{4}\n", result.stdout)
     assert "\x1b" not in result.output
     assert max(map(len, result.stdout.splitlines())) <= 80
-    (document,) = documents(cli("eval", ckpt, "--data-dir", data_dir, "--json"))
-    rows = [line.split() for line in result.stdout.splitlines()]
+
+
+def test_eval_tells_precision_and_recall_apart(cli: RunCli, data_dir: Path, guessing: Path) -> None:
+    evaluate = "eval", guessing, "--data-dir", data_dir
+    (document,) = documents(cli(*evaluate, "--json"))
+    rows = [line.split() for line in cli(*evaluate).stdout.splitlines()]
     for score in document["per_digit"]:
-        shares = [f"{score[name]:.2%}" for name in ("precision", "recall")]
-        assert any(row[:1] == [str(score["digit"])] and row[1:3] == shares for row in rows)
+        shares = map(percent, (score["precision"], score["recall"]))
+        assert [str(score["digit"]), *shares] in [row[:3] for row in rows]
 
 
 def test_eval_in_json(cli: RunCli, data_dir: Path, ckpt: Path) -> None:
