@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from mnistcli.errors import ConfigError
 from mnistcli.files import cannot_write, check_writable, names_folder
 from mnistcli.inputs import STANDARD_INPUT, find_folders, find_pictures, is_folder
-from mnistcli.plots import DPI, new_figure, own_settings, picture_format, save_figure
+from mnistcli.plots import (
+    DPI,
+    check_replaceable,
+    is_replaceable,
+    new_figure,
+    own_settings,
+    picture_format,
+    save_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,9 +83,11 @@ class ReadingPictures:
         """Make sure that drawings can be written; missing folders are made, so that all else should be sure before.
 
         Raises:
-            ConfigError: the place is no file.
+            ConfigError: the place is no file, or a file that is no drawing.
             MnistCliError: its folder cannot be made or written.
         """
+        if not self.takes_several:
+            check_replaceable(self.place)
         check_writable(self._example)
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:
@@ -123,7 +133,8 @@ class ReadingPictures:
         numbers = count(2)
         name = "standard-input" if str(picture) == STANDARD_INPUT else picture.stem
         drawing = f"{name}.png"
-        while drawing.casefold() in self.drawn:  # pictures of one name, in several folders
+        # Pictures in several folders may have one name, and something else that is in this one may have it.
+        while drawing.casefold() in self.drawn or not is_replaceable(self.place / drawing):
             drawing = f"{name}-{next(numbers)}.png"
         self.drawn.add(drawing.casefold())
         return self.place / drawing

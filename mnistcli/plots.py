@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import atomic_write, cannot_write
@@ -25,7 +25,15 @@ LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
 BACKEND = "MPLBACKEND"  # the variable by which matplotlib is told one
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # which every such file begins with, by the PNG specification, section 5.2
+MARK, MARK_WITHIN = (
+    "mnistcli",
+    1000,
+)  # what made a drawing, as it tells in its first bytes if its format is one of these
+MARKED: dict[str, dict[str, Any]] = {
+    "png": {"metadata": {"Software": MARK}},
+    "jpg": {"pil_kwargs": {"comment": MARK}},
+    "jpeg": {"pil_kwargs": {"comment": MARK}},
+}
 UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but that only TeX, or no program, can show
 
 
@@ -129,22 +137,33 @@ def picture_format(path: Path) -> str:
     return kind
 
 
-def check_replaceable(path: Path) -> None:
-    """Make sure that a picture called so replaces nothing but a picture, as a name without an ending well might.
+def is_replaceable(path: Path) -> bool:
+    """Tell whether a drawing called so replaces nothing but a drawing; only PNG and JPEG files tell what they are.
 
     Raises:
-        ConfigError: something else is there.
+        ConfigError: no drawing can have that format.
         MnistCliError: what is there cannot be read.
     """
-    if path.suffix not in ("", ".") or not path.is_file():
-        return
+    is_marked = picture_format(path) in MARKED
     try:
+        if not is_marked or not path.is_file():
+            return True
         with path.open("rb") as file:
-            begins = file.read(len(PNG_SIGNATURE))
+            begins = file.read(MARK_WITHIN)
     except OSError as error:
         raise cannot_write(path, error) from None
-    if begins not in (b"", PNG_SIGNATURE):
-        raise ConfigError(f"{path} is no picture, and would be replaced by one; name another file")
+    return not begins or MARK.encode() in begins
+
+
+def check_replaceable(path: Path) -> None:
+    """Make sure that a drawing replaces nothing else, such as the picture of a digit.
+
+    Raises:
+        ConfigError: something else is there, or no drawing can have that format.
+        MnistCliError: what is there cannot be read.
+    """
+    if not is_replaceable(path):
+        raise ConfigError(f"{path} was not drawn by mnistcli, and would be replaced; name another file")
 
 
 @own_settings()
@@ -157,7 +176,8 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """
     # A full disk then fails in our write: Pillow writes JPEG past Python, and tells of nothing that was not written.
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=picture_format(path), dpi=DPI)
+    kind = picture_format(path)
+    figure.savefig(buffer, format=kind, dpi=DPI, **MARKED.get(kind, {}))
     try:
         with atomic_write(path) as file:
             file.write(buffer.getbuffer())

@@ -220,14 +220,21 @@ def test_a_name_that_is_too_long_for_samples_is_told(cli: RunCli) -> None:
     assert_fails(cli("show-samples", "--no-download", "--output", 300 * "a"), 1, "File name too long; choose another")
 
 
-def test_samples_replace_no_file_but_a_picture(cli: RunCli, data_dir: Path, tmp_path: Path) -> None:
-    draw: list[str | Path] = ["show-samples", "--data-dir", data_dir]
-    images = raw_folder(data_dir) / "train-images-idx3-ubyte"
-    before = images.read_bytes()
-    assert_fails(cli(*draw, "--output", images), 2, "is no picture, and would be replaced by one; name another file")
-    assert images.read_bytes() == before
-    for seed in (1, 2):  # twice, for the first one is a picture
-        assert cli(*draw, "--output", "samples", "--seed", seed).exit_code == 0
+@pytest.mark.parametrize("name", ["train-images", "mine.png", "mine.jpg"])
+def test_a_drawing_replaces_no_file_but_a_drawing(
+    cli: RunCli, data_dir: Path, ckpt: Path, digits: list[Path], name: str
+) -> None:
+    draw: list[list[str | Path]] = [["show-samples", "--data-dir", data_dir, "--output"]]
+    draw.append(["predict", digits[0], "--picture"])
+    for command in draw[: 1 if name == "train-images" else 2]:  # for a folder has no ending
+        Image.new("L", (40, 40), "white").save(name, "JPEG" if name == "mine.jpg" else "PNG")
+        before = Path(name).read_bytes()
+        result = cli(*command, name)
+        assert_fails(result, 2, f"{name} was not drawn by mnistcli, and would be replaced; name another file")
+        assert Path(name).read_bytes() == before
+        Path(name).unlink()
+        for _ in range(2):  # the second time, a drawing is there
+            assert cli(*command, name).exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["train", "show-samples"])
@@ -718,6 +725,16 @@ def test_several_digits_are_drawn_too(cli: RunCli, ckpt: Path) -> None:
     assert cli("predict", "number.png", "--multi", "--picture", "drawn.png").exit_code == 0
     with Image.open("drawn.png") as drawn:
         assert drawn.size == (WIDTH_PX, HEIGHT_PX)
+
+
+def test_a_drawing_in_a_folder_has_another_name_than_what_is_there(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
+    Path("mine").mkdir()
+    Image.new("L", (40, 40), "white").save("mine/digit0.png")
+    before = Path("mine/digit0.png").read_bytes()
+    for _ in range(2):
+        assert cli("predict", digits[0], "--picture", "mine").exit_code == 0
+    assert Path("mine/digit0.png").read_bytes() == before
+    assert {path.name for path in Path("mine").iterdir()} == {"digit0.png", "digit0-2.png"}
 
 
 def test_drawings_replace_those_of_the_run_before(cli: RunCli, ckpt: Path, digits: list[Path]) -> None:
