@@ -39,6 +39,18 @@ def on_a_dark_page(photo: Photo, random: Random) -> Photo:
     return border(photo, 0.3, 0.3, (30, 30, 30))
 
 
+def on_a_canvas(photo: Photo, random: Random) -> Photo:
+    """Put it in the middle of a grey canvas, as an editor or a slide does."""
+    return border(photo, 0.3, 0.3, (160, 160, 160))
+
+
+def made_square(photo: Photo, random: Random) -> Photo:
+    """Put bands of its border's usual colour around it."""
+    edge = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
+    red, green, blue = (int(level) for level in np.median(edge, axis=0))
+    return border(photo, 0.3, 0.3, (red, green, blue))
+
+
 def on_a_screen(photo: Photo, random: Random) -> Photo:
     """Leave black above and below it."""
     return border(photo, 0.35, 0, (0, 0, 0))
@@ -143,6 +155,8 @@ WAYS: dict[str, Callable[[Photo, Random], Photo]] = {
     "as it is": as_it_is,
     "on a white page": on_a_page,
     "on a dark page": on_a_dark_page,
+    "on a grey canvas": on_a_canvas,
+    "with bands of its border's colour": made_square,
     "black above and below": on_a_screen,
     "in a screenshot": in_a_screenshot,
     "in a frame": framed,
