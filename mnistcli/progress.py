@@ -19,6 +19,8 @@ from mnistcli.screen import counted, printable
 REDRAW_SECONDS = 0.1
 HEARTBEAT_SECONDS = 30.0
 OTHER_COLUMNS_WIDTH = 64  # what is beside the bar, and two more for the ^C that a terminal echoes
+RATE_WIDTH = 15  # of those, what the images per second take; where there is no room for both, they go before the bar
+LEAST_BAR, MOST_BAR = 5, 40
 CROWD_SECONDS = 3.0  # between looks at how long threads wait for a core, until a warning was given
 # Two threads that wait for each other compute only while both have a core: if each lacks one for 0.3 of the time, they
 # compute for about half of it, and one thread alone gets as much done.
@@ -103,12 +105,11 @@ class TrainingView:
         if self.progress:
             epochs, batches = self.progress.task_ids
             self.progress.update(epochs, completed=event.epoch - 1 + event.step / event.steps)
-            self.progress.update(
-                batches, total=event.steps, completed=event.step, figures=self.pace.figures(event, now)
-            )
+            figures = self.pace.figures(event, now, has_rate=_has_room_for_rate(self.console))
+            self.progress.update(batches, total=event.steps, completed=event.step, figures=figures)
             self.progress.refresh()
         elif not is_last:
-            figures = self.pace.figures(event, now)
+            figures = self.pace.figures(event, now, has_rate=True)
             self.console.print(f"epoch {event.epoch}  step {event.step:,}/{event.steps:,}  {figures}")
 
     def _val_step(self, event: ValStepDone) -> None:
@@ -154,7 +155,7 @@ class _Pace:
         self.loss_sum = 0.0
         self.smoothed: float | None = None
 
-    def figures(self, event: StepDone, now: float) -> str:
+    def figures(self, event: StepDone, now: float, *, has_rate: bool) -> str:
         loss_sum = float(event.loss_sum)
         if event.images > self.images:
             recent = (loss_sum - self.loss_sum) / (event.images - self.images)
@@ -162,15 +163,20 @@ class _Pace:
         self.images, self.loss_sum = event.images, loss_sum
         accuracy = int(event.correct) / event.images
         rate = (event.images - self.images_before) / max(now - self.started, 1e-9)
-        return f"loss {self.smoothed:.4f}  acc {accuracy:.1%}  {rate:,.0f} img/s"
+        return f"loss {self.smoothed:.4f}  acc {accuracy:.1%}" + (f"  {rate:,.0f} img/s" if has_rate else "")
+
+
+def _has_room_for_rate(console: Console) -> bool:
+    return console.width >= OTHER_COLUMNS_WIDTH + LEAST_BAR
 
 
 def _progress(console: Console) -> Progress:
-    bar_width = min(max(console.width - OTHER_COLUMNS_WIDTH, 5), 40)
+    others = OTHER_COLUMNS_WIDTH if _has_room_for_rate(console) else OTHER_COLUMNS_WIDTH - RATE_WIDTH
+    bar_width = min(console.width - others, MOST_BAR)
     return Progress(
         TextColumn("{task.description}"),
         MofNCompleteColumn(),
-        BarColumn(bar_width),
+        *([BarColumn(bar_width)] if bar_width >= LEAST_BAR else []),
         TextColumn("{task.fields[figures]}", markup=False),
         TimeRemainingColumn(compact=True),
         console=console,

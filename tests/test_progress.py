@@ -72,9 +72,9 @@ def test_an_epochs_line_fits_80_columns() -> None:
     assert len(epoch_line(done)) <= 80
 
 
-def bars(written: io.StringIO) -> TrainingView:
-    """Draw bars as on a terminal of 100 columns."""
-    return TrainingView(Console(file=written, width=100, force_terminal=True, color_system=None), bars=True)
+def bars(written: io.StringIO, width: int = 100) -> TrainingView:
+    """Draw bars as on a terminal of so many columns."""
+    return TrainingView(Console(file=written, width=width, force_terminal=True, color_system=None), bars=True)
 
 
 def step(epoch: int, number: int) -> StepDone:
@@ -96,6 +96,22 @@ def test_the_bar_of_a_second_epoch_is_not_finished_yet(monkeypatch: pytest.Monke
         epochs, batches = view.progress.tasks
         assert (batches.completed, batches.total, batches.finished_time) == (1, 40, None)
         assert (epochs.completed, epochs.total) == (1 + 1 / 40, 2)
+
+
+@pytest.mark.parametrize(("width", "has_bar", "has_rate"), [(80, True, True), (60, True, False), (50, False, False)])
+def test_a_narrow_terminal_has_no_room_for_the_rate_nor_for_bars(
+    monkeypatch: pytest.MonkeyPatch, width: int, has_bar: bool, has_rate: bool
+) -> None:
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0.0)
+    written = io.StringIO()
+    with bars(written, width) as view:
+        view.show(
+            Started(train_size=4000, val_size=0, device="cpu", epochs=2, epoch=0, step=0, images=0, is_finished=False)
+        )
+        view.show(step(1, 20))
+    *_, line = (line for line in re.split("[\r\n]", written.getvalue()) if "batches" in line)
+    assert re.search(r"batches +20/40 .*loss \d\.\d{4}  acc 80\.0%.* [\d:-]{5}", line)
+    assert ("\u2501" in line, "img/s" in line, "\u2026" in line) == (has_bar, has_rate, False)
 
 
 def test_a_validation_has_a_bar_of_its_own_and_the_next_epoch_has_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
