@@ -18,6 +18,7 @@ from mnistcli.planes import (
     Plane,
     border_pixels,
     bounding_box,
+    bounding_window,
     connect,
     distance_inside,
     quantile,
@@ -61,8 +62,14 @@ LINE_HEIGHT, WRITTEN_SHARE = 0.05, 0.5
 CANVAS_BORDER_LEVELS, CANVAS_LEVELS = 1, 4
 CANVAS_LOOKS = 16  # pixels of each row and column that are looked at first
 BLOCK_PX = 16  # the side of a JPEG file's block of colours: beside an edge in it, the canvas is uneven
+BLOCK_APART = 0.5  # of a sheet: where there are such blocks, more of it is off by more than the levels below
 BLOCK_LEVELS, BLOCK_SHARE = 16, 0.1  # of 255: less than that share of the pixels in a line there is off by more
-CANVAS_APART = 0.7  # of what is on a canvas, of its edge and of its ink: more of it has other colours
+# A sheet's corners are one so-manieth of its shorter side. More of each has other colours, however alike they may be: a
+# photograph that has the canvas's colour there has noise, too.
+CORNERS, CORNER_APART = 16, 0.5
+CANVAS_APART = (
+    0.7  # of a sheet's box, of its edge, and of the ink on it: more of each has other colours than the canvas
+)
 
 
 def cut_bars(picture: Picture, *, may_be_written: bool = False) -> Crop | None:
@@ -175,12 +182,15 @@ def cut_canvas(picture: Picture) -> Crop | None:
     colour = pixels[0, 0]
     some = (pixels[:: height // CANVAS_LOOKS, :: width // CANVAS_LOOKS] != colour).any(2)
     others = np.count_nonzero(some)
-    if others < LEAST_SHEET * some.size or others < CANVAS_APART * _in_box(some).size:
+    if others < LEAST_SHEET * some.size or others < CANVAS_APART * some[bounding_window(some)].size:
         return None  # told without looking at all of it, as of nearly all drawings
     if _differs(border_pixels(pixels), colour, CANVAS_BORDER_LEVELS).any():
         return None
+    is_off = _differs(pixels, colour, CANVAS_LEVELS)
+    if not is_off.any():
+        return None
     sheet = np.zeros((height, width), np.uint8)
-    sheet[_window_on_canvas(pixels, colour)] = 1
+    sheet[_without_blocks(bounding_window(is_off), pixels, colour)] = 1
     across, down = bounding_box(sheet)[2:]
     if min(across, down) < SHEET_SIDE * max(across, down):
         return None
@@ -188,35 +198,36 @@ def cut_canvas(picture: Picture) -> Crop | None:
     return found if found and _is_on_canvas(found.picture.pixels, colour) else None
 
 
-def _window_on_canvas(pixels: Pixels, canvas: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """Give the rows and columns of what differs from a canvas, without a JPEG file's blocks at its edge."""
-    left, top, width, height = bounding_box(_differs(pixels, canvas, CANVAS_LEVELS))
-    differs = _differs(pixels[top : top + height, left : left + width], canvas, BLOCK_LEVELS)
-    rows, columns = (
-        slice(first + _quiet(lines), first + len(lines) - _quiet(lines[::-1]))
-        for first, lines in ((top, differs), (left, differs.T))
-    )
-    return rows, columns
+def _without_blocks(window: tuple[slice, slice], pixels: Pixels, canvas: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Give the rows and columns of what differs from a canvas without a JPEG file's uneven blocks at its edge."""
+    rows, columns = window
+    differs = _differs(pixels[window], canvas, BLOCK_LEVELS)
+    if differs.mean() < BLOCK_APART:  # what is like the canvas is the sheet's own
+        return window
+    top, bottom, left, right = (_quiet(lines) for lines in (differs, differs[::-1], differs.T, differs.T[::-1]))
+    return slice(rows.start + top, rows.stop - bottom), slice(columns.start + left, columns.stop - right)
 
 
 def _quiet(lines: Mask) -> int:
-    """Count the first lines in which hardly anything differs from the canvas, as far as a block goes."""
+    """Count the first lines in which hardly anything differs from the canvas, if they may be within a block."""
     is_quiet = lines[:BLOCK_PX].mean(1) < BLOCK_SHARE
-    return len(is_quiet) if is_quiet.all() else int(is_quiet.argmin())
+    return 0 if is_quiet.all() else int(is_quiet.argmin())
 
 
 def _is_on_canvas(sheet: Pixels, canvas: NDArray[np.uint8]) -> bool:
-    """Tell whether a sheet's edge is no canvas, nor what is on it, as it is in a frame that is drawn on the canvas."""
+    """Tell whether this is a sheet, and nothing that is drawn on the canvas itself, nor several sheets.
+
+    A digit has canvas in some corner, and a frame has it inside; between sheets, whole rows or columns are canvas.
+    """
+    differs = _differs(sheet, canvas, CANVAS_BORDER_LEVELS)
+    reach = max(1, min(differs.shape) // CORNERS)
+    first, last = slice(reach), slice(-reach, None)
+    corners = (differs[rows, columns].mean() for rows in (first, last) for columns in (first, last))
+    if min(corners) < CORNER_APART or min(differs.mean(axis).min() for axis in (0, 1)) < BLOCK_SHARE:
+        return False
     edge = border_pixels(sheet)
-    is_ink = _differs(sheet, np.median(edge, axis=0).astype(np.uint8), CANVAS_LEVELS)
-    parts = edge, sheet[is_ink]
-    return all(len(part) and _differs(part, canvas, CANVAS_LEVELS).mean() > CANVAS_APART for part in parts)
-
-
-def _in_box(mask: Mask) -> Mask:
-    """Give the part of a mask that is in its bounding box."""
-    left, top, width, height = bounding_box(mask)
-    return mask[top : top + height, left : left + width]
+    ink = sheet[_differs(sheet, np.median(edge, axis=0).astype(np.uint8), CANVAS_LEVELS)]
+    return all(len(part) and _differs(part, canvas, CANVAS_LEVELS).mean() > CANVAS_APART for part in (edge, ink))
 
 
 def cut_table(picture: Picture) -> Crop | None:

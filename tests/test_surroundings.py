@@ -4,7 +4,19 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import BLACK, PAPER, around, as_picture, assert_found_at, find_glyph, find_glyphs, likeness, see, sheet
+from conftest import (
+    BLACK,
+    PAPER,
+    around,
+    as_picture,
+    assert_found_at,
+    draw_ink,
+    find_glyph,
+    find_glyphs,
+    likeness,
+    see,
+    sheet,
+)
 from mnistcli.surroundings import cut_bars, cut_canvas, cut_room, cut_table
 
 
@@ -92,6 +104,21 @@ def test_all_digits_of_a_photograph_on_a_canvas_are_found() -> None:
         assert likeness(glyph.image, see(sheet(digit))) > 0.9
 
 
+@pytest.mark.parametrize(("paper", "canvas", "ink"), [(245, 255, 40), (20, 30, 230)])
+@pytest.mark.parametrize("digit", [6, 7])
+def test_a_sheet_that_is_nearly_as_light_as_the_canvas_is_wholly_seen(
+    paper: int, canvas: int, ink: int, digit: int
+) -> None:
+    cover = np.pad(draw_ink(digit, 60), ((5, 5), (16, 17))) / 255
+    page = (paper + (ink - paper) * cover).round().astype(np.uint8)
+    assert likeness(see(around(page, canvas, 40)), see(around(page, paper, 40))) > 0.9
+
+
+def test_each_of_several_photographs_on_a_canvas_is_seen() -> None:
+    few = np.hstack([np.pad(on_canvas(sheet(digit), 60)[80:-80, 80:-80], 15, constant_values=60) for digit in (4, 2)])
+    assert cut_canvas(as_picture(around(few, 60))) is None
+
+
 def drawn() -> np.ndarray:
     return around(sheet(8), PAPER)
 
@@ -159,7 +186,13 @@ def bold_one() -> np.ndarray:
     return page
 
 
-@pytest.mark.parametrize("page", [drawn(), framed(), bold_one(), grainy_one(), shaded(), *DIGITS])
+def soft_eight(height: int) -> np.ndarray:
+    return 255 - np.pad(draw_ink(8, height), 30)
+
+
+@pytest.mark.parametrize(
+    "page", [drawn(), framed(), bold_one(), grainy_one(), soft_eight(60), soft_eight(600), shaded(), *DIGITS]
+)
 def test_a_drawing_is_no_sheet_on_a_canvas(page: np.ndarray) -> None:
     assert cut_canvas(as_picture(page)) is None
 
