@@ -7,7 +7,10 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C is told in a line, even while the command line itself is loading."""
+    """Run the command line; Ctrl-C is told in a line, even while the command line itself is loading.
+
+    Before that can be, while the first modules load, Ctrl-C ends the process without a word.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a line can be told, else Python shows what it was loading
     from mnistcli.interrupt import SignalError, end_at_once_by_signals, end_by_signals

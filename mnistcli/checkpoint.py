@@ -1,16 +1,16 @@
 """The checkpoint: one file that carries all it needs to rebuild its network and to continue its run."""
 
 import io
-import itertools
 import math
 import platform
 import shutil
 import zipfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated, Any, NotRequired, Self
 
 import torch
@@ -218,7 +218,7 @@ class Checkpoint(BaseModel):
         features = model.last.in_features
         if rejector is not None and len(rejector.weights) != features:
             raise self._unusable(f"its rejector is of {len(rejector.weights)} features, its network has {features}")
-        self._check_finite(model)
+        self._check_finite(model.state_dict().values())
         return model
 
     def _why_no_best(self) -> str:
@@ -279,13 +279,12 @@ class Checkpoint(BaseModel):
             raise self._misfit("its run cannot be continued", error) from None
         if len(state.history) != state.epoch:
             raise self._unusable(f"its history has {len(state.history)} epochs of {state.epoch}")
-        self._check_finite(state.model)
-        if state.average is not None:
-            self._check_finite(state.average)
+        kept = [self.weights, self.average or {}, self.best["weights"] if self.best else {}]
+        self._check_finite(chain(*(weights.values() for weights in kept), *optimizer.values()))
 
-    def _check_finite(self, model: Classifier) -> None:
-        if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
-            raise self._unusable("its weights are not finite numbers")
+    def _check_finite(self, tensors: Iterable[Tensor]) -> None:
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+            raise self._unusable("some of its numbers are not finite")
 
     def _misfit(self, what: str, error: Exception) -> CheckpointError:
         """Say what one of `_MISFITS` means, which is no fault of the checkpoint's where memory is lacking."""
@@ -340,10 +339,11 @@ _MISFITS = (CheckpointError, AttributeError, KeyError, RuntimeError, TypeError, 
 
 
 def _summary(error: Exception) -> str:
-    """Say in a line what was wrong first; torch says in a line of its own before that what it was about to do."""
+    """Say in a line the first fault alone; torch says in a line of its own before it what it was about to do."""
     text = f"no {error} there" if isinstance(error, KeyError) else str(error)
     head, *faults = text.split("\n\t")
-    return shorten(faults[0] if faults else head, LONGEST_REASON, placeholder=" ...") or type(error).__name__
+    line = " ".join((faults[0] if faults else head).split()) or type(error).__name__
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]} ..."
 
 
 def _places(error: ValidationError) -> str:
@@ -477,7 +477,7 @@ def _backup_of(path: Path) -> Path:
     """Give a name with a file's date that is not taken yet."""
     date = f"{datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d-%H%M%S}"
     backup = path.with_name(f"{path.stem}.{date}{path.suffix}")
-    for number in itertools.count(2):
+    for number in count(2):
         if not backup.exists():
             break
         backup = path.with_name(f"{path.stem}.{date}-{number}{path.suffix}")

@@ -63,10 +63,12 @@ def _key(name: str) -> Any:
 
 
 def _at_home(places: Any) -> Any:
-    """Read ~ as the home folder in an option's path, or paths, as a shell does only where a word begins with it."""
-    if places is None or isinstance(places, list):
-        return places and [from_home(place) for place in places]
-    return type(places)(from_home(places))
+    """Read ~ as the home folder in what an option was given: a text, a Path, a list of texts, or None."""
+    if places is None:
+        return None
+    if isinstance(places, list):
+        return [from_home(place) for place in places]
+    return Path(from_home(places)) if isinstance(places, Path) else from_home(places)
 
 
 SHIPPED = list(shipped_configs())

@@ -86,9 +86,9 @@ class ReadingPictures:
             ConfigError: the place is no file, or a file that is no drawing.
             MnistCliError: its folder cannot be made or written.
         """
+        check_writable(self._example)
         if not self.takes_several:
             check_replaceable(self.place)
-        check_writable(self._example)
 
     def draw(self, answer: "Prediction | MultiPrediction") -> None:
         """Draw what was read, unless there was no picture to read.

@@ -39,15 +39,18 @@ def names_folder(place: str | Path) -> bool:
 def from_home(place: str | Path) -> str:
     """Replace a leading ~ or ~name by that home folder; as it is where nobody is called so, which shells do as well.
 
-    A shell does so at the beginning of a word alone: not in `--data-dir=~/mnist`, nor in a variable or a file.
+    A shell does so at the beginning of a word alone: not in `--data-dir=~/mnist`, nor in a variable or a file. On
+    Windows, where ~name may be a file's and nobody's home is asked for, only ~ alone is replaced.
     """
+    if sys.platform == "win32" and not re.match(r"~(?:[/\\]|$)", str(place)):
+        return str(place)
     return os.path.expanduser(place)  # noqa: PTH111  # Path's own method fails where nobody is called so
 
 
 def as_argument(path: str | Path) -> str:
-    """Spell a path for a command that a person may copy: quoted for the shell, and taken for no option."""
+    """Spell a path for a command that a person may copy: quoted for the shell, taken for no option nor home folder."""
     name = str(path)
-    name = f"./{name}" if name.startswith("-") else name
+    name = f"./{name}" if name.startswith(("-", "~")) else name
     if sys.platform == "win32":  # cmd.exe knows no single quotes, and no name there holds a double one
         return name if re.fullmatch(r"[\w.:\\/+-]+", name) else f'"{name}"'
     return shlex.quote(name)

@@ -25,15 +25,15 @@ LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
 BACKEND = "MPLBACKEND"  # the variable by which matplotlib is told one
-MARK, MARK_WITHIN = (
-    "mnistcli",
-    1000,
-)  # what made a drawing, as it tells in its first bytes if its format is one of these
+MARK = "mnistcli"  # what made a drawing, as PNG and JPEG files tell
 MARKED: dict[str, dict[str, Any]] = {
     "png": {"metadata": {"Software": MARK}},
     "jpg": {"pil_kwargs": {"comment": MARK}},
     "jpeg": {"pil_kwargs": {"comment": MARK}},
 }
+# How it stands in the file: in a PNG file's tEXt chunk, and in a JPEG file's COM segment, by their specifications.
+MARKS = b"Software\0mnistcli", b"\xff\xfe\0\x0amnistcli"
+MARK_WITHIN = 1000  # bytes from a file's beginning
 UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but that only TeX, or no program, can show
 
 
@@ -138,21 +138,23 @@ def picture_format(path: Path) -> str:
 
 
 def is_replaceable(path: Path) -> bool:
-    """Tell whether a drawing called so replaces nothing but a drawing; only PNG and JPEG files tell what they are.
+    """Tell whether a drawing called so replaces nothing but a drawing, as far as can be told.
+
+    Of PNG and JPEG files only drawings are replaceable, of other formats, which are not marked, all files are. What
+    cannot be read is not.
 
     Raises:
         ConfigError: no drawing can have that format.
-        MnistCliError: what is there cannot be read.
+        MnistCliError: matplotlib cannot be used.
     """
-    is_marked = picture_format(path) in MARKED
+    if picture_format(path) not in MARKED:
+        return True
     try:
-        if not is_marked or not path.is_file():
-            return True
         with path.open("rb") as file:
             begins = file.read(MARK_WITHIN)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    return not begins or MARK.encode() in begins
+    except OSError:  # where nothing can be, writing tells why
+        return not os.path.lexists(path)  # Path's own methods may raise
+    return not begins or any(mark in begins for mark in MARKS)
 
 
 def check_replaceable(path: Path) -> None:
@@ -160,7 +162,7 @@ def check_replaceable(path: Path) -> None:
 
     Raises:
         ConfigError: something else is there, or no drawing can have that format.
-        MnistCliError: what is there cannot be read.
+        MnistCliError: matplotlib cannot be used.
     """
     if not is_replaceable(path):
         raise ConfigError(f"{path} was not drawn by mnistcli, and would be replaced; name another file")

@@ -21,7 +21,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -32,12 +32,12 @@ from typing import BinaryIO, cast
 import mnistcli
 from mnistcli.pickled import rebuild_idx
 
-if sys.version_info >= (3, 14):  # whose zipfile and tarfile unpack Zstandard, too
-    from compression.zstd import ZstdError
+UNPACKING_ERRORS: tuple[type[Exception], ...] = lzma.LZMAError, zlib.error
+if sys.version_info >= (3, 14):  # whose zipfile and tarfile unpack Zstandard, too, where Python was built with it
+    with suppress(ImportError):
+        from compression.zstd import ZstdError
 
-    UNPACKING_ERRORS: tuple[type[Exception], ...] = lzma.LZMAError, zlib.error, ZstdError
-else:
-    UNPACKING_ERRORS = lzma.LZMAError, zlib.error
+        UNPACKING_ERRORS += (ZstdError,)
 
 # Those of torchvision.datasets.MNIST.mirrors; importing torchvision takes seconds, in which a bar would stand still.
 TORCHVISION_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
@@ -90,7 +90,7 @@ class AbsentError(FileError):
 
 
 # Everything that opening or reading a source was seen to raise, or that its libraries document.
-SOURCE_FAILURES = (
+SOURCE_FAILURES: tuple[type[Exception], ...] = (
     SourceError,
     OSError,  # with URLError, TimeoutError and BadGzipFile
     EOFError,
@@ -108,7 +108,7 @@ SOURCE_FAILURES = (
 
 
 # Those of them that tell that a file is not packed as it should be.
-DAMAGE = EOFError, gzip.BadGzipFile, zipfile.BadZipFile, *UNPACKING_ERRORS
+DAMAGE: tuple[type[Exception], ...] = EOFError, gzip.BadGzipFile, zipfile.BadZipFile, *UNPACKING_ERRORS
 
 
 def as_source_error(error: Exception) -> SourceError:

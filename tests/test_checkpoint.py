@@ -215,12 +215,13 @@ def test_weights_have_to_be_finite(saved: Path, model: ModelName, tensor: str) -
         loaded.build_model()
 
 
-@pytest.mark.parametrize("part", ["weights", "average"])
-def test_a_run_is_not_continued_from_weights_that_are_not_finite(tmp_path: Path, part: str) -> None:
-    config = TrainConfig(ema_decay=0.9)
+@pytest.mark.parametrize("part", ["weights", "average", "optimizer"])
+def test_a_run_is_not_continued_from_numbers_that_are_not_finite(tmp_path: Path, part: str) -> None:
+    config = TrainConfig(ema_decay=0.9, momentum=0.9)
     save(Checkpoint.of("run", start(config, LeNet(), 64), Normalization(), config, 0), tmp_path / "ckpt.pt")
     weights = torch.load(tmp_path / "ckpt.pt", weights_only=True)[part]
-    weights["fc3.bias"][0] = torch.nan
+    last = weights["fc3.bias"] if part != "optimizer" else next(iter(weights.values()))[-1]
+    last[0] = torch.nan
     loaded = load(edited(tmp_path / "ckpt.pt", **{part: weights}))
     with pytest.raises(CheckpointError, match="not finite"):
         loaded.restore(start(config, LeNet(), 64), train_checksum=0)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import mnistcli
 from conftest import (
@@ -156,7 +157,8 @@ def test_the_environment_forbids_downloads_too(cli: RunCli, ckpt: Path, monkeypa
 def test_a_tilde_that_no_shell_replaced_is_the_home_folder(
     cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setattr("mnistcli.sources.find_sources", lambda places: islice(find_sources(places), len(places)))
     draw_digit(4, seed=0).save("here.png")
     result = cli(*arguments)
@@ -227,7 +229,9 @@ def test_a_drawing_replaces_no_file_but_a_drawing(
     draw: list[list[str | Path]] = [["show-samples", "--data-dir", data_dir, "--output"]]
     draw.append(["predict", digits[0], "--picture"])
     for command in draw[: 1 if name == "train-images" else 2]:  # for a folder has no ending
-        Image.new("L", (40, 40), "white").save(name, "JPEG" if name == "mine.jpg" else "PNG")
+        told = PngInfo()
+        told.add_text("Source", "mnistcli/digits/4.png")  # which does not tell that it is a drawing
+        Image.new("L", (40, 40), "white").save(name, "JPEG" if name == "mine.jpg" else "PNG", pnginfo=told)
         before = Path(name).read_bytes()
         result = cli(*command, name)
         assert_fails(result, 2, f"{name} was not drawn by mnistcli, and would be replaced; name another file")

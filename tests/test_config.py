@@ -161,7 +161,8 @@ def test_an_output_with_a_slash_at_its_end_is_no_file(tmp_path: Path) -> None:
 
 
 def test_a_tilde_is_the_home_folder_wherever_a_path_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     (tmp_path / "mine.toml").write_text('output = "~/runs/ckpt.pt"\n')
     config = resolve({}, {"MNISTCLI_DATA_DIR": "~/mnist"}, str(tmp_path / "mine.toml")).config
     assert (config.output, config.data_dir) == (tmp_path / "runs/ckpt.pt", tmp_path / "mnist")

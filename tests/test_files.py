@@ -16,7 +16,7 @@ from conftest import make_loop, no_room_for_files
 from mnistcli import files
 from mnistcli.edge import EdgeApp
 from mnistcli.errors import ConfigError, MnistCliError
-from mnistcli.files import answering, as_argument, atomic_write, check_writable, discard_output
+from mnistcli.files import answering, as_argument, atomic_write, check_writable, discard_output, from_home
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
 
@@ -26,6 +26,7 @@ TraceFunction = Callable[[FrameType, str, Any], Any]
     [
         ("a b.pt", "'a b.pt'", '"a b.pt"'),
         ("-x.pt", "./-x.pt", "./-x.pt"),
+        ("~x.pt", "'./~x.pt'", '"./~x.pt"'),
         ("it's", "'it'\"'\"'s'", '"it\'s"'),
         ("R&D.pt", "'R&D.pt'", '"R&D.pt"'),
     ],
@@ -37,6 +38,20 @@ def test_a_path_in_a_command_is_quoted_for_the_systems_shell(
     for platform, quoted in (("linux", posix), ("win32", windows)):
         monkeypatch.setattr(sys, "platform", platform)
         assert as_argument(path) == quoted
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_a_name_that_begins_with_a_tilde_is_a_files_where_nobody_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str
+) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setattr(sys, "platform", platform)
+    assert from_home("~/x.pt") == f"{tmp_path}/x.pt"
+    for name in ("~x-is-nobody.pt", "a~", ""):
+        assert from_home(name) == name
+    if platform == "win32":
+        assert from_home("~root") == "~root"
 
 
 def write(path: Path, content: bytes) -> None:

@@ -105,6 +105,14 @@ def test_ctrl_c_before_any_command_has_begun_is_told_in_a_line(what: str) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
+@pytest.mark.parametrize(("module", "is_kept"), [("other", True), ("triton._C.libtriton", False)])
+def test_garbage_is_kept_at_the_end_where_nothing_reports_it(module: str, is_kept: bool) -> None:
+    code = "import atexit, gc, sys\natexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+    code += f"sys.modules[{module!r}] = sys\nfrom mnistcli.__main__ import main\nmain()\n"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(is_kept)
+
+
 @posix
 def test_ctrl_c_shows_no_module_that_is_loading() -> None:
     code = "import os, signal, sys\n"

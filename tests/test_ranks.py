@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -147,7 +148,7 @@ def test_a_rank_that_dies_ends_the_run_and_leaves_the_last_checkpoint(
             os.kill(int((tmp_path / str(rank)).read_text()), signal.SIGKILL)
             assert process.wait(timeout=60) != 0
         finally:
-            process.terminate()  # it ends its ranks, too
+            end(process)
     checkpoint = load(tmp_path / "ckpt.pt")
     assert checkpoint.epoch == len(checkpoint.history) >= 1
     checkpoint.build_model()
@@ -162,7 +163,7 @@ def test_a_stop_is_agreed_upon_and_saved(cli: RunCli, data_dir: Path, tmp_path: 
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         finally:
-            process.terminate()
+            end(process)
     assert process.returncode != 0
     assert errors.count("continue with: mnistcli train --resume ckpt.pt") == 1
     stopped = load(tmp_path / "ckpt.pt")
@@ -180,6 +181,15 @@ def test_a_stop_within_a_validation_is_agreed_upon_and_continued(fifty_batches: 
     assert farthest(whole, parts) == 0
     assert whole.calibration() == parts.calibration()
     assert whole.history[0]["val_loss"] == parts.history[0]["val_loss"]
+
+
+def end(process: "subprocess.Popen[Any]") -> None:
+    """End torchrun with its ranks, which one that is killed would leave behind."""
+    process.terminate()
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def wait_for(path: Path) -> None:
