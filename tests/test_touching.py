@@ -29,8 +29,8 @@ def ring() -> Mask:
     return disc() & (np.hypot(rows - 49.5, columns - 49.5) > 42)
 
 
-def glyph(left: int = 0, *, is_no_digit: bool = False) -> Glyph:
-    return Glyph(np.zeros((SIDE_PX, SIDE_PX), np.uint8), (left, 0, 10, 20), is_no_digit)
+def glyph(left: int = 0, width: int = 10, *, is_no_digit: bool = False) -> Glyph:
+    return Glyph(np.zeros((SIDE_PX, SIDE_PX), np.uint8), (left, 0, width, 20), is_no_digit)
 
 
 def test_two_rings_are_cut_apart_where_they_touch() -> None:
@@ -111,6 +111,12 @@ def test_the_surest_digits_are_chosen_and_no_blots() -> None:
     assert Run.of(glyph()).surest([0.1]) == [0]
 
 
+@pytest.mark.parametrize(("width", "surest"), [(20, [0]), (40, [1, 2])])
+def test_what_is_as_sure_is_two_digits_where_it_is_wider_than_high(width: int, surest: list[int]) -> None:
+    pieces = {(0, 2): glyph(width=width), (0, 1): glyph(), (1, 2): glyph(10)}
+    assert Run(pieces).surest([0.9, 0.9, 0.9]) == surest
+
+
 def test_a_run_moves_with_all_its_pieces() -> None:
     moved = Run({(0, 2): glyph(), (0, 1): glyph(), (1, 2): glyph(10)}).moved((100, 50, 300, 300))
     assert moved.whole.box == (100, 50, 10, 20)
@@ -140,7 +146,7 @@ def see(tmp_path: Path, digits: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("digits", ["45", "20", "352"])
+@pytest.mark.parametrize("digits", ["45", "20", "51", "352"])
 def test_digits_that_touch_are_read_one_by_one(tmp_path: Path, digits: str) -> None:
     [answer] = mnistcli.predict_multi([see(tmp_path, digits)], checkpoint="bundled", min_confidence=0)
     assert answer.text == digits
