@@ -183,6 +183,15 @@ def test_a_digit_may_be_small_on_its_sheet_or_in_its_frame(level: int) -> None:
         assert likeness(glyph.image, alone.image) > 0.9
 
 
+def test_a_digit_may_be_a_few_pixels_high_on_a_small_sheet() -> None:
+    page = np.pad(sheet(5), 80, constant_values=PAPER)
+    small = cv2.resize(page, (page.shape[1] // 5, page.shape[0] // 5), interpolation=cv2.INTER_AREA)
+    lying = around(small, 60, 16)
+    for glyph in (find_glyph(as_picture(lying))[0], find_glyphs(as_picture(lying))[0][0]):
+        assert glyph is not None
+        assert likeness(glyph.image, see(sheet(5))) > 0.8
+
+
 def test_boxes_are_in_the_pictures_own_pixels_and_colours_do_not_matter() -> None:
     page = np.stack([around(sheet(5), level) for level in (60, 40, 20)], axis=2)
     glyph, _ = find_glyph(Picture(page, (page.shape[1] * 4, page.shape[0] * 4), "a picture"))
