@@ -159,6 +159,12 @@ def test_what_shines_through_or_is_no_stroke_is_no_fainter_digit() -> None:
     assert read(page(*line("4825"), (np.full((110, 80), 80, np.uint8), 190, 320))) == ["4825"]
 
 
+@pytest.mark.parametrize("digit", [3, 8])
+def test_a_fainter_digit_in_a_row_is_drawn_as_bold_as_alone(digit: int) -> None:
+    (row,) = find_glyphs(as_picture(page(*line("402"), (faded(digit, 0.3), 60 + 3 * STEP_PX, 100))))
+    assert likeness(row[-1].image, seen_alone(digit)) > 0.97
+
+
 def test_digits_may_differ_in_height() -> None:
     assert read(page((draw_ink(4, 150), 60, 60), (draw_ink(0, 80), 220, 120), (draw_ink(2, 120), 350, 80))) == ["402"]
 
@@ -343,7 +349,7 @@ def small_ones(rows: int) -> Picture:
     return as_picture(255 - np.pad(np.tile(small, (rows, 50)), 20))
 
 
-@pytest.mark.parametrize(("rows", "has_more"), [(12, False), (51, True)])
+@pytest.mark.parametrize(("rows", "has_more"), [(25, False), (51, True)])
 def test_more_digits_than_a_texture_are_found_or_it_is_told(rows: int, *, has_more: bool) -> None:
     found = find_digits(small_ones(rows))
     assert found.has_more == has_more
@@ -433,6 +439,14 @@ def test_one_digit_does_not_look_like_several(digit: int) -> None:
     assert not find_glyph(as_picture(picture))[1]
 
 
+@pytest.mark.parametrize("height", [120, 240])  # as high as the others of its row, or twice as high
+def test_a_digit_half_as_wide_as_high_is_not_cut(height: int) -> None:
+    narrow = np.asarray(Image.fromarray(draw_ink(5, height)).resize((height // 2, height)))
+    (row,) = find_digits(as_picture(page(*line("40"), (narrow, 60 + 2 * STEP_PX, 100)))).rows
+    assert len(row) == 3
+    assert len(row[-1].pieces) == 1
+
+
 def test_what_is_far_longer_than_a_digit_is_not_cut() -> None:
     picture = np.full((300, 1000), 255, np.uint8)
     for column in range(50, 950):
@@ -486,8 +500,11 @@ def test_a_forms_faint_ticks_are_no_digits() -> None:
     assert read(page(*line("4825"), *ticks)) == ["4825"]
 
 
-def test_two_digits_side_by_side_look_like_several() -> None:
-    assert find_glyph(as_picture(page(*line("17"))))[1]
+@pytest.mark.parametrize(("height", "are_several"), [(120, True), (100, True), (75, False)])
+def test_two_digits_side_by_side_look_like_several_where_they_are_about_as_high(
+    height: int, *, are_several: bool
+) -> None:
+    assert find_glyph(as_picture(page(*line("1"), (draw_ink(7, height), 190, 100))))[1] == are_several
 
 
 @pytest.mark.parametrize(("columns", "is_pattern"), [(10, False), (13, True)])
