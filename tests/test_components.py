@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from conftest import draw_big, likeness, see
-from mnistcli.components import find_components
+from mnistcli.components import Components, find_components, pick_digit
 from mnistcli.ink import Ink
+from mnistcli.planes import Mask
+
+DIGIT = (100, 60, 60, 100)  # left, top, width, height
 
 
 def test_a_faint_line_leads_a_component_to_the_border_only_with_full_ink() -> None:
@@ -31,6 +34,41 @@ def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
     assert np.array_equal(components.mask(joined), strength[20:40, 10:70] > 0)
     parted = find_components(Ink(strength, threshold=0.5, faint=0.4))
     assert parted.full_ink_px.tolist() == [0, 200, 200]
+
+
+def drawn(*boxes: tuple[int, int, int, int]) -> Mask:
+    """Draw a loop along each box, or fill it where it is too small for one."""
+    mask = np.zeros((220, 300), np.bool_)
+    for left, top, width, height in boxes:
+        mask[top : top + height, left : left + width] = True
+        mask[top + 8 : top + height - 8, left + 8 : left + width - 8] = False
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("other", "is_part"),
+    [
+        pytest.param((105, 40, 60, 9), True, id="the bar of a 5"),
+        pytest.param((105, 25, 60, 9), False, id="a bar too far above it"),
+        pytest.param((165, 130, 15, 15), True, id="a short stroke"),
+        pytest.param((165, 130, 9, 9), False, id="a speck"),
+    ],
+)
+def test_what_is_close_to_a_digit_and_no_speck_is_a_part_of_it(
+    other: tuple[int, int, int, int], *, is_part: bool
+) -> None:
+    mask = drawn(DIGIT, other)
+    assert len(pick_digit(Components.of(mask, mask))) == (2 if is_part else 1)
+
+
+def test_a_button_is_not_the_digit_though_letters_are_left_out_of_it() -> None:
+    mask = drawn(DIGIT)
+    mask[5:42, 60:190] = True
+    for left in range(75, 175, 12):
+        mask[13:34, left : left + 4] = False
+    components = Components.of(mask, mask)
+    (label,) = pick_digit(components)
+    assert components.boxes[label, :4].tolist() == list(DIGIT)
 
 
 def test_specks_and_a_cut_neighbour_are_left_out() -> None:
