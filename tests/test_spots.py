@@ -70,6 +70,12 @@ def test_a_low_nought_is_a_digit() -> None:
     assert found(DIGIT, NEXT, low) == [DIGIT, low, NEXT]
 
 
+@pytest.mark.parametrize(("top", "is_comma"), [(165, True), (188, True), (215, False)])
+def test_a_comma_is_not_far_below_the_foot_of_what_is_beside_it(top: int, *, is_comma: bool) -> None:
+    mark = (170, top, 12, 34)
+    assert (mark not in found(DIGIT, (240, 105, 50, 80), mark)) == is_comma
+
+
 def test_a_one_beside_a_high_bracket_is_no_comma() -> None:
     one, bracket = (132, 220, 10, 80), (110, 90, 10, 220)
     assert one in found((150, 100, 50, 80), (150, 220, 50, 80), one, bracket)
@@ -109,6 +115,7 @@ def test_digits_that_were_cut_out_tightly_may_touch_the_border() -> None:
     ("part", "is_one"),
     [
         pytest.param((105, 86, 55, 9), True, id="the bar of a 5"),
+        pytest.param((140, 86, 55, 9), False, id="a bar that is mostly beside it"),
         pytest.param((160, 86, 55, 9), False, id="a bar beside it"),
         pytest.param((105, 72, 55, 9), False, id="a bar too far above it"),
         pytest.param((102, 185, 50, 78), False, id="a digit below it"),
@@ -124,6 +131,11 @@ def test_rows_go_from_top_to_bottom_and_from_left_to_right() -> None:
     lower = [spot(70, 220), spot(150, 230)]
     shuffled = [lower[1], upper[2], upper[0], lower[0], upper[1]]
     assert sort_into_rows(shuffled) == [upper, lower]
+
+
+def test_what_reaches_beyond_the_next_one_to_its_right_is_before_it() -> None:
+    wide, narrow = Spot((1,), 60, 100, 200, 180), Spot((2,), 150, 120, 170, 180)
+    assert sort_into_rows([narrow, wide]) == [[wide, narrow]]
 
 
 @pytest.mark.parametrize("fall", [-40, 40])
