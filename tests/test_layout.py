@@ -165,6 +165,11 @@ def test_a_fainter_digit_in_a_row_is_drawn_as_bold_as_alone(digit: int) -> None:
     assert likeness(row[-1].image, seen_alone(digit)) > 0.97
 
 
+def test_a_faint_ring_around_a_digit_is_no_fainter_digit() -> None:
+    ringed = cv2.ellipse(page(*line("4825")), (60 + STEP_PX + 37, 160), (55, 85), 0, 0, 360, 255 - 80, 5)
+    assert read(ringed) == ["4825"]
+
+
 def test_digits_may_differ_in_height() -> None:
     assert read(page((draw_ink(4, 150), 60, 60), (draw_ink(0, 80), 220, 120), (draw_ink(2, 120), 350, 80))) == ["402"]
 
