@@ -21,6 +21,13 @@ def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
     assert np.array_equal(see(255 - sample), sample)
 
 
+@pytest.mark.parametrize(("height", "is_sample"), [(18, False), (19, True), (20, True), (21, False)])
+def test_a_sample_is_19_or_20_pixels_long(height: int, *, is_sample: bool) -> None:
+    picture = np.zeros((28, 28), np.uint8)
+    picture[4 : 4 + height, 12:15] = 250
+    assert np.array_equal(see(picture), picture) == is_sample
+
+
 @pytest.mark.parametrize(("flip", "right", "wrong"), [(0, "no", "yes"), (255, "yes", "no")])
 def test_invert_overrides_the_judgement_of_a_sample(flip: int, right: Invert, wrong: Invert) -> None:
     sample = draw_digits(np.array([3], np.uint8), seed=3)[0]
@@ -88,6 +95,19 @@ def test_transparent_pixels_are_paper_that_contrasts(level: int) -> None:
     assert likeness(see(rgba), see(ink)) > 0.99
 
 
+@pytest.mark.parametrize(("level", "background"), [(0, 255), (110, 255), (150, 0), (255, 0)])
+def test_transparent_pixels_are_black_where_ink_is_lighter_than_middle_grey(level: int, background: int) -> None:
+    ink = draw_big()
+    picture = read_picture(save(np.dstack([np.full_like(ink, level)] * 3 + [ink])))
+    assert (picture.pixels[ink == 0] == background).all()
+
+
+def test_a_light_picture_that_is_a_little_transparent_everywhere_is_laid_on_white() -> None:
+    paper = 255 - draw_big()
+    picture = read_picture(save(np.dstack([paper] * 3 + [np.full_like(paper, 200)])))
+    assert (picture.pixels[paper == 255] == 255).all()
+
+
 def test_a_large_transparent_picture_is_read_as_an_opaque_one() -> None:
     ink = np.kron(draw_big(), np.ones((12, 12), np.uint8))
     transparent = np.dstack([np.zeros((*ink.shape, 3), np.uint8), ink])
@@ -98,6 +118,16 @@ def test_a_large_transparent_picture_is_read_as_an_opaque_one() -> None:
 def test_a_photograph_whose_greys_are_dots_is_read() -> None:
     lit = ((200 - draw_big() * 0.7) * np.linspace(0.8, 1, 200)).astype(np.uint8)
     assert likeness(see(Image.fromarray(lit).convert("1")), see(lit)) > 0.9  # Pillow dithers by default
+
+
+@pytest.mark.parametrize(
+    ("size", "paper", "is_smoothed"), [((280, 200), 235, True), ((140, 100), 200, True), ((80, 60), 200, False)]
+)
+def test_dots_are_smoothed_where_they_are_few_too_but_not_in_a_small_picture(
+    size: tuple[int, int], paper: int, *, is_smoothed: bool
+) -> None:
+    dots = Image.fromarray((paper - draw_big(size=size) * 0.7).astype(np.uint8)).convert("1")
+    assert (len(np.unique(read_picture(save(dots)).pixels)) > 2) == is_smoothed
 
 
 def test_a_scan_in_black_and_white_is_not_smoothed() -> None:
