@@ -57,6 +57,17 @@ def test_ones_get_their_flag_on_the_left_of_the_top_and_other_digits_stay() -> N
     assert (added[added[:, 0] < 20][:, 1] < 14).all()
 
 
+def test_a_flag_may_be_bent_and_a_foot_may_be_below() -> None:
+    rolls = torch.full((4, STYLE_DICE), 0.9)
+    rolls[:, 6] = torch.tensor([0.4, 0.6, 0.4, 0.6])  # less than a half: bent
+    rolls[:, 9] = torch.tensor([0.2, 0.2, 0.4, 0.4])  # less than three tenths: with a foot
+    styled = make_strokes().add_styles(make_stem().repeat(4, 1, 1, 1), {1: torch.arange(4)}, rolls)[:, 0] > 127
+    bent, straight = (styled[row, :20].any(0).nonzero().min() for row in (2, 3))
+    assert bent < straight
+    assert torch.equal(styled[:2, :20], styled[2:, :20])
+    assert styled[:, 22:, 17:].flatten(1).any(1).tolist() == [True, True, False, False]
+
+
 def test_sevens_get_a_bar_across_the_stem() -> None:
     styled = make_strokes().add_styles(make_stem(), {7: torch.tensor([0])}, dice(1, STYLE_DICE))
     row = styled[0, 0, 10:21].amax(0) > 127
@@ -85,6 +96,23 @@ def test_outliers_are_inked_and_no_two_letters_are_alike() -> None:
     assert (inked < 600).all()
     letters = outliers[rows[:, 0] < LETTERS]
     assert len({letter.numpy().tobytes() for letter in letters}) == len(letters) > 150
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "columns"),
+    [
+        pytest.param(0.4, [13, 14], [4, 23], id="turned"),
+        pytest.param(0.6, [0, 27], [9, 18], id="a blob"),
+        pytest.param(0.8, [0, 27], [13, 14], id="halves that changed places"),
+        pytest.param(0.9, [4, 23], [13, 14], id="two in one place"),
+    ],
+)
+def test_outliers_are_made_of_digits_in_four_ways(kind: float, rows: list[int], columns: list[int]) -> None:
+    rolls = torch.zeros(1, OUTLIER_DICE)
+    rolls[:, 0] = kind
+    is_inked = make_strokes(label=7).make_outliers(rolls, letters=0.0)[0, 0] > 127
+    for axis, ends in ((1, rows), (0, columns)):
+        assert is_inked.any(axis).nonzero().flatten()[[0, -1]].tolist() == ends
 
 
 def test_outliers_are_letters_alone_where_they_are_all_to_be() -> None:
