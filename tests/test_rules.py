@@ -135,6 +135,17 @@ def test_a_box_among_a_few_lines_of_text_is_no_part_of_printed_lines() -> None:
     assert without_rules(plane, FAINT) is plane
 
 
+@pytest.mark.parametrize(("posts", "is_form"), [(1, False), (2, True)])
+def test_printed_lines_with_posts_between_them_are_a_form_and_kept(posts: int, *, is_form: bool) -> None:
+    form = Image.new("L", SIZE_PX)
+    for top in range(50, 351, 50):
+        ImageDraw.Draw(form).line((60, top, 540, top), LINE, 3)
+    for left in range(200, 200 + 100 * posts, 100):
+        ImageDraw.Draw(form).line((left, 150, left, 200), LINE, 3)
+    plane = together(form)
+    assert (without_rules(plane, FAINT) is plane) == is_form
+
+
 def test_a_page_of_text_is_taken_out_like_lines() -> None:
     text = together(page_of_text(range(250, 1250, 45), height=1300, size=22, words=11))
     digit = np.zeros_like(text)
@@ -175,9 +186,9 @@ def test_a_short_stroke_across_a_line_is_kept() -> None:
     assert np.count_nonzero(cleared) == 18 * 4
 
 
-@pytest.mark.parametrize("slope", [0, 0.05])
-def test_no_dots_are_left_where_lines_cross(slope: float) -> None:
-    plane = together(ruled(slope, 40, across=False)) + together(upright(slope, 40))
+@pytest.mark.parametrize(("slope", "gap", "wide"), [(0, 40, 3), (0.05, 40, 3), (0.05, 60, 6)])
+def test_no_dots_are_left_where_lines_cross(slope: float, gap: int, wide: int) -> None:
+    plane = together(ruled(slope, gap, across=False, wide=wide)) + together(upright(slope, gap, wide))
     assert np.count_nonzero(plane == 2 * LINE) > 500
     assert not (without_rules(plane, FAINT)[:, 3:-3] > FAINT).any()  # a line may cut a corner off
 
