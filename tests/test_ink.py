@@ -65,6 +65,20 @@ def test_the_holes_of_a_digit_beside_a_books_dark_fold_are_no_ink(digit: int) ->
     assert likeness(see(folded.astype(np.uint8)), see(flat.astype(np.uint8))) > 0.97
 
 
+@pytest.mark.parametrize(
+    ("corner", "radius", "edge"),
+    [
+        pytest.param((0, 0), 75, 4, id="small, with a soft edge, over the digit"),
+        pytest.param((200, 280), 160, 1, id="large, with a sharp edge"),
+    ],
+)
+def test_a_shadow_in_a_corner_is_no_ink(corner: tuple[int, int], radius: int, edge: float) -> None:
+    page = (225 - 0.75 * draw_big()) * np.linspace(0.95, 1, 200)
+    shadow = cv2.circle(np.zeros(page.shape, np.float32), corner, radius, 0.5, cv2.FILLED)
+    shaded = page * (1 - cv2.GaussianBlur(shadow, (0, 0), edge))
+    assert likeness(see(shaded.astype(np.uint8)), see(page.astype(np.uint8))) > 0.97
+
+
 def test_lines_that_take_a_third_of_the_paper_do_not_hide_the_ink() -> None:
     cover = draw_big()[..., None] / 255
     height, width, _ = cover.shape
@@ -91,13 +105,13 @@ def test_what_is_lighter_than_the_paper_is_no_dark_ink() -> None:
 
 
 def on_patch(paper: tuple[int, int, int], patch: tuple[int, int, int], how: str, blur: float = 0) -> np.ndarray:
-    """Draw a 7, nearly black, on a patch that is a bar or a round spot: (360, 420, 3) uint8."""
+    """Draw a 7, nearly black, on a patch that is a bar, a narrow one or a round spot: (360, 420, 3) uint8."""
     ground = np.full((360, 420, 3), paper, np.float32)
     shape = np.zeros((360, 420), np.float32)
-    if how == "bar":
-        shape[130:210, 60:360] = 1
-    else:
+    if how == "spot":
         cv2.circle(shape, (250, 180), 80, 1, -1)
+    else:
+        shape[150 if how == "narrow bar" else 130 : 210, 60:360] = 1
     soft = cv2.GaussianBlur(shape, (0, 0), blur) if blur else shape
     ground += soft[..., None] * (np.array(patch, np.float32) - paper)
     seven = np.zeros((360, 420), np.uint8)
@@ -112,6 +126,7 @@ def on_patch(paper: tuple[int, int, int], patch: tuple[int, int, int], how: str,
     [
         ((245, 240, 230), (220, 225, 60), "bar", 0),  # a text marker's
         ((240, 240, 240), (120, 220, 100), "bar", 2),
+        ((240, 240, 240), (120, 220, 100), "narrow bar", 2),
         ((120, 115, 110), (255, 255, 255), "spot", 6),  # a lamp's
         ((225, 220, 215), (130, 128, 125), "spot", 4),  # a shadow
     ],
