@@ -37,6 +37,20 @@ def test_light_that_changes_smoothly_is_seen_under_the_ink_too(paper: np.ndarray
     assert np.allclose(surface(on(paper), is_ink_lighter=False)[..., 0], paper, atol=2)
 
 
+@pytest.mark.parametrize(
+    ("place", "darker"),
+    [
+        pytest.param(np.s_[30:90, 40:100], 50, id="ink in the middle that differs little"),
+        pytest.param(np.s_[60:, :50], 80, id="a thumb in a corner that differs more"),
+    ],
+)
+def test_what_is_broad_is_no_paper(place: tuple[slice, slice], darker: int) -> None:
+    paper = 200 + 20 * COLUMNS
+    image = on(paper)
+    image[place] = paper[place][..., None] - darker
+    assert np.allclose(surface(image, is_ink_lighter=False)[..., 0], paper, atol=2)
+
+
 def test_strokes_that_hardly_differ_are_no_paper_though_they_run_into_the_border() -> None:
     paper, ink = np.array([80, 72, 66]), np.array([80, 30, 20])
     oval = cv2.ellipse(np.zeros((68, 64), np.float32), (32, 34), (24, 33), 0, 0, 360, 1, 7)
