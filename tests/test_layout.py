@@ -166,7 +166,8 @@ def test_a_fainter_digit_in_a_row_is_drawn_as_bold_as_alone(digit: int) -> None:
 
 
 def test_a_faint_ring_around_a_digit_is_no_fainter_digit() -> None:
-    ringed = cv2.ellipse(page(*line("4825")), (60 + STEP_PX + 37, 160), (55, 85), 0, 0, 360, 255 - 80, 5)
+    ringed = page(*line("4825"))
+    cv2.ellipse(ringed, (60 + STEP_PX + 37, 160), (55, 85), 0, 0, 360, 255 - 80, 5)
     assert read(ringed) == ["4825"]
 
 
