@@ -140,8 +140,8 @@ def picture_format(path: Path) -> str:
 def is_replaceable(path: Path) -> bool:
     """Tell whether a drawing called so replaces nothing but a drawing, as far as can be told.
 
-    Of PNG and JPEG files only drawings are replaceable, of other formats, which are not marked, all files are. What
-    cannot be read is not.
+    Of PNG and JPEG files only drawings are replaceable, of other formats, which are not marked, all files are. What is
+    no file, or cannot be read, is not.
 
     Raises:
         ConfigError: no drawing can have that format.
@@ -150,6 +150,8 @@ def is_replaceable(path: Path) -> bool:
     if picture_format(path) not in MARKED:
         return True
     try:
+        if not path.is_file():
+            return not path.exists()
         with path.open("rb") as file:
             begins = file.read(MARK_WITHIN)
     except OSError:  # where nothing can be, writing tells why

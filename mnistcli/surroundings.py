@@ -64,12 +64,10 @@ CANVAS_LOOKS = 16  # pixels of each row and column that are looked at first
 BLOCK_PX = 16  # the side of a JPEG file's block of colours: beside an edge in it, the canvas is uneven
 BLOCK_APART = 0.5  # of a sheet: where there are such blocks, more of it is off by more than the levels below
 BLOCK_LEVELS, BLOCK_SHARE = 16, 0.1  # of 255: less than that share of the pixels in a line there is off by more
-# A sheet's corners are one so-manieth of its shorter side. More of each has other colours, however alike they may be: a
-# photograph that has the canvas's colour there has noise, too.
+# A sheet's shorter side is so many times as long as that of its corners. More than the share of each corner has other
+# colours, however alike they may be: a photograph that has the canvas's colour there has noise, too.
 CORNERS, CORNER_APART = 16, 0.5
-CANVAS_APART = (
-    0.7  # of a sheet's box, of its edge, and of the ink on it: more of each has other colours than the canvas
-)
+CANVAS_APART = 0.7  # of a sheet's box, its edge and its ink: more of each has other colours than the canvas
 
 
 def cut_bars(picture: Picture, *, may_be_written: bool = False) -> Crop | None:

@@ -82,3 +82,13 @@ def test_a_window_that_cannot_be_shown_leaves_the_file(monkeypatch: pytest.Monke
     monkeypatch.setenv("MPLBACKEND", backend)
     monkeypatch.delenv("DISPLAY", raising=False)
     assert not plots.show_figure(plots.new_figure(window=True))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_only_files_and_what_is_not_there_are_replaceable(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "link.png").symlink_to("nowhere.png")
+    places = [tmp_path / f"{name}.png" for name in ("folder", "pipe", "empty", "link", "none", 300 * "a")]
+    assert [plots.is_replaceable(place) for place in places] == [False, False, True, True, True, True]
