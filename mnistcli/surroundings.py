@@ -17,7 +17,6 @@ from mnistcli.planes import (
     Pixels,
     Plane,
     border_pixels,
-    bounding_box,
     bounding_window,
     connect,
     distance_inside,
@@ -187,11 +186,12 @@ def cut_canvas(picture: Picture) -> Crop | None:
     is_off = _differs(pixels, colour, CANVAS_LEVELS)
     if not is_off.any():
         return None
-    sheet = np.zeros((height, width), np.uint8)
-    sheet[_without_blocks(bounding_window(is_off), pixels, colour)] = 1
-    across, down = bounding_box(sheet)[2:]
-    if min(across, down) < SHEET_SIDE * max(across, down):
+    rows, columns = _without_blocks(bounding_window(is_off), pixels, colour)
+    sides = rows.stop - rows.start, columns.stop - columns.start
+    if min(sides) < SHEET_SIDE * max(sides):
         return None
+    sheet = np.zeros((height, width), np.uint8)
+    sheet[rows, columns] = 1
     found = cut_out(picture, without_edge(sheet), (0, 0), is_sure=True)
     return found if found and _is_on_canvas(found.picture.pixels, colour) else None
 
