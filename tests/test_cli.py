@@ -222,13 +222,22 @@ def test_a_name_that_is_too_long_for_samples_is_told(cli: RunCli) -> None:
     assert_fails(cli("show-samples", "--no-download", "--output", 300 * "a"), 1, "File name too long; choose another")
 
 
-@pytest.mark.parametrize("name", ["train-images", "mine.png", "mine.jpg"])
+def test_samples_replace_no_data_file(cli: RunCli, data_dir: Path) -> None:
+    images = raw_folder(data_dir) / "train-images-idx3-ubyte"
+    before = images.read_bytes()
+    result = cli("show-samples", "--data-dir", data_dir, "--output", images)
+    assert_fails(result, 2, "was not drawn by mnistcli, and would be replaced; name another file")
+    assert images.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.png", "mine.jpg"])
 def test_a_drawing_replaces_no_file_but_a_drawing(
     cli: RunCli, data_dir: Path, ckpt: Path, digits: list[Path], name: str
 ) -> None:
     draw: list[list[str | Path]] = [["show-samples", "--data-dir", data_dir, "--output"]]
-    draw.append(["predict", digits[0], "--picture"])
-    for command in draw[: 1 if name == "train-images" else 2]:  # for a folder has no ending
+    if name != "mine":  # to predict, what has no ending is a folder
+        draw.append(["predict", digits[0], "--picture"])
+    for command in draw:
         told = PngInfo()
         told.add_text("Source", "mnistcli/digits/4.png")  # which does not tell that it is a drawing
         Image.new("L", (40, 40), "white").save(name, "JPEG" if name == "mine.jpg" else "PNG", pnginfo=told)

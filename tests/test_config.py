@@ -1,6 +1,7 @@
 """Precedence, and faults that are all named at once."""
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,8 +204,9 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path: Path, content: str | by
 )
 def test_a_value_that_cannot_be_shown_is_told_all_the_same(tmp_path: Path, line: str) -> None:
     (tmp_path / "mine.toml").write_text(line)
-    # Python 3.14 reads no tables that are nested so deeply.
-    told = r"in .*mine\.toml = (.{200})?\.\.\.: must be |mine\.toml cannot be used: .* nested too deeply"
+    told = r"in .*mine\.toml = (.{200})?\.\.\.: must be "
+    if line.startswith("lr.a") and sys.version_info >= (3, 14):  # which reads no tables that are nested so deeply
+        told = r"mine\.toml cannot be used: .* nested too deeply"
     with pytest.raises(ConfigError, match=told) as caught:
         resolve({}, {}, str(tmp_path / "mine.toml"))
     assert "\n" not in str(caught.value)
