@@ -28,7 +28,17 @@ from mnistcli.bundled import checkpoint_name
 from mnistcli.config import TrainConfig, spell_options
 from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import answering, as_argument, discard_output
-from mnistcli.screen import candidates, counted, glyph_lines, number_lines, percent, printable, sample_lines, table
+from mnistcli.screen import (
+    candidates,
+    confusion_table,
+    counted,
+    glyph_lines,
+    number_lines,
+    percent,
+    printable,
+    sample_lines,
+    table,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +56,7 @@ BAR_WIDTH = 30
 BLANK, UNSURE = "  ?  blank: nothing stands out", "  ?  unsure: this may be no digit"
 UNKNOWN_WIDTH = 80  # columns, where COLUMNS is 0
 SURROGATES = r"[\ud800-\udfff]"  # Python's place-holders for a path's bytes that are not UTF-8
-TABLE_WIDTH = 70  # what the confusion matrix takes; rich would cut its numbers to fit in less
+TABLE_WIDTH = 52  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
 def _usable(stream: TextIO | None) -> TextIO:
@@ -327,15 +337,8 @@ class Report:
         scores = table("per digit", "digit", "precision", "recall", "count")
         for score in result.per_digit:
             scores.add_row(str(score.digit), percent(score.precision), percent(score.recall), f"{score.count:,}")
-        confusion = table("row: digit, column: answer", "", *map(str, range(10)))
-        for digit, row in enumerate(result.confusion.tolist()):
-            cells = [
-                Text(str(count) if count else ".", style="bold" if digit == answer else "")
-                for answer, count in enumerate(row)
-            ]
-            confusion.add_row(Text(str(digit), style="bold"), *cells)
         self.out.width = max(self.out.width, TABLE_WIDTH)
-        self.draw(scores, confusion)
+        self.draw(scores, confusion_table(result.confusion.tolist()))
 
     def reading(self, answers: Iterable[_T], count: Callable[[], int]) -> Iterator[_T]:
         """Pass on answers, and draw a bar where the answers themselves do not show how far the reading is.

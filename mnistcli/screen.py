@@ -42,6 +42,22 @@ def table(title: str, *headers: str) -> Table:
     return made
 
 
+def confusion_table(confusion: Sequence[Sequence[int]]) -> Table:
+    """Make the table of (10, 10) counts, a row for each digit and a column for each answer, all of the same width."""
+    made = table("row: digit, column: answer", "", *map(str, range(10)))
+    made.padding = 0  # for terminals of 60 columns
+    widest = max(len(str(count)) for row in confusion for count in row)
+    for column in made.columns[1:]:
+        column.min_width = widest
+    for digit, row in enumerate(confusion):
+        cells = [
+            Text(str(count) if count else ".", style="bold" if digit == answer else "")
+            for answer, count in enumerate(row)
+        ]
+        made.add_row(Text(str(digit), style="bold"), *cells)
+    return made
+
+
 def percent(share: float | None) -> str:
     """Give a share, 0..1, in percent; a dash where there is none."""
     return "-" if share is None else f"{share:.2%}"

@@ -1,10 +1,13 @@
 """What a person sees on a terminal."""
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.screen import candidates, glyph_lines, number_lines, printable
+from mnistcli.screen import candidates, confusion_table, glyph_lines, number_lines, printable
 
 
 def levels(image: np.ndarray) -> list[list[int]]:
@@ -80,3 +83,17 @@ def test_no_digit_is_a_candidate_where_it_is_likelier_than_one() -> None:
     ]
     assert candidates(Prediction("", (0.25,) + (0.0,) * 9), 1) == [("?", 0.75), ("0", 0.25)]
     assert candidates(Prediction("", (1.0,) + (0.0,) * 9), 2) == [("0", 1.0), ("1", 0.0)]
+
+
+def test_the_confusion_matrix_fits_60_columns_and_all_answers_have_the_same_width() -> None:
+    counts = np.zeros((10, 10), int)
+    counts[1] = 1234
+    console = Console(width=60, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(confusion_table(counts.tolist()))
+    _, heads, _, *rows = [line for line in captured.get().splitlines() if line.strip()]
+    assert rows[1].split() == ["1", *["1234"] * 10]
+    assert rows[0].split() == ["0", *["."] * 10]
+    ends = [place for place, character in enumerate(heads) if character.isdigit()]
+    assert [place for place, character in enumerate(rows[0]) if character == "."] == ends
+    assert set(np.diff(ends)) == {5}
