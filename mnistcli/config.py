@@ -250,8 +250,10 @@ def read_config(name_or_file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
+        near = get_close_matches(name_or_file, shipped, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
         raise ConfigError(
-            f"no config {name_or_file!r}: neither a file nor one of the shipped ones ({', '.join(shipped)})"
+            f"no config {name_or_file!r}: neither a file nor one of the shipped ones ({', '.join(shipped)}){hint}"
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror}") from None

@@ -20,7 +20,7 @@ from mnistcli.errors import DataError, ExitCode
         (["--foo"], ["--foo", "mnistcli --help"]),
         (["predict"], ["PICTURE"]),
         (["train", "--epochs", "0"], ["--epochs = 0: must be greater than or equal to 1"]),
-        (["train", "--config", "lenett"], ["no config 'lenett'", "lenet"]),
+        (["train", "--config", "lenett"], ["no config 'lenett'", "did you mean lenet?"]),
         (["eval", "x.pt", "--fail-under", "98"], ["--fail-under"]),
         (["show-samples", "--digit", "10"], ["--digit"]),
     ],
