@@ -104,9 +104,12 @@ def check_writable(output: Path) -> None:
     """Make sure, before hours of work, that a file can be written at `output`; missing parent folders are made.
 
     Raises:
-        ConfigError: `output` is a folder, a device or anything else that is no file.
+        ConfigError: `output` is a folder, a device or anything else that is no file, or `-`, which elsewhere means
+            standard output.
         MnistCliError: its folder cannot be made or written.
     """
+    if output.parts[:1] == ("-",):
+        raise ConfigError("a file cannot be written to standard output (-); name one")
     try:
         if is_there(output) and not output.is_file():  # moving a file into its place would remove it
             raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")

@@ -204,6 +204,9 @@ def test_a_place_that_is_no_file_is_refused(tmp_path: Path) -> None:
         check_writable(tmp_path)
     with pytest.raises(ConfigError, match="is not a file; name a file"):
         check_writable(Path(os.devnull))
+    for place in ("-", "-/drawing.png"):
+        with pytest.raises(ConfigError, match="to standard output"):
+            check_writable(Path(place))
 
 
 @pytest.mark.parametrize("place", ["file/new", "file/deep/new"])
