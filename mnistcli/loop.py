@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -157,7 +158,7 @@ def fit(
         StepDone after every step, ValStepDone after every part of a validation, EpochDone after every epoch.
 
     Raises:
-        DivergedError: a loss or a weight is no longer finite; `state` is then of no use.
+        DivergedError: a loss or a number of the network is no longer finite; `state` is then of no use.
     """
     strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
     device = train.images.device
@@ -234,6 +235,7 @@ class _Fit:
         self.ranks.spread_buffers(state.model)
         if state.average is not None:
             refresh_statistics(state.average, self.train, self.normalization, self.config.outliers, self.strokes)
+            check_finite(state)
         validation = (yield from self.validate(self.val)) if self.val else None
         done = EpochDone(
             epoch=state.epoch + 1,
@@ -323,14 +325,17 @@ def _autocasting(precision: torch.dtype, device: torch.device) -> AbstractContex
 
 
 def check_finite(state: TrainState) -> None:
-    """Make sure that a state is worth keeping.
+    """Make sure that a state is worth keeping: that the network can be used, and its run be continued.
 
     Raises:
-        DivergedError: the loss or a weight is no longer finite.
+        DivergedError: the loss or a number of the network, its average or the optimizer is no longer finite.
     """
-    numbers = [state.loss_sum, *(parameter.detach() for parameter in state.model.parameters())]
+    networks = [state.model] if state.average is None else [state.model, state.average]
+    numbers = chain(
+        [state.loss_sum], *(network.state_dict().values() for network in networks), *state.optimizer.state.values()
+    )
     if not torch.stack([number.isfinite().all() for number in numbers]).all():  # one wait for an accelerator
-        raise _diverged("the loss", state)
+        raise _diverged("the loss or a number of the network", state)
 
 
 def _diverged(what: str, state: TrainState) -> DivergedError:

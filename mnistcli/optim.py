@@ -123,7 +123,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
             return config.lr * (1 - progress)
         case "cosine":
             return config.lr * (1 + math.cos(math.pi * progress)) / 2
-        case _:
+        case "constant":
             return config.lr
 
 

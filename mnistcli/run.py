@@ -213,9 +213,9 @@ def _stop(run: "_Run", train: Samples) -> Iterator[TrainEvent]:
     Its calibration stays that of the last finished epoch: learning another would keep who stops it waiting.
     """
     state = run.state
-    check_finite(state)
     if state.average is not None:
         refresh_statistics(state.average, train, run.normalization, run.config.outliers)
+    check_finite(state)
     yield from run.save()
     yield Stopped(run.config.output, state.epoch, state.step)
 

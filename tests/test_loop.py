@@ -2,11 +2,13 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from conftest import draw_digits, make_samples, rejector_for
 from elsewhere import Far, elsewhere, move
@@ -14,7 +16,7 @@ from mnistcli.config import TrainConfig, resolve
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
 from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, fit, start
-from mnistcli.model import LeNet, build_model
+from mnistcli.model import Classifier, LeNet, build_model
 from mnistcli.rejection import make_examples
 from mnistcli.scoring import ask, find_temperature
 from mnistcli.strokes import OUTLIER_DICE, Strokes
@@ -134,15 +136,41 @@ def test_a_diverged_loss_is_noticed_within_the_epoch() -> None:
         run(make_state(config, len(train)), train, config)
 
 
-def test_weights_that_are_not_finite_count_though_the_loss_is() -> None:
-    config = TrainConfig(batch_size=16)
+def averaged(state: TrainState) -> Classifier:
+    assert state.average is not None
+    return state.average
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda state: next(state.model.parameters()).data,
+        lambda state: next(state.model.buffers()),  # a batch-norm statistic
+        lambda state: state.optimizer.state["velocity"][0],
+        lambda state: next(averaged(state).parameters()),
+    ],
+    ids=["weight", "statistic", "velocity", "average"],
+)
+def test_whatever_is_saved_has_to_be_finite_though_the_loss_is(number: Callable[[TrainState], Tensor]) -> None:
+    config = TrainConfig(model="strided", batch_size=16, momentum=0.9, ema_decay=0.9)
     train = make_samples(16)
     state = make_state(config, len(train))
     events = fit(state, train, None, NORMALIZATION, config)
     next(events)  # the one step; its loss was taken before its update
-    next(state.model.parameters()).data[0] = math.inf
-    with pytest.raises(DivergedError):
+    number(state)[0] = math.inf
+    with pytest.raises(DivergedError, match="a number of the network"):
         next(events)
+
+
+def test_statistics_that_are_measured_anew_have_to_be_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(average: Classifier, *_: object) -> None:
+        next(average.buffers())[0] = math.inf
+
+    monkeypatch.setattr("mnistcli.loop.refresh_statistics", overflow)
+    config = TrainConfig(model="strided", batch_size=16, ema_decay=0.9)
+    train = make_samples(16)
+    with pytest.raises(DivergedError):
+        run(make_state(config, len(train)), train, config)
 
 
 def test_a_validation_loss_that_is_not_finite_counts_though_all_else_is() -> None:

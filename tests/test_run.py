@@ -16,7 +16,7 @@ import mnistcli
 from conftest import MakeConfig, make_loop, write_split
 from mnistcli import run
 from mnistcli.checkpoint import Checkpoint, load
-from mnistcli.config import TrainConfig, read_config
+from mnistcli.config import TrainConfig, choices, read_config
 from mnistcli.data import Samples, hold_out
 from mnistcli.errors import CheckpointError, ConfigError, DataError, DivergedError, MnistCliError
 from mnistcli.idx import raw_folder
@@ -101,7 +101,7 @@ def stop_after_an_epoch(config: TrainConfig) -> TrainEvent:
     return events[-1]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "onecycle", "cosine", "linear"])
+@pytest.mark.parametrize("schedule", choices("schedule"))
 def test_a_run_stopped_at_any_step_continues_bit_for_bit(
     make_config: MakeConfig, tmp_path: Path, schedule: str
 ) -> None:
