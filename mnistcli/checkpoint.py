@@ -1,5 +1,6 @@
 """The checkpoint: one file that carries all it needs to rebuild its network and to continue its run."""
 
+import copy
 import io
 import math
 import platform
@@ -11,7 +12,7 @@ from dataclasses import asdict
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, Self
+from typing import Annotated, Any, NotRequired, Self, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, with_config
@@ -79,6 +80,18 @@ class _Partial(TypedDict):
     seconds: _Finite
 
 
+@with_config(_STRICT)
+class _Epoch(TypedDict):
+    epoch: _Count
+    epochs: _Count
+    loss: _Finite
+    accuracy: _Finite
+    seconds: _Finite
+    images_per_second: _Finite
+    val_loss: _Finite | None
+    val_accuracy: _Finite | None
+
+
 class Checkpoint(BaseModel):
     """What the file holds, besides its format and version: tensors and plain values only.
 
@@ -122,7 +135,7 @@ class Checkpoint(BaseModel):
     normalization: _Normalization
     epoch: _Count
     partial: _Partial
-    history: list[dict[str, Any]]
+    history: list[_Epoch]
     train_size: int = Field(ge=1)
     train_checksum: int | None = None
     config: dict[str, Any]
@@ -157,7 +170,7 @@ class Checkpoint(BaseModel):
                 "correct": state.correct,
                 "seconds": state.seconds,
             },
-            history=[asdict(done) for done in state.history],
+            history=[cast("_Epoch", asdict(done)) for done in state.history],
             train_size=state.train_size,
             train_checksum=train_checksum,
             config=config.model_dump(mode="json"),
@@ -212,6 +225,8 @@ class Checkpoint(BaseModel):
         try:
             model = build_model(self.model["name"], **self.model["arguments"])
             model.load_state_dict(self.best["weights"] if weights == "best" and self.best else self._last)
+        except CheckpointError as error:  # of a network that is not known
+            raise self._unusable(str(error)) from None
         except _MISFITS as error:
             raise self._misfit("its weights do not fit its network", error) from None
         rejector = self.calibration(weights).rejector
@@ -273,6 +288,7 @@ class Checkpoint(BaseModel):
             state.history = [EpochDone(**done) for done in self.history]
             state.calibration = self.calibration()
             if self.best:
+                copy.deepcopy(state.evaluated).load_state_dict(self.best["weights"])  # which tells whether they fit
                 parts = self.best["epoch"], self.best["val_accuracy"], self.best["weights"]
                 state.best = Best(*parts, self.calibration("best"))
         except _MISFITS as error:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,7 @@ from mnistcli.config import ModelName, TrainConfig, Weights, read_config
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, MnistCliError
 from mnistcli.files import atomic_write
-from mnistcli.loop import start
+from mnistcli.loop import EpochDone, start
 from mnistcli.model import MODELS, LeNet, build_model
 from mnistcli.rejection import Rejector
 
@@ -34,6 +35,9 @@ def make_checkpoint(run_id: str = "run") -> Checkpoint:
 
 REMOVED = object()
 BEST: dict[str, Any] = {"epoch": 1, "val_accuracy": 0.5, "weights": {}}
+
+
+EPOCH = asdict(EpochDone(epoch=1, epochs=1, loss=0.5, accuracy=0.5, seconds=1.0, images_per_second=1.0))
 
 
 def edited(path: Path, **changes: Any) -> Path:
@@ -168,6 +172,8 @@ def test_code_in_the_file_is_not_executed(tmp_path: Path) -> None:
         ({"rejector": {"weights": [0.0, float("inf")], "bias": 0.0}}, "wrong parts: rejector"),
         ({"best": {**BEST, "rejector": {"weights": ["one"], "bias": 0.0}}}, "wrong parts: best"),
         ({"partial": {"step": "one"}}, "wrong parts: partial"),
+        ({"history": [EPOCH | {"loss": float("nan")}]}, "wrong parts: history"),
+        ({"history": [EPOCH | {"val_accuracy": "high"}]}, "wrong parts: history"),
     ],
 )
 def test_parts_that_are_not_as_they_should_be(saved: Path, changes: dict[str, Any], reason: str) -> None:
@@ -183,6 +189,18 @@ def test_weights_that_do_not_fit_are_refused(saved: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match=r"Missing key\(s\).* \.\.\.$"):
         load(edited(saved, weights={}, model={"name": "allconv", "arguments": {}})).build_model()
+
+
+def test_an_unknown_network_is_named(saved: Path) -> None:
+    loaded = load(edited(saved, model={"name": "resnet", "arguments": {}}))
+    with pytest.raises(CheckpointError, match=f"^{saved} cannot be used: no network is called 'resnet'; known: "):
+        loaded.build_model()
+
+
+def test_a_run_is_not_continued_with_best_weights_that_do_not_fit(saved: Path) -> None:
+    loaded = load(edited(saved, best={**BEST, "weights": {"conv1.weight": torch.zeros(1)}}))
+    with pytest.raises(CheckpointError, match=r"its run cannot be continued: .*Missing key"):
+        loaded.restore(start(TrainConfig(momentum=0.9), LeNet(), 64), train_checksum=0)
 
 
 @pytest.mark.parametrize("misfitting", ["last", "best"])
