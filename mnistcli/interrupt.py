@@ -51,7 +51,7 @@ def end_by_signals() -> None:
     or report an error of their own. Commands import what they need before they begin; if a later import is interrupted,
     a hidden, unfinished file may be left.
 
-    Of the processes that torchrun starts, some wait for others where no Python runs: to these, only Ctrl-C does so.
+    Of the processes that torchrun starts, some wait for others where no Python runs: in these, only Ctrl-C raises it.
     """
     end = partial(_end, _terminals())
     for number in [signal.SIGINT] if is_launched() else STOPS:
@@ -119,8 +119,8 @@ def held_back() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if heard:
-        signal.raise_signal(heard[0])
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 class StopRequest:

@@ -62,6 +62,14 @@ def test_a_signal_waits_for_what_is_not_to_be_left_half_done(name: str) -> None:
 
 
 @posix
+def test_a_signal_that_waited_is_heard_where_the_block_fails_as_well() -> None:
+    code = "from mnistcli.interrupt import *; end_by_signals()\nwith held_back():\n"
+    code += "    signal.raise_signal(signal.SIGTERM); raise OSError\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "SignalError: ended by SIGTERM" in done.stderr
+
+
+@posix
 @pytest.mark.parametrize(("before", "is_heard"), [("SIG_IGN", False), ("SIG_DFL", True)])
 def test_a_closed_terminal_stops_a_run_however_often_it_is_told_but_none_that_nohup_began(
     before: str, *, is_heard: bool
