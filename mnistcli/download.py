@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mnistcli.errors import DataError
-from mnistcli.files import atomic_write, is_there
+from mnistcli.files import as_argument, atomic_write, is_there
+from mnistcli.idx import data_dir_of
 from mnistcli.sources import SOURCE_FAILURES, AbsentError, Copies, Copy, FileError, Source, SourceError, as_source_error
 
 FIRST_PAUSE_SECONDS = 0.5  # before the second attempt; doubled before each further one
@@ -153,7 +154,8 @@ def fetch(folder: Path, files: Sequence[RawFile], sources: Iterable[Source]) -> 
     raise DataError(
         f"no source gave all of the MNIST files (missing: {', '.join(file.name for file in wanted)})",
         *(f"  {failed.source}: {failed.reason}" for failed in failures),
-        "check the network, or bring the files here and name their place: mnistcli download --from FOLDER-or-URL",
+        "check the network, or bring the files here and name their place: "
+        f"mnistcli download --data-dir {as_argument(data_dir_of(folder))} --from FOLDER-or-URL",
     )
 
 

@@ -22,6 +22,11 @@ def raw_folder(data_dir: Path) -> Path:
     return data_dir / "MNIST" / "raw"
 
 
+def data_dir_of(folder: Path) -> Path:
+    """Give the data folder that a raw folder lies in: the inverse of `raw_folder`."""
+    return folder.parent.parent
+
+
 def raw_names(prefix: str) -> tuple[str, str]:
     """Give the names of a split's two files, images and labels; the prefix is `train` or `t10k`."""
     return f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"

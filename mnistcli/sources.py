@@ -160,7 +160,7 @@ def find_sources(places: Sequence[str | Path] = (), timeout_seconds: float = TIM
 
 
 def _source_at(place: str, timeout_seconds: float) -> Source:
-    if not place.startswith(("http://", "https://")):
+    if not place.lower().startswith(("http://", "https://")):
         return Source(place, lambda: _open_local(Path(place)))
     if place.partition("?")[0].lower().endswith(ARCHIVE_ENDINGS):
         return Source(place, lambda: _open_remote_archive(place, timeout_seconds), HTTP_ATTEMPTS)
@@ -174,7 +174,7 @@ def _open_local(place: Path) -> AbstractContextManager[Copies]:
 @contextmanager
 def _open_folder(folder: Path) -> Iterator[Copies]:
     if not folder.is_dir():
-        raise SourceError("no such folder or archive, and not a URL")
+        raise SourceError("no such folder or archive, and no http or https URL")
     yield _both_forms(lambda held: (folder / held).open("rb"))
 
 

@@ -175,8 +175,13 @@ def test_when_all_fail_each_source_has_its_line(tmp_path: Path, files: list[RawF
     head, first, second, advice = str(caught.value).splitlines()
     assert all(name in head for name in NAMES)
     assert first == f"  {dead}: Connection refused"
-    assert second == f"  {tmp_path / 'nowhere'}: no such folder or archive, and not a URL"
-    assert "mnistcli download --from" in advice
+    assert second == f"  {tmp_path / 'nowhere'}: no such folder or archive, and no http or https URL"
+    assert f"mnistcli download --data-dir {tmp_path.parent.parent} --from" in advice
+
+
+def test_a_urls_scheme_may_be_in_capitals(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
+    list(fetch(tmp_path, files, at(mirror.url.replace("http", "HTTP"))))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
 def test_an_interrupted_download_leaves_nothing_half(tmp_path: Path, mirror: Mirror, files: list[RawFile]) -> None:
