@@ -1,6 +1,7 @@
 """Distorting training images, each by its own draw, so that a network learns what may vary in a digit."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,13 +28,15 @@ class Distortions:
 
     def __getitem__(self, which: slice) -> "Distortions":
         """Give those of some of the images."""
-        parts = (self.affine, self.bends, self.thickness)
-        return Distortions(*(None if part is None else part[which] for part in parts))  # type: ignore[arg-type]
+        return self._each(lambda part: part[which])
 
     def to(self, device: torch.device) -> "Distortions":
         """Give the same distortions on `device`."""
-        parts = (self.affine, self.bends, self.thickness)
-        return Distortions(*(None if part is None else part.to(device) for part in parts))  # type: ignore[arg-type]
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Distortions":
+        bends, thickness = (part if part is None else change(part) for part in (self.bends, self.thickness))
+        return Distortions(change(self.affine), bends, thickness)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Distort (N, 1, 28, 28) uint8 or float images, 0 = paper; give float32 ones in the same range."""

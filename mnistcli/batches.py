@@ -20,7 +20,7 @@ from mnistcli.strokes import (
 )
 
 # On an accelerator so many batches, of so many images at most, are made at once: they cost Python hardly more than one.
-BATCHES_TOGETHER, MADE_TOGETHER = 32, 4096
+BATCHES_TOGETHER, IMAGES_TOGETHER = 32, 4096
 OUTLIER_BENDS = 2.0  # times those of the digits: what is no digit has no shape to keep
 
 
@@ -43,7 +43,7 @@ class Batches(NamedTuple):
             parts: positions in the order, rising.
         """
         widest = max((part.stop - part.start for part in parts), default=0)
-        most = 1 if self.order.device.type == "cpu" else min(BATCHES_TOGETHER * widest, MADE_TOGETHER)
+        most = 1 if self.order.device.type == "cpu" else min(BATCHES_TOGETHER * widest, IMAGES_TOGETHER)
         for group in _neighbours(parts, most):
             together = slice(group[0].start, group[-1].stop)
             images, outliers, labels = self._prepare(together)
@@ -79,7 +79,7 @@ def _neighbours(parts: Sequence[slice], most: int) -> Iterator[list[slice]]:
 
 
 class _Chosen(NamedTuple):
-    """The images of an epoch that something is done to, looked for once, so that no step waits for their number."""
+    """The images of an epoch that something is done to: found once, for in a step that would make it wait."""
 
     positions: Tensor  # (K,) int64, rising, on the device
     known: list[int]  # the same, where no device need be asked

@@ -363,21 +363,18 @@ def evaluate(
 ) -> None:
     """Score a checkpoint: accuracy, loss, precision and recall of each digit, and the confusion matrix."""
     from mnistcli.api import score_network
-    from mnistcli.bundled import checkpoint_name, find_checkpoint
     from mnistcli.network import open_network
     from mnistcli.report import Report
 
     report = Report(as_json=as_json, quiet=quiet, progress=not no_progress)
-    path = find_checkpoint(checkpoint)
-    network = open_network(path, weights, device)  # what is wrong is told now, not after a download
+    network = open_network(checkpoint, weights, device)  # what is wrong is told now, not after a download
     _provide_data(report, data_dir, split, no_download)
-    report.weights(checkpoint_name(path), weights)
+    report.weights(network.name, weights)
     started = time.perf_counter()
     with report.scoring() as follow:
         result = score_network(network, split, data_dir, batch_size, tta=tta, follow=follow)
-    report.evaluation(
-        result, checkpoint_name(path), weights, split=split, tta=tta, seconds=time.perf_counter() - started
-    )
+    seconds = time.perf_counter() - started
+    report.evaluation(result, network.name, weights, split=split, tta=tta, seconds=seconds)
     if fail_under is not None and result.accuracy < fail_under:
         # All digits of both, for rounded they may seem to be equal.
         report.insist(f"accuracy {result.accuracy!r} is below --fail-under {fail_under!r}")

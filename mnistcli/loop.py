@@ -211,12 +211,12 @@ class _Fit:
         state.seconds = time.perf_counter() - started
         yield from self.finish_epoch(generator.get_state())
 
-    def step(self, images: Tensor, labels: Tensor, count: int, batch_size: int, steps_per_epoch: int) -> None:
-        """Take a step with this rank's share of a batch, of which `count` images count."""
+    def step(self, images: Tensor, labels: Tensor, count: int, whole_size: int, steps_per_epoch: int) -> None:
+        """Take a step with this rank's share of a batch of `whole_size` images, of which `count` count."""
         state, config = self.state, self.config
         number = state.epoch * steps_per_epoch + state.step  # counted from 0 over all epochs
         # Gradients are averaged over ranks; a rank's mean has to count as its share of the batch does.
-        weight = count / batch_size * self.ranks.size
+        weight = count / whole_size * self.ranks.size
         loss, correct = self.forward_backward(images, labels, weight)
         state.optimizer.step(learning_rate(config, number, steps_per_epoch))
         state.step += 1

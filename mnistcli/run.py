@@ -33,7 +33,7 @@ CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the n
 FEW_STEPS = 100  # no network learns much in fewer
 AGREEMENT_STEPS = 10  # several ranks ask each other whether to stop, which makes them wait, only so often
 CONTINUED_USE = "to continue this run; end other programs, or choose another `device`"  # its `batch_size` has to stay
-USUAL_LR = {"sgd": 0.1, "adamw": 0.001}  # within a factor of ten, what trains small networks
+USUAL_LR = {"sgd": 0.1, "adamw": 0.001}  # the middle of what trains small networks
 USUAL_WITHIN = 2.0  # a rate within this factor of the usual one is hardly to blame
 
 
@@ -249,11 +249,11 @@ def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> 
     train, val = hold_out(samples, config.val_size, config.seed)
     state = _initial_state(config, device, len(train))
     if checkpoint is None:
-        run = _Run(uuid.uuid4().hex, config, state, Normalization(), checksum, is_saver=ranks.rank == 0)
+        run_id, normalization = uuid.uuid4().hex, Normalization()
     else:
         checkpoint.restore(state, checksum)
-        normalization = checkpoint.pixel_normalization()
-        run = _Run(checkpoint.run_id, config, state, normalization, checksum, is_saver=ranks.rank == 0)
+        run_id, normalization = checkpoint.run_id, checkpoint.pixel_normalization()
+    run = _Run(run_id, config, state, normalization, checksum, is_saver=ranks.rank == 0)
     recipe = f"{config.model_dump_json(exclude=set(PLACES))} {pick_precision(config.precision, device)}"
     if not ranks.agree(f"{recipe} {checksum} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
         raise ConfigError("the processes of this run differ in data, configuration, precision or in what they continue")

@@ -26,7 +26,7 @@ def make(train: Samples, parts: list[slice], config: TrainConfig = ROBUST) -> li
 def test_batches_that_are_made_together_for_an_accelerator_are_those_made_alone(
     monkeypatch: pytest.MonkeyPatch, parts: list[slice], together: int
 ) -> None:
-    monkeypatch.setattr("mnistcli.batches.MADE_TOGETHER", together)
+    monkeypatch.setattr("mnistcli.batches.IMAGES_TOGETHER", together)
     train = make_samples(47)
     alone = make(train, parts)
     with elsewhere():
@@ -63,7 +63,7 @@ def test_outliers_are_distorted_as_images_are() -> None:
 def test_an_accelerator_is_asked_for_less_where_batches_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:
     operators = []
     for together in (1, 4096):
-        monkeypatch.setattr("mnistcli.batches.MADE_TOGETHER", together)
+        monkeypatch.setattr("mnistcli.batches.IMAGES_TOGETHER", together)
         train = make_samples(47)
         with elsewhere() as device:
             make(Samples(Far(train.images), Far(train.labels)), WHOLE)

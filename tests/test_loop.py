@@ -272,7 +272,7 @@ def test_training_on_another_device_is_the_same_and_waits_for_no_step(
     recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each step's images by themselves, so that the steps after the first tell whether making them waits.
-    monkeypatch.setattr("mnistcli.batches.MADE_TOGETHER", 10)
+    monkeypatch.setattr("mnistcli.batches.IMAGES_TOGETHER", 10)
     # Tensors of another class cannot be made in inference mode.
     monkeypatch.setattr("mnistcli.loop.ask", torch.no_grad()(ask.__wrapped__))  # type: ignore[attr-defined]
     keys = {"epochs": 1, "warmup_epochs": 0.0, "batch_size": 10, "precision": "fp32"}
