@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line; Ctrl-C is told in a line, even while the command line itself is loading.
 
-    Before that can be, while the first modules load, Ctrl-C ends the process without a word.
+    Until its handler is installed, while the first modules load, Ctrl-C ends the process silently.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a line can be told, else Python shows what it was loading

@@ -32,7 +32,7 @@ MIN_CONFIDENCE = 0.5
 
 EVAL_BATCH_SIZE = 250  # images at a time where no gradients are wanted: more would not fit a CPU's cache
 
-# Options that messages of the core name, and that are no keys of a run.
+# Options that the core's messages name, besides the keys of a run.
 OTHER_OPTIONS = {"config", "invert", "min_confidence", "picture", "processes", "resume", "split", "weights"}
 LONGEST_SHOWN = 200  # characters of a value from a file that a message repeats
 PACKAGE = Path(__file__).parent

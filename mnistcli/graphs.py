@@ -21,7 +21,8 @@ class Captured:
     start one than the GPU to run it. A graph starts them all at once. The kernels are the same, and the results too.
 
     Args:
-        forward_backward: what is done with a batch. It must not ask for values, to which it could not answer anew.
+        forward_backward: what is done with a batch. It must read no values on the CPU, as `.item()` does, for a
+            replay reads none again.
         parameters: whose gradients it leaves.
     """
 

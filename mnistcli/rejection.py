@@ -29,7 +29,7 @@ from mnistcli.strokes import (
 
 RIDGE = 1e-5  # for each example, of squared weights: ten times as much lets more letters pass
 NEWTON_STEPS = 12  # after seven the weights change no more, except where examples are few and easily told apart
-LEAST_VARIANCE = 1e-12  # of a feature: one that is always the same tells nothing, and is to divide by nothing
+LEAST_VARIANCE = 1e-12  # of a feature: what is always the same tells nothing, and its deviation must not be 0
 DRAWS = 4  # of each held-out image
 MOST_DIGITS = 20_000  # more of them would take their time, and tell little that is new
 # Shapes that are no digits: how many for each digit; how many of them are two digits side by side; and what share
