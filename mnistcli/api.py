@@ -1,6 +1,7 @@
 """What the commands do, as functions: the same core modules put together, without printing."""
 
 import math
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +10,12 @@ from mnistcli.config import EVAL_BATCH_SIZE, Device, Split, TrainConfig, Weights
 from mnistcli.data import load_split
 from mnistcli.download import fetch, wanted_files
 from mnistcli.idx import raw_folder
+from mnistcli.interrupt import StopRequest
 from mnistcli.loop import EpochDone
 from mnistcli.model import pick_device, within_memory
 from mnistcli.network import Network, open_network
 from mnistcli.ranks import joined
-from mnistcli.run import Finished, open_run, opened_run_events
+from mnistcli.run import Finished, Stopped, open_run, opened_run_events
 from mnistcli.scoring import Evaluation, Follow, score
 from mnistcli.sources import find_sources
 
@@ -27,6 +29,9 @@ class TrainResult(NamedTuple):
 
 def train(config: TrainConfig | None = None, *, resume: str | Path | None = None) -> TrainResult:
     """Train a network on MNIST's training images and save it; under torchrun, together with the other processes.
+
+    Nothing is printed; `train_events` tells what happens, and stops when it is asked to. In the main thread, Ctrl-C
+    stops the run between two steps, and saves it; a second one stops at once.
 
     Args:
         config: what to train and how; the classic tutorial's run if None.
@@ -42,12 +47,15 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         CheckpointError: `resume` cannot be read.
         DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
         MnistCliError: the checkpoint cannot be written, or there is too little memory for so many images at a time.
+        KeyboardInterrupt: Ctrl-C, once the run is saved; `resume` continues it.
     """
     config, checkpoint = open_run(config or TrainConfig(), resume)  # a resumed run may name the device
-    with joined(pick_device(config.device)) as ranks:
-        for last in opened_run_events(config, checkpoint, lambda: False, ranks):  # noqa: B007  # to keep no other
+    with joined(pick_device(config.device)) as ranks, StopRequest([signal.SIGINT]) as stop:
+        for last in opened_run_events(config, checkpoint, stop, ranks):  # noqa: B007  # to keep no other
             pass
-    assert isinstance(last, Finished)  # only a stop ends it otherwise
+    if isinstance(last, Stopped):
+        raise KeyboardInterrupt(f"the run is saved as {last.checkpoint}; `resume` continues it")
+    assert isinstance(last, Finished)
     return TrainResult(last.checkpoint, last.history)
 
 
@@ -71,7 +79,7 @@ def evaluate(
         device: where to compute.
         weights: `last`, those after the last step, averaged where the run keeps an average, or `best`, those of the
             best epoch.
-        tta: whether to look at each image seven times (see `mnistcli.scoring.ask`).
+        tta: whether to look at each image seven times: as it is, shifted to each side, and turned either way.
 
     Returns:
         The counts and the mean loss over all images of the split; no loss where the network answers no finite numbers.

@@ -129,6 +129,16 @@ class TrainConfig(BaseModel):
     output: Path = Field(default=Path("ckpt.pt"), strict=False, description="The checkpoint to write.")
     data_dir: Path = Field(default=Path("data"), strict=False, description="Folder that holds MNIST/raw.")
 
+    @classmethod
+    def from_recipe(cls, name_or_file: str | Path, **changes: Any) -> Self:
+        """Take a shipped recipe by its name, or a TOML file, as `--config` does, and change some of its keys.
+
+        Raises:
+            ConfigError: there is no such recipe, or the file cannot be used.
+            pydantic.ValidationError: as for the class.
+        """
+        return cls(**(read_config(from_home(str(name_or_file))) | changes))
+
     @field_validator("output", "data_dir", mode="before")
     @classmethod
     def _tilde_is_home(cls, place: object) -> object:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mnistcli.errors import ConfigError
+
 STANDARD_INPUT = "-"
 UNDRAWN = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow knows, but cannot read by itself
 
@@ -30,8 +32,13 @@ def find_pictures(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     A folder stands for all pictures in it and in its folders, sorted by path, hidden ones left out; a pattern such as
     `digits/*.png`, where no file has that very name, for the files that match it and those in folders that do, sorted
     and each once. A name that stands for nothing is given as it is, so that whoever opens it tells what is wrong.
+
+    Raises:
+        ConfigError: one of them is no name.
     """
     for name in [names] if isinstance(names, str | Path) else names:
+        if not isinstance(name, str | Path):
+            raise ConfigError(f"a picture is given by its path, and not as {type(name).__name__}")
         files = (_pictures_in(match) if is_folder(match) else [match] for match in _matching(name))
         is_special = str(name) in (STANDARD_INPUT, "")
         yield from _once(chain.from_iterable(files)) or [Path(name) if is_special else _file(name)]

@@ -3,7 +3,7 @@
 import atexit
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import current_thread, main_thread
@@ -124,13 +124,17 @@ def held_back() -> Iterator[None]:
 
 
 class StopRequest:
-    """Remember the first SIGINT, SIGTERM or SIGHUP within the block; the next one acts as usual.
+    """Remember the first of some signals within the block; the next one acts as usual.
 
-    After a SIGHUP, however, further ones are ignored. Enter the block in the main thread: Python lets no other listen
-    for signals.
+    After a SIGHUP, however, further ones are ignored. Python lets the main thread alone listen for signals; in others,
+    this hears none.
+
+    Args:
+        signals: which ones; SIGINT, SIGTERM and SIGHUP by default.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Sequence[signal.Signals] = STOPS) -> None:
+        self.signals = signals if current_thread() is main_thread() else ()
         self.signal: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
         self._terminals: list[int] = []
@@ -141,7 +145,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         self._terminals = _terminals()
-        for number in STOPS:
+        for number in self.signals:
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: whoever ignored it meant it
                 self._previous[number] = signal.signal(number, self._remember)
         return self

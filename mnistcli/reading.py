@@ -159,12 +159,13 @@ def predict(
     """Read pictures of one digit each, in order, some hundreds at a time, or as many as are found within a second.
 
     Args:
-        images: picture files, of any format that Pillow reads by itself, or a single one; folders, patterns, and `-`
-            for standard input are what `find_pictures` takes them for.
+        images: paths of picture files, of any format that Pillow reads by itself, or a single one; a folder stands for
+            all pictures in it and in its folders, a pattern, such as `digits/*.png`, for the files that match it, and
+            `-` for standard input.
         checkpoint: the network to ask, as in `evaluate`.
         invert: whether the digits are darker than their paper; auto judges each by the picture.
         min_confidence: below this probability no digit is named, 0..1.
-        tta: whether to look at each digit seven times, as `mnistcli.scoring.ask` describes.
+        tta: whether to look at each digit seven times: as it is, shifted to each side, and turned either way.
         device: where to compute.
         weights: those after the last step, averaged where the run keeps an average, or the best epoch's.
         keep_pictures: whether predictions have the picture; fewer are then read at a time.
@@ -179,7 +180,7 @@ def predict(
     Raises:
         CheckpointError: the checkpoint cannot be read, holds no best epoch where that is asked for, or answers no
             finite numbers.
-        ConfigError: the device is missing, or an argument is none of its choices.
+        ConfigError: the device is missing, an argument is none of its choices, or a picture is not given by its path.
         MnistCliError: processes cannot be started, or there is too little memory; or, while answers are asked for, one
             of the processes ended early.
     """
@@ -200,9 +201,10 @@ def predict_multi(
     keep_pictures: bool = False,
     processes: int | None = 0,
 ) -> Iterator[MultiPrediction]:
-    """Read pictures of several digits each: numbers, columns of numbers. All else is as in `predict`.
+    """Read pictures of several digits each: numbers, columns of numbers. Arguments and errors are those of `predict`.
 
-    Of more than 2,500 marks in a picture only the 500 largest are read; where others are as high as digits, it is
+    A prediction has the `text`, the `lines` that it is made of, and the `rows` of digits, each a `Prediction`. Of more
+    than 2,500 marks in a picture only the 500 largest are read; where others are as high as digits, it is
     `unsure`, and `has_more`.
     """
     search = Search(find_digits, invert, keep_pictures)

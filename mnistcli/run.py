@@ -126,19 +126,24 @@ def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
         return False
 
 
+def never() -> bool:
+    """Ask for no stop."""
+    return False
+
+
 def train_events(
-    config: TrainConfig,
+    config: TrainConfig | None = None,
     *,
     resume: str | Path | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = never,
 ) -> Iterator[TrainEvent]:
-    """Train as `api.train` does, and tell each thing as it happens.
+    """Train as `mnistcli.train` does, and tell each thing as it happens; Ctrl-C is left to the caller.
 
     From the first event to the last, the number of torch's threads and cuDNN's way to convolve are the run's, in all of
     the process: go through one run after the other.
 
     Args:
-        config: what to train and how.
+        config: what to train and how; the classic tutorial's run if None.
         resume: a checkpoint whose run is continued; keys that `config` does not set are the run's own.
         should_stop: asked after every step, of training and of validation, and every epoch, by several ranks after
             every tenth step; once true, the run is saved as it stands, and ends.
@@ -148,11 +153,11 @@ def train_events(
         place; at the end Finished or Stopped.
 
     Raises:
-        MnistCliError: as in `api.train`; not when this is called, but when the first event is asked for.
+        MnistCliError: as in `mnistcli.train`; not when this is called, but when the first event is asked for.
     """
     if are_many():
         raise ConfigError("torchrun started several processes: call mnistcli.train, which lets them work together")
-    config, checkpoint = open_run(config, resume)
+    config, checkpoint = open_run(config or TrainConfig(), resume)
     yield from opened_run_events(config, checkpoint, should_stop, ALONE)
 
 

@@ -1,6 +1,9 @@
 """The Python API: what is trained, scored and read through it, and the arguments that it refuses."""
 
+import os
+import signal
 import threading
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
@@ -10,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from pydantic import ValidationError
 
 import mnistcli
 from conftest import MakeConfig, draw_digit, draw_digits
+from mnistcli.checkpoint import load
 from mnistcli.config import TrainConfig
 from mnistcli.errors import ConfigError
 from mnistcli.finding import PICTURES_AT_ONCE
@@ -138,4 +143,50 @@ def test_every_public_name_is_there() -> None:
     for name in mnistcli.__all__:
         assert getattr(mnistcli, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = mnistcli.nothing
+        _ = mnistcli.nothing  # type: ignore[attr-defined]  # a type checker notices, too
+
+
+def test_each_public_name_has_a_home() -> None:
+    assert {*mnistcli._HOMES, "MnistCliError", "__version__"} == set(mnistcli.__all__)
+
+
+def test_ctrl_c_saves_a_run_that_can_be_continued(make_config: MakeConfig) -> None:
+    config = make_config(epochs=1_000)
+
+    def interrupt() -> None:
+        while not config.output.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    with pytest.raises(KeyboardInterrupt, match=f"the run is saved as {config.output}; `resume` continues it"):
+        mnistcli.train(config)
+    waiting.join()
+    saved = load(config.output)
+    assert 1 <= saved.epoch < 1_000
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert next(mnistcli.train_events(resume=saved.path)).epoch == saved.epoch  # type: ignore[union-attr]
+
+
+def test_a_run_in_another_thread_leaves_signals_alone(make_config: MakeConfig) -> None:
+    results: list[mnistcli.TrainResult] = []
+    training = threading.Thread(target=lambda: results.append(mnistcli.train(make_config())))
+    training.start()
+    training.join()
+    assert len(results[0].history) == 1
+
+
+def test_a_recipe_is_taken_by_its_name_or_file_and_changed(tmp_path: Path) -> None:
+    assert TrainConfig.from_recipe("lenet") == TrainConfig()
+    (tmp_path / "mine.toml").write_text('model = "strided"\nepochs = 3\n', encoding="utf-8")
+    assert TrainConfig.from_recipe(tmp_path / "mine.toml", epochs=4) == TrainConfig(model="strided", epochs=4)
+    with pytest.raises(ConfigError, match=r"did you mean fast\?"):
+        TrainConfig.from_recipe("fats")
+    with pytest.raises(ValidationError, match="epocs"):
+        TrainConfig.from_recipe("fast", epocs=3)
+
+
+def test_a_picture_that_is_no_path_is_refused() -> None:
+    with pytest.raises(ConfigError, match="by its path, and not as Image"):
+        list(mnistcli.predict([Image.new("L", (28, 28))]))  # type: ignore[list-item]
