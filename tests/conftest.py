@@ -25,6 +25,7 @@ from mnistcli import download
 from mnistcli.cli import app
 from mnistcli.config import Invert, TrainConfig
 from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
+from mnistcli.glyphs import place
 from mnistcli.idx import idx_bytes, raw_folder, raw_names
 from mnistcli.images import Glyph, Picture, read_picture
 from mnistcli.layout import find_digit, find_digits
@@ -75,7 +76,7 @@ def _clean_environment() -> Iterator[None]:
 
 
 def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
-    """Draw one digit an image, (N, 28, 28) uint8, light on dark, 20 pixels high as the data set has them."""
+    """Draw one digit an image, (N, 28, 28) uint8, light on dark, 20 pixels high; off the centre, each by its draw."""
     rng = np.random.default_rng(seed)
     font = ImageFont.load_default(size=60)
     images = []
@@ -90,8 +91,14 @@ def draw_digits(labels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
 
 
 def draw_digit(digit: int, seed: int) -> Image.Image:
-    """Draw a digit as the data set has it: 28 x 28, light on dark."""
+    """Draw such a digit as a picture."""
     return Image.fromarray(draw_digits(np.array([digit], np.uint8), seed)[0])
+
+
+def draw_sample(digit: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Draw a digit as the data set has it: (28, 28) uint8, light on dark, 20 pixels high, centred by its mass."""
+    small = draw_digit(digit, seed)
+    return place(np.asarray(small.crop(small.getbbox()), np.float32))
 
 
 def draw_ink(digit: int, height: int = 120) -> NDArray[np.uint8]:

@@ -187,7 +187,7 @@ def test_all_sources_failing_is_told_line_by_line(cli: RunCli, monkeypatch: pyte
     head, *failures, advice = result.stderr.splitlines()
     assert head.startswith("error: no source gave all of the MNIST files")
     assert [failure.split(":")[0].strip() for failure in failures] == ["no-folder", "nowhere", "http"]
-    assert "mnistcli download --from" in advice
+    assert "mnistcli download --data-dir data --from" in advice
 
 
 def test_download_refuses_what_is_not_mnist(cli: RunCli, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

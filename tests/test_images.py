@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conftest import draw_big, draw_digits, find_glyph, likeness, save, see
+from conftest import draw_big, draw_sample, find_glyph, likeness, save, see
 from mnistcli.config import Invert
 from mnistcli.errors import ImageError
 from mnistcli.images import WORKING_PX, read_picture
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
-    sample = np.zeros((28, 28), np.uint8)
-    sample[5:25, 12:15], sample[22:25, 12:19], sample[24, 17] = 250, 130, 1
+    sample = draw_sample(7)
+    bottom, right = (int(np.flatnonzero(sample.any(axis))[-1]) for axis in (1, 0))
+    assert sample[bottom, right] == 0
+    sample[bottom, right] = 1  # fainter than any ink that stands out
     assert np.array_equal(see(sample), sample)
     assert np.array_equal(see(255 - sample), sample)
 
@@ -24,13 +26,23 @@ def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
 @pytest.mark.parametrize(("height", "is_sample"), [(18, False), (19, True), (20, True), (21, False)])
 def test_a_sample_is_19_or_20_pixels_long(height: int, *, is_sample: bool) -> None:
     picture = np.zeros((28, 28), np.uint8)
-    picture[4 : 4 + height, 12:15] = 250
+    top = (29 - height) // 2
+    picture[top : top + height, 13:16] = 250
     assert np.array_equal(see(picture), picture) == is_sample
+
+
+@pytest.mark.parametrize(("down", "across"), [(1, 0), (-1, 0), (0, 1), (0, -1)])
+def test_a_small_digit_that_is_not_centred_is_no_sample_but_is_centred(down: int, across: int) -> None:
+    sample = draw_sample(3)
+    moved = np.roll(sample, (down, across), (0, 1))
+    seen = see(moved)
+    assert not np.array_equal(seen, moved)
+    assert likeness(moved, sample) < 0.8 < likeness(seen, sample)
 
 
 @pytest.mark.parametrize(("flip", "right", "wrong"), [(0, "no", "yes"), (255, "yes", "no")])
 def test_invert_overrides_the_judgement_of_a_sample(flip: int, right: Invert, wrong: Invert) -> None:
-    sample = draw_digits(np.array([3], np.uint8), seed=3)[0]
+    sample = draw_sample(3)
     assert np.array_equal(see(sample ^ np.uint8(flip), right), sample)
     other, _ = find_glyph(read_picture(save(sample ^ np.uint8(flip))), wrong)
     assert other is None or not np.array_equal(other.image, sample)

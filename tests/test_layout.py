@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conftest import draw_digit, draw_ink, find_glyph, find_glyphs, likeness, save
+from conftest import draw_ink, draw_sample, find_glyph, find_glyphs, likeness, save
 from mnistcli import layout
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
@@ -388,14 +388,14 @@ def test_the_edge_of_a_table_is_not_the_digit() -> None:
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
-    sample = np.asarray(draw_digit(7, seed=0))
+    sample = draw_sample(7)
     [[found]] = find_glyphs(as_picture(sample))
     assert np.array_equal(found.image, sample)
     assert not find_glyph(as_picture(sample))[1]
 
 
 def test_the_box_of_a_sample_is_in_the_pixels_that_the_picture_had() -> None:
-    sample = np.asarray(draw_digit(7, seed=0))
+    sample = draw_sample(7)
     [[found]] = find_glyphs(Picture(sample[..., None], (112, 112), "a shrunk picture"))
     assert found.box == (0, 0, 112, 112)
 
