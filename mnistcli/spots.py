@@ -238,29 +238,37 @@ def _height_beside_larger(components: Components, is_usual: Mask, typical_height
 def _join(spots: list[Spot], typical_height: float) -> list[Spot]:
     """Put together what are parts of one digit, such as a 5 and its bar."""
     joined: list[Spot] = []
+    edges = np.empty((len(spots), 4), np.int64)  # of those that are joined: left, top, right, bottom
     low: list[int] = []  # places of those that may be a part of a high one; of two high ones, neither is
     for spot in spots:
         is_low = spot.height < PART_HEIGHT * typical_height
-        for place in range(len(joined)) if is_low else low:
-            if _are_parts(spot, joined[place], typical_height):
-                joined[place] = joined[place].join(spot)
-                break
+        places = range(len(joined)) if is_low else low
+        are_parts = _are_parts(spot, edges[: len(joined)] if is_low else edges[low], typical_height)
+        if are_parts.any():
+            place = places[int(are_parts.argmax())]
+            joined[place] = whole = joined[place].join(spot)
         else:
-            if is_low:
-                low.append(len(joined))
+            place, whole = len(joined), spot
             joined.append(spot)
+            if is_low:
+                low.append(place)
+        edges[place] = whole.left, whole.top, whole.right, whole.bottom
     return joined
 
 
-def _are_parts(one: Spot, other: Spot, typical_height: float) -> bool:
-    overlap = min(one.right, other.right) - max(one.left, other.left)
-    gap = max(one.top, other.top) - min(one.bottom, other.bottom)
-    return (
-        overlap > PART_OVERLAP * min(one.width, other.width)
-        and gap < PART_GAP * typical_height
-        and min(one.height, other.height) < PART_HEIGHT * typical_height
-        and one.join(other).height < JOINED_HEIGHT * typical_height
+def _are_parts(spot: Spot, others: NDArray[np.int64], typical_height: float) -> Mask:
+    """Tell of other spots, (M, 4) edges, whether they and this one are parts of one digit: (M,)."""
+    left, top, right, bottom = others.T
+    overlap = np.minimum(spot.right, right) - np.maximum(spot.left, left)
+    gap = np.maximum(spot.top, top) - np.minimum(spot.bottom, bottom)
+    height = np.maximum(spot.bottom, bottom) - np.minimum(spot.top, top)
+    are_parts: Mask = (
+        (overlap > PART_OVERLAP * np.minimum(spot.width, right - left))
+        & (gap < PART_GAP * typical_height)
+        & (np.minimum(spot.height, bottom - top) < PART_HEIGHT * typical_height)
+        & (height < JOINED_HEIGHT * typical_height)
     )
+    return are_parts
 
 
 def _without_commas(spots: list[Spot], components: Components, highest: float) -> list[Spot]:
