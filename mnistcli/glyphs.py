@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mnistcli.idx import SIDE_PX
 from mnistcli.ink import Ink
-from mnistcli.planes import Mask, Plane, bounding_window, distance_to_paper, fills_hull, longer_side
+from mnistcli.planes import Mask, Plane, bounding_window, distance_to_paper, fills_hull, longer_side, weighted_median
 
 Grey = NDArray[np.uint8]  # (H, W), 0 = paper, 255 = ink
 
@@ -54,10 +54,9 @@ class Stroke:
         """
         distance = self.distance_to_paper
         is_ridge = (distance >= cv2.dilate(distance, np.ones((3, 3), np.uint8))) & (distance > 0)
-        ridge = np.sort(distance[is_ridge])
-        inked = ridge.cumsum(dtype=np.float64)
+        ridge = distance[is_ridge].astype(np.float64)
         # Strokes of 1 and of 2 pixels have a distance of about 1 in their middle, those of 3 and 4 one of 2, and so on.
-        return 2 * float(ridge[np.searchsorted(inked, inked[-1] / 2)]) - 0.5
+        return 2 * weighted_median(ridge, ridge) - 0.5
 
     @cached_property
     def is_blot(self) -> bool:

@@ -76,19 +76,29 @@ class _Inked(NamedTuple):
         ink = replace(self.ink, strength=self.ink.strength[spot.window])
         return draw_glyph(self.picture, ink, mask, spot.left, spot.top)
 
-    def is_no_digit(self, spot: Spot) -> bool:
-        return self.draw(spot, spot.mask(self.components)).is_no_digit
+    def draw_whole(self, spot: Spot) -> Glyph:
+        """Draw all of a spot's ink as one digit."""
+        return self.draw(spot, spot.mask(self.components))
 
-    def draw_run(self, spot: Spot, height: float, cut_width: float) -> Run:
-        """Draw a digit; if it is wider than a share of the row's height, but no line, with all it may be cut into."""
+    def is_no_digit(self, spot: Spot) -> bool:
+        return self.draw_whole(spot).is_no_digit
+
+    def draw_run(self, spot: Spot, whole: Glyph, height: float, cut_width: float) -> Run:
+        """Add all that a digit may be cut into if it is wider than a share of the row's height, but no line."""
         mask = spot.mask(self.components)
         if spot.width <= cut_width * height or is_line(mask):
-            return Run.of(self.draw(spot, mask))
-        return Run({piece: self.draw(spot, part) for piece, part in cut_apart(mask, height)})
+            return Run.of(whole)
+        cut = cut_apart(mask, height)
+        uncut, _ = next(cut)
+        return Run({uncut: whole, **{piece: self.draw(spot, part) for piece, part in cut}})
 
     def draw_row(self, row: list[Spot]) -> list[Run]:
         height = float(np.median([spot.height for spot in row]))
-        return [self._in_its_ink(spot).draw_run(spot, max(height, spot.height), CUT_WIDTH) for spot in row]
+        inked = [self._in_its_ink(spot) for spot in row]
+        return [
+            own.draw_run(spot, own.draw_whole(spot), max(height, spot.height), CUT_WIDTH)
+            for own, spot in zip(inked, row, strict=True)
+        ]
 
     def _in_its_ink(self, spot: Spot) -> "_Inked":
         """Let the ink of a spot that is fainter than the rest be full where it has half of its own strength."""
@@ -385,19 +395,20 @@ def _draw_digit(inked: _Inked) -> tuple[Spot, Run]:
     It is the main spot, or the next one beside a blot, or beside several that are alike.
     """
     main = _main_spot(inked.components)
-    run = inked.draw_run(main, main.height, TWO_WIDTH)
+    whole = inked.draw_whole(main)
     least = BESIDE_BLOT * math.sqrt(main.width * main.height)
-    rest, other, beside = inked.components, main, run
+    rest, other, beside = inked.components, main, whole
     for _ in range(MOST_BLOTS):
-        if not beside.whole.is_no_digit or not _are_alike(main, other):
+        if not beside.is_no_digit or not _are_alike(main, other):
             break
         rest = rest.without(other.labels)
         if not rest.full_ink_px.any():
             break
         other = _main_spot(rest)
-        beside = inked.draw_run(other, other.height, TWO_WIDTH)
-    is_digit = not beside.whole.is_no_digit and max(other.width, other.height) > least
-    return (other, beside) if is_digit else (main, run)
+        beside = inked.draw_whole(other)
+    if not beside.is_no_digit and max(other.width, other.height) > least:
+        main, whole = other, beside
+    return main, inked.draw_run(main, whole, main.height, TWO_WIDTH)
 
 
 def _main_spot(components: Components) -> Spot:

@@ -110,7 +110,7 @@ def cut_out(
         picture: of any size.
         shape: the part, in a window of the picture.
         corner: left and top of the window.
-        is_sure: of the crop, as the other two.
+        is_sure: as in `Crop`.
         is_disc: whether it is on one.
         label: of the component that it is on.
     """

@@ -7,7 +7,7 @@ cheapest path through this graph, from one end to the other, has the surest digi
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import log
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ LEAST_APART = 0.08  # two cuts are at least as far apart, measured in the middle
 WIDEST = 1.3  # a piece that may be a digit is no wider
 
 # In ink that is no wider than high, which is rather one digit than several, cuts are as far apart, too: a small digit
-# would be cut at every column.
+# would be cut at every column, as wider ink is.
 LEAST_APART_PX = 2
 
 LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower
@@ -135,11 +135,10 @@ def find_cuts(mask: Mask, height: float) -> Cuts:
 
 def _descend(ink: NDArray[Any]) -> NDArray[Any]:
     """Give what the cheapest path from the first row to each pixel costs, in pixels of ink: (H, W)."""
-    costs = ink.copy()
-    for row in range(1, len(costs)):
-        before = np.pad(costs[row - 1], 1, constant_values=np.inf)
-        costs[row] += np.minimum(before[1:-1], np.minimum(before[:-2], before[2:]) + SLANT_COST)
-    return costs
+    costs = np.pad(ink, ((0, 0), (1, 1)), constant_values=np.inf)  # no path leads over the sides
+    for before, row in pairwise(costs):
+        row[1:-1] += np.minimum(before[1:-1], np.minimum(before[:-2], before[2:]) + SLANT_COST)
+    return costs[:, 1:-1]
 
 
 def _choose(costs: NDArray[Any], height: float) -> NDArray[np.intp]:
