@@ -59,13 +59,14 @@ def surface(image: Image, *, is_ink_lighter: bool) -> Image:
 
     Args:
         image: (H, W, C), with C = 1 where the ink is known to be lighter.
-        is_ink_lighter: whether all that is darker is paper, at the border or not.
+        is_ink_lighter: whether all that is darker is paper, at the border or not; then a border is none if something
+            is darker.
 
     Returns:
         (H, W, C).
     """
-    flat = None if is_ink_lighter else flat_colour(image)
-    if flat is not None:
+    flat = flat_colour(image)
+    if flat is not None and not (is_ink_lighter and image.min() < flat[0] - FLAT_LEVELS):
         return np.broadcast_to(flat, image.shape)
     colour = _colour_of_dark(image) if is_ink_lighter else np.median(border_pixels(image), axis=0)
     height, width = image.shape[:2]

@@ -93,7 +93,7 @@ def measure_lines(contrast: Plane, faint: float) -> int:
 
 def _without_printed(contrast: Plane, faint: float, thickness: float) -> Plane | None:
     """Take out lines that are printed with a margin on both sides; None where there are none."""
-    window = _printed_window(contrast > faint)
+    window = printed_window(contrast > faint)
     if window is None:
         return None
     cleared, level, _ = _without_both(contrast[window], faint, thickness)
@@ -117,7 +117,7 @@ def _count_posts(rest: Mask, level: _Lines) -> int:
     return int(np.count_nonzero(is_thin & by_lines[top, middle] & by_lines[bottom, middle]))
 
 
-def _printed_window(mask: Mask) -> tuple[slice, slice] | None:
+def printed_window(mask: Mask) -> tuple[slice, slice] | None:
     """Give the window of a picture, (H, W), from side to side of what may be lines with a margin; else None."""
     rows, columns = (_span(np.count_nonzero(mask, axis=axis) >= PRINTED_LINES) for axis in (1, 0))
     has_margins = columns.start > 0 and columns.stop < mask.shape[1]

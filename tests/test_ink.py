@@ -8,12 +8,23 @@ import pytest
 from PIL import Image, ImageDraw
 
 import papers
-from conftest import draw_big, draw_digit, draw_digits, find_glyph, find_glyphs, likeness, save, see
+from conftest import (
+    as_picture,
+    draw_big,
+    draw_digit,
+    draw_digits,
+    draw_ink,
+    find_glyph,
+    find_glyphs,
+    likeness,
+    save,
+    see,
+)
 from mnistcli.config import Invert
 from mnistcli.glyphs import Grey
 from mnistcli.images import read_picture
 from mnistcli.ink import Ink, _find_drawn, find_ink
-from mnistcli.planes import Mask, Pixels
+from mnistcli.planes import Mask, Pixels, bounding_box
 
 BAR, OTHER_BAR = np.s_[30:90, 40:50], np.s_[30:80, 80:90]
 
@@ -319,3 +330,29 @@ def test_a_drawings_levels_tell_its_ink_as_what_works_for_all_pictures_does(digi
     assert measured is not None
     assert np.array_equal(counted.strength, measured.strength)
     assert (counted.threshold, counted.faint) == (measured.threshold, measured.faint)
+
+
+@pytest.mark.parametrize("invert", ["auto", "yes"])
+def test_lines_with_margins_are_taken_out_of_a_drawing_too(invert: Invert) -> None:
+    drawing = np.full((400, 400), 255, np.uint8)
+    for row in range(40, 380, 30):
+        drawing[row : row + 2, 25:375] = 150
+    digit = np.zeros((400, 400), np.bool_)
+    digit[130:250, 180:255] = draw_ink(5) > 127
+    drawing[digit] = 0
+    glyph, _ = find_glyph(as_picture(drawing), invert)
+    assert glyph is not None
+    assert glyph.box == pytest.approx(bounding_box(digit), abs=3)
+
+
+@pytest.mark.parametrize("invert", ["yes", "no"])
+@pytest.mark.parametrize("contrast", [15, 20, 30])
+@pytest.mark.parametrize("digit", [0, 1])
+def test_faint_ink_of_a_drawing_is_the_same_where_its_side_is_told(digit: int, contrast: int, invert: Invert) -> None:
+    paper, ink = (255, 255 - contrast) if invert == "yes" else (0, contrast)
+    drawing = np.full((280, 280, 1), paper, np.uint8)
+    drawing[40:240, 70:195, 0][draw_ink(digit, 200) > 127] = ink
+    judged, told = find_ink(drawing), find_ink(drawing, invert)
+    assert judged is not None
+    assert told is not None
+    assert np.array_equal(judged.strength > judged.threshold, told.strength > told.threshold)
