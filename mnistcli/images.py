@@ -16,7 +16,7 @@ from mnistcli.glyphs import Grey, cut, draw, without_hairs
 from mnistcli.idx import SIDE_PX
 from mnistcli.ink import Ink
 from mnistcli.paper import flat_colour
-from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, is_straight, longer_side
+from mnistcli.planes import Mask, Pixels, border_pixels, bounding_window, is_straight, longer_side, resize
 
 WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 # Times its height: what is wider is a dash, and what is straight already from the second on. Of MNIST's 70,000 digits
@@ -48,9 +48,11 @@ class Picture:
     name: str  # for messages
 
     def box(self, left: int, top: int, width: int, height: int) -> Box:
-        """Give a box in the pixels that the picture had."""
+        """Give a box in the pixels that the picture had, a pixel wide and high at least."""
         across, down = self.size[0] / self.pixels.shape[1], self.size[1] / self.pixels.shape[0]
-        return round(left * across), round(top * down), round(width * across), round(height * down)
+        first_x, first_y = round(left * across), round(top * down)
+        last_x, last_y = round((left + width) * across), round((top + height) * down)
+        return first_x, first_y, max(last_x - first_x, 1), max(last_y - first_y, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +178,7 @@ def _without_dither(levels: Grey) -> Grey:
 
 def _opaque_deep(picture: Image.Image) -> Pixels:
     """Turn grey of more than 8 bits, and floats, into 8 bits; a PNG file may name a level that is transparent."""
-    levels = np.asarray(picture, np.float64)
+    levels = np.asarray(picture, np.float64 if picture.mode == "F" else None)
     grey = _eight_bit(levels, MOST_OVERSHOOT if picture.mode == "F" else 1)
     transparent = picture.info.get("transparency")
     if transparent is None:
@@ -207,8 +209,11 @@ def _eight_bit(levels: np.ndarray, overshoot: float) -> Grey:
         lowest = float(np.quantile(levels, NO_DATA_SHARE))
     if lowest < 0 and (lowest < (1 - overshoot) * white or (white > 1 and overshoot * highest < white)):
         levels, white = levels - lowest, (highest - lowest) or 1
-    scaled: Grey = np.clip(levels * (255 / white), 0, 255).round().astype(np.uint8)
-    return scaled
+    # What each level becomes is looked up where there are few: floats of all pixels would take much memory.
+    is_short = levels.dtype == np.uint16
+    scale = np.arange(2**16) if is_short else levels
+    scaled: Grey = np.clip(scale * (255 / white), 0, 255).round().astype(np.uint8)
+    return scaled[levels] if is_short else scaled
 
 
 def _shrink(pixels: Pixels) -> Pixels:
@@ -216,14 +221,9 @@ def _shrink(pixels: Pixels) -> Pixels:
     scale = WORKING_PX / max(height, width)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        pixels = _average(pixels, *size)
+        pixels = resize(pixels, *size)
     is_grey = pixels.shape[2] == 3 and bool((pixels == pixels[..., :1]).all())
     return pixels[..., :1] if is_grey else pixels
-
-
-def _average(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Shrink with area averaging."""
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1).astype(np.uint8)
 
 
 def sample_of(pixels: Pixels, invert: Invert) -> Grey | None:
@@ -260,7 +260,7 @@ def shrink_drawing(picture: Picture) -> Picture | None:
     factor = max(height, width) // COARSE_PX
     if factor < 2 or min(height, width) < factor or flat_colour(picture.pixels) is None:
         return None
-    return replace(picture, pixels=_average(picture.pixels, width // factor, height // factor))
+    return replace(picture, pixels=resize(picture.pixels, width // factor, height // factor))
 
 
 def draw_glyph(picture: Picture, ink: Ink, mask: Mask, left: int = 0, top: int = 0) -> Glyph:

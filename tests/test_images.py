@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from conftest import draw_big, draw_sample, find_glyph, likeness, save, see
 from mnistcli.config import Invert
 from mnistcli.errors import ImageError
-from mnistcli.images import WORKING_PX, read_picture
+from mnistcli.images import WORKING_PX, Picture, read_picture
 
 
 def test_a_sample_of_the_data_sets_own_making_passes_bit_for_bit() -> None:
@@ -291,3 +291,11 @@ def test_a_dash_is_no_digit(ends: tuple[tuple[int, int], tuple[int, int]], is_da
     glyph, _ = find_glyph(read_picture(save(picture)))
     assert glyph is not None
     assert glyph.is_no_digit == is_dash
+
+
+def test_a_box_ends_within_the_picture() -> None:
+    wide = Picture(np.zeros((10, 1024, 1), np.uint8), (1027, 10), "a picture")
+    left, _, width, _ = wide.box(512, 0, 512, 10)
+    assert left + width == 1027
+    tiny = Picture(np.zeros((1024, 3, 1), np.uint8), (1, 400), "a picture")
+    assert tiny.box(0, 0, 1, 1)[2:] == (1, 1)
