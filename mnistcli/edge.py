@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mnistcli.config import plain, spell_options
 from mnistcli.errors import ConfigError, ExitCode, MnistCliError
-from mnistcli.files import answering
+from mnistcli.files import answering, discard_output
 from mnistcli.interrupt import SignalError, is_launched
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -123,6 +123,10 @@ def _edge(ctx: typer.Context) -> Iterator[None]:
         traceback.clear_frames(interrupt.__traceback__)
         ended = SignalError.of(interrupt)
         lines, exit_code = [str(ended)], ended.exit_code
+    except BrokenPipeError:  # nobody reads the answer any more; typer would fail where standard error is closed as well
+        if sys.stdout:
+            discard_output(sys.stdout.fileno())
+        raise typer.Exit(ExitCode.FAILED) from None
     else:
         return
     from mnistcli.report import Report

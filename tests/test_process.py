@@ -124,6 +124,19 @@ def test_a_reader_that_leaves_is_no_bug(data_dir: Path, tmp_path: Path) -> None:
     assert load(tmp_path / "ckpt.pt").epoch >= 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="closes a stream by the shell")
+def test_a_reader_that_leaves_is_a_failure_though_standard_error_is_closed(tmp_path: Path) -> None:
+    draw_digit(4, seed=0).save(tmp_path / "four.png")
+    command = [sys.executable, "-m", "mnistcli", "predict", *["four.png"] * 3, "--checkpoint", "bundled"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as answers:
+        done = subprocess.run(
+            ["sh", "-c", '"$@" 2>&-', "sh", *command], cwd=tmp_path, stdout=answers, check=False, timeout=60
+        )
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_is_saved_and_says_how_to_go_on(
     cli: RunCli, data_dir: Path, tmp_path: Path, number: signal.Signals, exit_code: int
