@@ -386,4 +386,5 @@ def _reason(detail: ErrorDetails) -> str:
 
 def plain(message: str) -> str:
     """Put a message of pydantic's or typer's in a user's words."""
+    message = re.sub(r", unable to parse string as an? \w+", "", message)
     return message.replace("Value error, ", "").replace("Input should be", "must be")

@@ -32,6 +32,7 @@ from mnistcli.screen import (
     candidates,
     confusion_table,
     counted,
+    doubt,
     glyph_lines,
     number_lines,
     percent,
@@ -53,7 +54,7 @@ _T = TypeVar("_T")
 
 SCHEMA = 1  # of every JSON object; raised when a key changes its meaning or goes
 BAR_WIDTH = 30
-BLANK, UNSURE = "  ?  blank: nothing stands out", "  ?  unsure: this may be no digit"
+BLANK = "  ?  blank: nothing stands out"
 UNKNOWN_WIDTH = 80  # columns, where COLUMNS is 0
 SURROGATES = r"[\ud800-\udfff]"  # Python's place-holders for a path's bytes that are not UTF-8
 TABLE_WIDTH = 52  # what the confusion matrix takes; rich would cut its numbers to fit in less
@@ -267,6 +268,8 @@ class Report:
                 spelled = advice and spell_options(advice)
                 if is_early:
                     self.say(f"stopped early: no epoch was better than epoch {best_epoch} (--weights best takes it)")
+                elif best_epoch not in (None, len(history)):
+                    self.say(f"epoch {best_epoch} was the best by its validation (--weights best takes it)")
                 if self.as_json:
                     self.document(
                         event="end",
@@ -403,7 +406,7 @@ class Report:
 
     def _candidate_lines(self, answer: "Prediction", top_k: int) -> list[Text]:
         block = "█" if self._has_unicode else "#"
-        lines = [] if answer.status == "ok" else [Text(UNSURE)]
+        lines = [] if answer.status == "ok" else [Text(f"  ?  unsure: {doubt(answer)}")]
         for name, share in candidates(answer, top_k):
             bar = block * round(share * BAR_WIDTH)
             line = Text(f"  {name}  {bar:<{BAR_WIDTH}}  {share:7.2%}", "bold" if name == str(answer.digit) else "")

@@ -76,6 +76,14 @@ def _sureness(row: Sequence["Prediction"]) -> str:
     return f"{each}{min(named):.2%}{others}"
 
 
+def doubt(answer: "Prediction") -> str:
+    """Say why no digit is named, though something stands out."""
+    if answer.glyph and answer.glyph.is_no_digit:
+        return "by its shape, this is no digit"
+    is_known = (answer.no_digit_probability or 0) > (answer.confidence or 0)
+    return "this may be no digit" if is_known else "no digit reaches --min-confidence"
+
+
 def candidates(answer: "Prediction", count: int) -> list[tuple[str, float]]:
     """Give the `count` most probable digits with their probabilities in falling order, and among them no digit.
 

@@ -59,7 +59,7 @@ def test_all_faults_of_all_places_are_named_at_once(tmp_path: Path) -> None:
         f"epocs in {file} is not known; did you mean epochs?",
         f'batch_size in {file} = "64": must be a valid integer',
         f"val_size in {file} = 1.5: must be a valid integer",
-        "MNISTCLI_SEED = x: must be a valid integer, unable to parse string as an integer",
+        "MNISTCLI_SEED = x: must be a valid integer",
         "MNISTCLI_TREADS is not known; did you mean MNISTCLI_THREADS?",
         "--epochs = 0: must be greater than or equal to 1",
         "--optimizer = adam: must be 'sgd' or 'adamw'",

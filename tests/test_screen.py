@@ -1,13 +1,18 @@
 """What a person sees on a terminal."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from mnistcli.images import Glyph
+from mnistcli.loop import EpochDone
 from mnistcli.reading import MultiPrediction, Prediction
-from mnistcli.screen import candidates, confusion_table, glyph_lines, number_lines, printable
+from mnistcli.report import Report
+from mnistcli.run import Finished
+from mnistcli.screen import candidates, confusion_table, doubt, glyph_lines, number_lines, printable
 
 
 def levels(image: np.ndarray) -> list[list[int]]:
@@ -97,3 +102,28 @@ def test_the_confusion_matrix_fits_60_columns_and_all_answers_have_the_same_widt
     ends = [place for place, character in enumerate(heads) if character.isdigit()]
     assert [place for place, character in enumerate(rows[0]) if character == "."] == ends
     assert set(np.diff(ends)) == {5}
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "is_no_digit", "reason"),
+    [
+        ((0.4, 0.1), False, "this may be no digit"),
+        ((0.4, 0.3), False, "no digit reaches --min-confidence"),
+        ((0.4, 0.6), False, "no digit reaches --min-confidence"),  # of a network that knows of no such thing
+        ((0.9, 0.1), True, "by its shape, this is no digit"),
+    ],
+)
+def test_what_is_unsure_is_told_why(probabilities: tuple[float, float], reason: str, *, is_no_digit: bool) -> None:
+    glyph = Glyph(np.zeros((28, 28), np.uint8), (0, 0, 1, 1), is_no_digit=is_no_digit)
+    assert doubt(Prediction("", (*probabilities, *(0.0,) * 8), glyph, min_confidence=0.7)) == reason
+
+
+@pytest.mark.parametrize(("best_epoch", "is_told"), [(1, True), (2, False), (None, False)])
+def test_the_best_epoch_is_told_where_it_is_not_the_last(
+    capsys: pytest.CaptureFixture[str], best_epoch: int | None, *, is_told: bool
+) -> None:
+    history = [EpochDone(number, 2, 0.5, 0.5, 1.0, 1.0) for number in (1, 2)]
+    done = Finished(Path("ckpt.pt"), Path("data"), history, best_epoch, is_early=False, advice=None)
+    Report().trained(done, done.checkpoint)
+    told = "epoch 1 was the best by its validation (--weights best takes it)\n"
+    assert capsys.readouterr().err == f"{told if is_told else ''}now try: mnistcli eval ckpt.pt\n"
