@@ -1,4 +1,20 @@
-"""All digits of a picture in reading order, or the one digit of a single-digit picture: where to look for them."""
+"""All digits of a picture in reading order, or the one digit of a single-digit picture: where to look for them.
+
+This is the way of a picture:
+
+1. An image of the data set is taken as it is (`images`). Bars, a canvas or a table around anything else are cut off,
+   and the rest goes this way anew (`surroundings`).
+2. Ink is told from paper (`ink`): the paper is estimated (`paper`), what stands out from it is measured (`contrast`),
+   and the lines of ruled paper are taken out (`rules`).
+3. Ink that touches is connected (`components`). A text marker's and shadows (`shades`) and lines below digits
+   (`underlines`) are taken off.
+4. If it shows a sheet, a disc or a frame (`sheets`, `outlines`), or a sheet in a room (`surroundings`), what that holds
+   goes this way, too.
+5. Strokes are looked for on broad patches (`ink`), and frames, rings and tables are left out (`frames`).
+6. The parts of the one digit are joined (`components`); or all digits are found and sorted into rows (`spots`). What
+   may be several that touch is cut apart in every way (`touching`).
+7. Each is drawn as the data set would show it (`images`, `glyphs`).
+"""
 
 import math
 from collections.abc import Callable
