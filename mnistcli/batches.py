@@ -132,6 +132,9 @@ def draw_epoch(
 ) -> Batches:
     """Draw an epoch of training images, and move what was drawn to where they are.
 
+    All that is random is drawn here, by position in the epoch: so a run that is continued within an epoch, and every
+    rank, sees the same images, whichever of them it takes.
+
     Args:
         config: the recipe, of which distortions, styles, written digits and outliers are taken.
         train: all training images, N > 0.

@@ -24,7 +24,7 @@ from mnistcli.bundled import BUNDLED, checkpoint_name
 from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
-from mnistcli.files import as_argument, atomic_write, cannot_write, check_writable, follow, is_there
+from mnistcli.files import as_argument, atomic_write, cannot_write, check_writable, is_there, link_target
 from mnistcli.loop import Best, EpochDone, TrainState
 from mnistcli.model import Classifier, build_model, lacks_memory
 from mnistcli.rejection import Rejector
@@ -430,7 +430,7 @@ def check_savable(path: Path, resumed: Path | None = None) -> None:
         if is_there(path):
             with path.open("rb") as old:
                 old.read(1)
-            if resumed is None or follow(resumed) != follow(path):
+            if resumed is None or link_target(resumed) != link_target(path):
                 check_writable(_backup_of(path))
     except MnistCliError as error:
         raise MnistCliError(f"cannot keep what is at {path}: {error} with `output`") from None

@@ -56,7 +56,7 @@ def as_argument(path: str | Path) -> str:
     return shlex.quote(name)
 
 
-def follow(path: Path) -> Path:
+def link_target(path: Path) -> Path:
     """Give the place to which links lead from `path`, whether or not there is anything.
 
     Raises:
@@ -77,7 +77,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: the folder or the file cannot be written, or the disk is full.
     """
-    path = follow(path)
+    path = link_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
     try:  # from before the file is there, or Ctrl-C could come between
@@ -113,7 +113,7 @@ def check_writable(output: Path) -> None:
     try:
         if is_there(output) and not output.is_file():  # moving a file into its place would remove it
             raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")
-        part = _part(follow(output))
+        part = _part(link_target(output))
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.touch(exist_ok=False)

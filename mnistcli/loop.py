@@ -265,12 +265,12 @@ class _Fit:
         at_once = EVAL_BATCH_SIZE * ranks.size  # so that all ranks take the same steps
         firsts = range(0, len(val), at_once)
         steps = len(firsts) + (count_examples(val) if config.outliers else 0)
-        done = (ValStepDone(self.state.epoch + 1, number, steps) for number in range(1, steps + 1))
+        numbers = iter(range(1, steps + 1))
         asked = []
         for first in firsts:
             images = val.images[first : first + at_once][ranks.rank :: ranks.size]
             asked.append(ask(model, images, self.normalization).logits)
-            yield next(done)
+            yield ValStepDone(self.state.epoch + 1, next(numbers), steps)
         logits, labels = torch.cat(asked), val.labels[ranks.rank :: ranks.size]
         evaluation = score(logits, labels, ranks)
         if evaluation.loss is None:
@@ -278,7 +278,7 @@ class _Fit:
         features = []
         for examples in make_examples(val, config, ranks) if config.outliers else ():
             features.append([ask(model, images, self.normalization).features for images in examples])
-            yield next(done)
+            yield ValStepDone(self.state.epoch + 1, next(numbers), steps)
         rejector = None
         if features:
             of_digits, of_shapes = map(torch.cat, zip(*features, strict=True))

@@ -15,7 +15,7 @@ from mnistcli.checkpoint import Checkpoint, check_savable, load, save
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
-from mnistcli.files import follow
+from mnistcli.files import link_target
 from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, check_finite, fit, is_finished, start
 from mnistcli.model import (
     BATCH_USE,
@@ -121,7 +121,7 @@ def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
     if not is_finished(config, checkpoint.epoch, checkpoint.best_epoch):
         return False
     try:
-        return follow(checkpoint.path) == follow(config.output)
+        return link_target(checkpoint.path) == link_target(config.output)
     except OSError:  # nor can it be written there, as `check_savable` tells
         return False
 
