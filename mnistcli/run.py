@@ -11,7 +11,7 @@ import torch
 
 from mnistcli.average import refresh_statistics
 from mnistcli.bundled import find_checkpoint
-from mnistcli.checkpoint import Checkpoint, check_savable, load, save
+from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
 from mnistcli.errors import ConfigError, DivergedError
@@ -28,6 +28,7 @@ from mnistcli.model import (
     within_memory,
 )
 from mnistcli.ranks import ALONE, Ranks, are_many
+from mnistcli.saving import check_savable, save
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
 FEW_STEPS = 100  # no network learns much in fewer

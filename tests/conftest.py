@@ -32,6 +32,7 @@ from mnistcli.layout import find_digit, find_digits
 from mnistcli.sources import Source, find_sources
 
 if TYPE_CHECKING:
+    from mnistcli.checkpoint import Checkpoint
     from mnistcli.data import Normalization, Samples
     from mnistcli.model import Classifier
     from mnistcli.rejection import Rejector
@@ -232,6 +233,27 @@ def make_config(tmp_path: Path, data_dir: Path) -> MakeConfig:
         return TrainConfig.model_validate(defaults | keys)
 
     return make
+
+
+def make_checkpoint(run_id: str = "run") -> "Checkpoint":
+    """Take down a run that has not begun."""
+    from mnistcli.checkpoint import Checkpoint
+    from mnistcli.data import Normalization
+    from mnistcli.loop import start
+    from mnistcli.model import LeNet
+
+    config = TrainConfig(lr=0.1, momentum=0.9, schedule="onecycle")
+    return Checkpoint.of(run_id, start(config, LeNet(), 64), Normalization(), config, train_checksum=0)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Save such a checkpoint."""
+    from mnistcli.saving import save
+
+    path = tmp_path / "ckpt.pt"
+    save(make_checkpoint(), path)
+    return path
 
 
 @pytest.fixture

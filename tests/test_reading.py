@@ -12,11 +12,12 @@ from PIL import Image
 import mnistcli
 from conftest import draw_digits
 from mnistcli.bundled import BUNDLED_PATH
-from mnistcli.checkpoint import load, save
+from mnistcli.checkpoint import load
 from mnistcli.images import Glyph, Picture
 from mnistcli.model import MODELS, build_model
 from mnistcli.network import GLYPHS_AT_ONCE, Network, open_network
 from mnistcli.reading import MultiPrediction, Prediction
+from mnistcli.saving import save
 from mnistcli.scoring import UNCALIBRATED, Outputs, ask
 
 

@@ -9,7 +9,8 @@ import argparse
 from pathlib import Path
 
 from mnistcli.bundled import BUNDLED_PATH
-from mnistcli.checkpoint import load, save
+from mnistcli.checkpoint import load
+from mnistcli.saving import save
 
 
 def main() -> None:
