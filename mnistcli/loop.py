@@ -58,7 +58,7 @@ class EpochDone:
     epochs: int  # in total
     loss: float  # mean over all training images of what is minimised, nats: distorted, and with smoothed labels
     accuracy: float  # 0..1
-    seconds: float  # of training, without validation
+    seconds: float  # of training, without validation, with what is done between events
     images_per_second: float
     val_loss: float | None = None
     val_accuracy: float | None = None  # 0..1
