@@ -42,7 +42,8 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         Where the checkpoint lies, and the figures of every epoch.
 
     Raises:
-        ConfigError: the device is missing, the held-out set too large, or `config` would make it another run.
+        ConfigError: keys of `config` do not go together, the device is missing, the held-out set too large, or `config`
+            would make it another run.
         DataError: the training images are missing or damaged; `download_mnist` gets them.
         CheckpointError: `resume` cannot be read.
         DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.

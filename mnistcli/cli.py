@@ -294,7 +294,9 @@ def train(
     Precedence of each configuration key: its option, the variable MNISTCLI_<KEY>, --config, its default.
     """
     flags = {key: ctx.params[key] for key in TrainConfig.model_fields}
-    asked = resolve(flags, os.environ, config, is_partial=resume is not None)
+    asked = resolve(flags, os.environ, config)
+    if resume is None:  # else the run adds its own keys
+        asked.config.check_together()
     if print_config:
         _print_config(asked, resume, as_json)
         return

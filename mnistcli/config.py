@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from mnistcli.errors import ConfigError
@@ -24,8 +24,6 @@ PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys that say
 
 # What may differ when a run is continued; any other change would make it another run.
 RESUMABLE_KEYS = PLACES | {"epochs", "patience"}
-
-PARTIAL = {"is_partial": True}  # validation context: another place may still set keys, so they are checked one by one
 
 # From this probability on, `predict` names a digit; docs/benchmarks.md tells what that turns away and lets pass.
 MIN_CONFIDENCE = 0.5
@@ -69,6 +67,9 @@ def check_range(name: str, value: float, lowest: float, highest: float) -> None:
 
 class TrainConfig(BaseModel):
     """Everything that decides a training run; the defaults are the classic tutorial's.
+
+    Keys are checked one by one; whether they go together is checked when a run begins, for a run that is continued adds
+    its own.
 
     Raises:
         pydantic.ValidationError: a key is unknown, or a value has the wrong type or is out of range.
@@ -151,12 +152,15 @@ class TrainConfig(BaseModel):
             raise ValueError("names a folder: name a file")
         return output
 
-    @model_validator(mode="after")
-    def _keys_go_together(self, info: ValidationInfo) -> Self:
-        faults = [] if info.context == PARTIAL else list(self._conflicts())
+    def check_together(self) -> None:
+        """Make sure that the keys go together.
+
+        Raises:
+            ConfigError: naming all that do not, a line each.
+        """
+        faults = list(self._conflicts())
         if faults:
-            raise ValueError("\n".join(faults))
-        return self
+            raise ConfigError(*faults)
 
     def _conflicts(self) -> Iterator[str]:
         if self.optimizer == "adamw" and self.momentum > 0:
@@ -198,10 +202,7 @@ class TrainConfig(BaseModel):
             )
         if "epochs" in asked:
             asked["epochs"] = max(asked["epochs"], finished_epochs)
-        try:
-            return TrainConfig(**{**run, "output": checkpoint, **asked})
-        except ValidationError as error:
-            raise ConfigError(*_reasons(error)) from None
+        return TrainConfig(**{**run, "output": checkpoint, **asked})
 
 
 def option_name(key: str) -> str:
@@ -283,11 +284,7 @@ class Resolved(NamedTuple):
 
 
 def resolve(
-    flags: Mapping[str, str | None],
-    environment: Mapping[str, str],
-    name_or_file: str | None = None,
-    *,
-    is_partial: bool = False,
+    flags: Mapping[str, str | None], environment: Mapping[str, str], name_or_file: str | None = None
 ) -> Resolved:
     """Decide every key: flag > environment > configuration file > default.
 
@@ -298,7 +295,6 @@ def resolve(
         flags: the text of each option by its key, None where it was not given.
         environment: all variables; those that start with `MNISTCLI_` count.
         name_or_file: a shipped configuration or a file, as in `read_config`.
-        is_partial: whether a continued run will add its own keys, so that they are not yet checked against each other.
 
     Raises:
         ConfigError: naming every fault of every place, a line each.
@@ -314,11 +310,7 @@ def resolve(
     if faults:
         raise ConfigError(*faults)
     in_file, in_environment, in_flags = (values for values, _ in layers)
-    try:
-        values = {**in_file, **in_environment, **in_flags}
-        config = TrainConfig.model_validate(values, context=PARTIAL if is_partial else None)
-    except ValidationError as error:  # what no single place got wrong, but all of them together
-        raise ConfigError(*_reasons(error)) from None
+    config = TrainConfig(**{**in_file, **in_environment, **in_flags})
     origins = {
         **dict.fromkeys(TrainConfig.model_fields, "default"),
         **dict.fromkeys(in_file, f"config {name_or_file}"),
@@ -342,7 +334,7 @@ def _check(
     """Check the keys of one place by themselves; give their parsed values, and the faults in that place's spelling."""
     validate = TrainConfig.model_validate_strings if is_text else TrainConfig.model_validate
     try:
-        config = validate(values, context=PARTIAL)
+        config = validate(values)
     except ValidationError as error:
         return {}, [_fault(detail, spell, where, is_text) for detail in error.errors()]
     return {key: getattr(config, key) for key in config.model_fields_set}, []
@@ -373,11 +365,6 @@ def _nearest(key: str, spell: Callable[[str], str]) -> str:
         if near
         else f"; known are {', '.join(map(spell, TrainConfig.model_fields))}"
     )
-
-
-def _reasons(error: ValidationError) -> list[str]:
-    """Give what is wrong, where keys that do not go together have a line each."""
-    return [line for detail in error.errors() for line in _reason(detail).split("\n")]
 
 
 def _reason(detail: ErrorDetails) -> str:

@@ -85,17 +85,19 @@ TrainEvent = Started | StepDone | ValStepDone | EpochDone | BackedUp | Stopped |
 
 
 def complete_config(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:
-    """Complete a configuration by the checkpoint whose run it continues, if any.
+    """Complete a configuration by the checkpoint whose run it continues, if any, and check that its keys go together.
 
     Raises:
-        ConfigError: `config` would make it another run.
+        ConfigError: keys do not go together, or `config` would make it another run.
         CheckpointError: `resume` cannot be read, or holds weights alone.
     """
-    if resume is None:
-        return config, None
-    checkpoint = load(find_checkpoint(resume))
-    checkpoint.optimizer_state()  # without which it cannot be continued
-    return config.continuing(checkpoint.train_config(), Path(resume), checkpoint.epoch), checkpoint
+    checkpoint = None
+    if resume is not None:
+        checkpoint = load(find_checkpoint(resume))
+        checkpoint.optimizer_state()  # without which it cannot be continued
+        config = config.continuing(checkpoint.train_config(), Path(resume), checkpoint.epoch)
+    config.check_together()
+    return config, checkpoint
 
 
 def open_run(config: TrainConfig, resume: str | Path | None) -> tuple[TrainConfig, Checkpoint | None]:

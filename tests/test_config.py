@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from mnistcli.config import (
-    PARTIAL,
     RESUMABLE_KEYS,
     TrainConfig,
     check_range,
@@ -36,7 +35,7 @@ def test_lenet_toml_spells_the_defaults_out() -> None:
 def test_every_shipped_config_is_valid() -> None:
     assert "lenet" in shipped_configs()
     for name in shipped_configs():
-        resolve({}, {}, name)
+        resolve({}, {}, name).config.check_together()
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_comes_from(tmp_path: Path, m
 
 def test_momentum_without_effect_is_refused() -> None:
     with pytest.raises(ConfigError, match="`momentum` belongs to sgd"):
-        resolve({"momentum": "0.9"}, {"MNISTCLI_OPTIMIZER": "adamw"})
+        resolve({"momentum": "0.9"}, {"MNISTCLI_OPTIMIZER": "adamw"}).config.check_together()
 
 
 def test_other_programs_variables_do_not_count() -> None:
@@ -242,13 +241,13 @@ def test_a_schedule_cannot_be_stretched() -> None:
 )
 def test_keys_that_do_not_go_together_are_told(keys: dict[str, str], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
-        resolve(keys, {})
+        resolve(keys, {}).config.check_together()
 
 
 def test_all_keys_that_do_not_go_together_are_told_at_once() -> None:
     keys = {"optimizer": "adamw", "momentum": "0.9", "patience": "3", "schedule": "onecycle", "warmup_epochs": "1"}
     with pytest.raises(ConfigError) as caught:
-        resolve(keys, {})
+        resolve(keys, {}).config.check_together()
     assert [line.split(":")[0] for line in caught.value.lines] == [
         "`momentum` belongs to sgd and would do nothing under adamw",
         "onecycle warms up by itself",
@@ -257,15 +256,15 @@ def test_all_keys_that_do_not_go_together_are_told_at_once() -> None:
 
 
 def test_a_continued_run_may_lack_what_the_run_has() -> None:
-    asked = resolve({"patience": "3"}, {}, is_partial=True).config
+    asked = resolve({"patience": "3"}, {}).config
     assert asked.continuing(TrainConfig(val_size=10), Path("ckpt.pt")).patience == 3
 
 
 def test_a_continued_run_that_holds_no_images_out_is_not_told_to_do_so() -> None:
-    asked = resolve({"patience": "3"}, {}, is_partial=True).config
+    asked = resolve({"patience": "3"}, {}).config
     with pytest.raises(ConfigError, match=r"^ckpt.pt cannot be continued with `patience`, .* its run holds none out"):
         asked.continuing(TrainConfig(), Path("ckpt.pt"))
-    never = resolve({"patience": "0"}, {}, is_partial=True).config
+    never = resolve({"patience": "0"}, {}).config
     assert never.continuing(TrainConfig(), Path("ckpt.pt")).patience == 0
 
 
@@ -281,4 +280,4 @@ def test_each_key_that_would_make_another_run_is_refused_by_name(key: str) -> No
     run = saved.model_dump()
     other = {int: 7, float: 0.25}.get(type(run[key])) or choices(key)[-1]
     with pytest.raises(ConfigError, match=f"cannot be continued as another run: `{key}` is "):
-        TrainConfig.model_validate({key: other}, context=PARTIAL).continuing(saved, Path("ckpt.pt"))
+        TrainConfig.model_validate({key: other}).continuing(saved, Path("ckpt.pt"))

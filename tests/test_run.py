@@ -399,6 +399,13 @@ def test_the_seed_decides_what_is_held_out(make_config: MakeConfig, monkeypatch:
     assert not torch.equal(first.labels, second.labels)
 
 
+def test_a_run_is_continued_with_patience_where_it_holds_images_out(make_config: MakeConfig) -> None:
+    path = mnistcli.train(make_config(val_size=100)).checkpoint
+    assert len(mnistcli.train(TrainConfig(patience=5, epochs=2), resume=path).history) == 2
+    with pytest.raises(ConfigError, match="`patience` goes by the validation accuracy"):
+        mnistcli.train(TrainConfig(patience=5))
+
+
 def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> None:
     path = mnistcli.train(make_config(momentum=0.9)).checkpoint
     content = torch.load(path, weights_only=True)
