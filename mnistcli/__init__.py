@@ -65,7 +65,7 @@ _HOMES = {
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, "errors", *(name for name in globals() if name.startswith("__"))})
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of the package's

@@ -31,7 +31,8 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
     """Train a network on MNIST's training images and save it; under torchrun, together with the other processes.
 
     Nothing is printed; `train_events` tells what happens, and stops when it is asked to. In the main thread, Ctrl-C
-    stops the run between two steps, and saves it; a second one stops at once.
+    stops the run between two steps, and saves it; a second one stops at once. Where a program has its own handler of
+    SIGINT, that is left to it.
 
     Args:
         config: what to train and how; the classic tutorial's run if None.
@@ -46,17 +47,19 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
             would make it another run.
         DataError: the training images are missing or damaged; `download_mnist` gets them.
         CheckpointError: `resume` cannot be read.
-        DivergedError: a loss is no longer finite; the last good epoch, if any, is still in the output or in `resume`.
+        DivergedError: the loss, a weight or a statistic is no longer finite; the last good epoch, if any, is still in
+            the output or in `resume`.
         MnistCliError: the checkpoint cannot be written, or there is too little memory for so many images at a time.
-        KeyboardInterrupt: Ctrl-C, once the run is saved; `resume` continues it.
+        KeyboardInterrupt: Ctrl-C; once training has begun, the run is saved before, and `resume` continues it.
     """
     config, checkpoint = open_run(config or TrainConfig(), resume)  # a resumed run may name the device
-    with joined(pick_device(config.device)) as ranks, StopRequest([signal.SIGINT]) as stop:
+    heard = [signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else []
+    with joined(pick_device(config.device)) as ranks, StopRequest(heard) as stop:
         for last in opened_run_events(config, checkpoint, stop, ranks):  # noqa: B007  # to keep no other
             pass
-    if isinstance(last, Stopped):
+    assert isinstance(last, Finished | Stopped)
+    if stop() or isinstance(last, Stopped):  # a stop that was asked for after the last step counts, too
         raise KeyboardInterrupt(f"the run is saved as {last.checkpoint}; `resume` continues it")
-    assert isinstance(last, Finished)
     return TrainResult(last.checkpoint, last.history)
 
 

@@ -134,11 +134,14 @@ class TrainConfig(BaseModel):
     def from_recipe(cls, name_or_file: str | Path, **changes: Any) -> Self:
         """Take a shipped recipe by its name, or a TOML file, as `--config` does, and change some of its keys.
 
+        A Path is always a file's.
+
         Raises:
             ConfigError: there is no such recipe, or the file cannot be used.
             pydantic.ValidationError: as for the class.
         """
-        return cls(**(read_config(from_home(str(name_or_file))) | changes))
+        place = from_home(name_or_file)
+        return cls(**(read_config(str(Path(place).absolute()) if isinstance(name_or_file, Path) else place) | changes))
 
     @field_validator("output", "data_dir", mode="before")
     @classmethod

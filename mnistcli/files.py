@@ -109,7 +109,7 @@ def check_writable(output: Path) -> None:
         MnistCliError: its folder cannot be made or written.
     """
     if output.parts[:1] == ("-",):
-        raise ConfigError("a file cannot be written to standard output (-); name one")
+        raise ConfigError(f"- is not standard output here; name another place, or {Path('-').absolute()}")
     try:
         if is_there(output) and not output.is_file():  # moving a file into its place would remove it
             raise ConfigError(f"{output} is {'a folder' if output.is_dir() else 'not a file'}; name a file")

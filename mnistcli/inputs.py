@@ -36,12 +36,20 @@ def find_pictures(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     Raises:
         ConfigError: one of them is no name.
     """
-    for name in [names] if isinstance(names, str | Path) else names:
-        if not isinstance(name, str | Path):
-            raise ConfigError(f"a picture is given by its path, and not as {type(name).__name__}")
+    if isinstance(names, str | os.PathLike):
+        names = [names]
+    for name in map(_checked, names if isinstance(names, Iterable) and not isinstance(names, bytes) else [names]):
         files = (_pictures_in(match) if is_folder(match) else [match] for match in _matching(name))
         is_special = str(name) in (STANDARD_INPUT, "")
         yield from _once(chain.from_iterable(files)) or [Path(name) if is_special else _file(name)]
+
+
+def _checked(name: object) -> str | Path:
+    if isinstance(name, str | Path):
+        return name
+    if isinstance(name, os.PathLike):
+        return Path(name)
+    raise ConfigError(f"a picture is given by its path, and not as {type(name).__name__}")
 
 
 def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:

@@ -146,7 +146,8 @@ class StopRequest:
     def __enter__(self) -> Self:
         self._terminals = _terminals()
         for number in self.signals:
-            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup: whoever ignored it meant it
+            # None is what no Python code installed. Under nohup a hangup is ignored: whoever ignored it meant it.
+            if signal.getsignal(number) not in (None, signal.SIG_IGN):
                 self._previous[number] = signal.signal(number, self._remember)
         return self
 

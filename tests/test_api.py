@@ -1,6 +1,6 @@
 """The Python API: what is trained, scored and read through it, and the arguments that it refuses."""
 
-import os
+import re
 import signal
 import threading
 import time
@@ -23,6 +23,7 @@ from mnistcli.errors import ConfigError
 from mnistcli.finding import PICTURES_AT_ONCE
 from mnistcli.ranks import Ranks, joined
 from mnistcli.run import TrainEvent
+from mnistcli.saving import save
 
 
 def test_the_synthetic_digits_are_learned(make_config: MakeConfig, data_dir: Path, tmp_path: Path) -> None:
@@ -154,19 +155,51 @@ def test_ctrl_c_saves_a_run_that_can_be_continued(make_config: MakeConfig) -> No
     config = make_config(epochs=1_000)
 
     def interrupt() -> None:
-        while not config.output.exists():
+        until = time.monotonic() + 60
+        while not config.output.exists() and time.monotonic() < until:
             time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
-    waiting = threading.Thread(target=interrupt)
+    waiting = threading.Thread(target=interrupt, daemon=True)
     waiting.start()
-    with pytest.raises(KeyboardInterrupt, match=f"the run is saved as {config.output}; `resume` continues it"):
+    told = re.escape(f"the run is saved as {config.output}; `resume` continues it")
+    with pytest.raises(KeyboardInterrupt, match=told):
         mnistcli.train(config)
     waiting.join()
     saved = load(config.output)
     assert 1 <= saved.epoch < 1_000
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert next(mnistcli.train_events(resume=saved.path)).epoch == saved.epoch  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def _interrupted_saves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl-C come whenever a checkpoint is about to be saved."""
+
+    def interrupted(*arguments: Any) -> Path | None:
+        signal.raise_signal(signal.SIGINT)
+        return save(*arguments)
+
+    monkeypatch.setattr("mnistcli.run.save", interrupted)
+
+
+@pytest.mark.usefixtures("_interrupted_saves")
+def test_ctrl_c_in_the_last_save_is_not_lost(make_config: MakeConfig) -> None:
+    config = make_config()
+    with pytest.raises(KeyboardInterrupt, match="the run is saved as"):
+        mnistcli.train(config)
+    assert load(config.output).epoch == 1
+
+
+@pytest.mark.usefixtures("_interrupted_saves")
+def test_a_programs_own_handler_hears_ctrl_c(make_config: MakeConfig) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        assert len(mnistcli.train(make_config(epochs=2)).history) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT] * 2
 
 
 def test_a_run_in_another_thread_leaves_signals_alone(make_config: MakeConfig) -> None:
@@ -181,12 +214,16 @@ def test_a_recipe_is_taken_by_its_name_or_file_and_changed(tmp_path: Path) -> No
     assert TrainConfig.from_recipe("lenet") == TrainConfig()
     (tmp_path / "mine.toml").write_text('model = "strided"\nepochs = 3\n', encoding="utf-8")
     assert TrainConfig.from_recipe(tmp_path / "mine.toml", epochs=4) == TrainConfig(model="strided", epochs=4)
+    with pytest.raises(ConfigError, match=r"no config '/.*/fast'"):
+        TrainConfig.from_recipe(Path("fast"))
     with pytest.raises(ConfigError, match=r"did you mean fast\?"):
         TrainConfig.from_recipe("fats")
     with pytest.raises(ValidationError, match="epocs"):
         TrainConfig.from_recipe("fast", epocs=3)
 
 
-def test_a_picture_that_is_no_path_is_refused() -> None:
-    with pytest.raises(ConfigError, match="by its path, and not as Image"):
-        list(mnistcli.predict([Image.new("L", (28, 28))]))  # type: ignore[list-item]
+@pytest.mark.parametrize("wrong", [Image.new("L", (28, 28)), None, b"digit.png", 3])
+def test_a_picture_that_is_no_path_is_refused(wrong: Any) -> None:
+    for given in (wrong, [wrong]):
+        with pytest.raises(ConfigError, match=f"by its path, and not as {type(wrong).__name__}"):
+            list(mnistcli.predict(given))

@@ -205,7 +205,7 @@ def test_a_place_that_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not a file; name a file"):
         check_writable(Path(os.devnull))
     for place in ("-", "-/drawing.png"):
-        with pytest.raises(ConfigError, match="to standard output"):
+        with pytest.raises(ConfigError, match="- is not standard output here"):
             check_writable(Path(place))
 
 
