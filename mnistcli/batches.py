@@ -79,7 +79,7 @@ def _neighbours(parts: Sequence[slice], most: int) -> Iterator[list[slice]]:
 
 
 class _Chosen(NamedTuple):
-    """The images of an epoch that something is done to: found once, for in a step that would make it wait."""
+    """The images of an epoch that something is done to: found once, since looking for them makes a step wait."""
 
     positions: Tensor  # (K,) int64, rising, on the device
     known: list[int]  # the same, where no device need be asked

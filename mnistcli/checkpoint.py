@@ -77,7 +77,7 @@ class _Partial(TypedDict):
     seconds: _Finite
 
 
-@with_config(_STRICT)
+@with_config(ConfigDict(**{**_STRICT, "extra": "allow"}))  # figures that only `restore` needs to know
 class _Epoch(TypedDict):
     epoch: _Count
     epochs: _Count
@@ -85,8 +85,8 @@ class _Epoch(TypedDict):
     accuracy: _Finite
     seconds: _Finite
     images_per_second: _Finite
-    val_loss: _Finite | None
-    val_accuracy: _Finite | None
+    val_loss: NotRequired[_Finite | None]
+    val_accuracy: NotRequired[_Finite | None]
 
 
 class Checkpoint(BaseModel):

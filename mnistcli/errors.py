@@ -60,4 +60,4 @@ class ImageError(MnistCliError):
 
 
 class DivergedError(MnistCliError):
-    """Training reached a loss or a weight that is not a finite number."""
+    """Training reached a loss, a weight or a statistic that is not a finite number."""

@@ -48,11 +48,11 @@ class Picture:
     name: str  # for messages
 
     def box(self, left: int, top: int, width: int, height: int) -> Box:
-        """Give a box in the pixels that the picture had, a pixel wide and high at least."""
+        """Give a box in the pixels that the picture had."""
         across, down = self.size[0] / self.pixels.shape[1], self.size[1] / self.pixels.shape[0]
         first_x, first_y = round(left * across), round(top * down)
         last_x, last_y = round((left + width) * across), round((top + height) * down)
-        return first_x, first_y, max(last_x - first_x, 1), max(last_y - first_y, 1)
+        return first_x, first_y, last_x - first_x, last_y - first_y
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +210,7 @@ def _eight_bit(levels: np.ndarray, overshoot: float) -> Grey:
     if lowest < 0 and (lowest < (1 - overshoot) * white or (white > 1 and overshoot * highest < white)):
         levels, white = levels - lowest, (highest - lowest) or 1
     # What each level becomes is looked up where there are few: floats of all pixels would take much memory.
-    is_short = levels.dtype == np.uint16
+    is_short = levels.dtype.kind == "u" and levels.dtype.itemsize == 2  # in either order of bytes
     scale = np.arange(2**16) if is_short else levels
     scaled: Grey = np.clip(scale * (255 / white), 0, 255).round().astype(np.uint8)
     return scaled[levels] if is_short else scaled

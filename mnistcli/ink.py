@@ -119,7 +119,8 @@ def _find_drawn(pixels: Pixels) -> Ink | None:
     It is the same to the bit, but for soft ink that hardly stands out, which is no grain here: the paper has none.
 
     None where nothing stands out, and for what has to be looked at closer: ink both lighter and darker than the paper,
-    more ink than paper, ink from one side of the picture to the other, as lines have, or lines with margins.
+    more ink than paper, ink from one side of the picture to the other, as lines have, or what may be lines with
+    margins, as a block of many digits may.
     """
     colour = flat_colour(pixels) if pixels.shape[2] == 1 else None
     darkest, lightest = int(pixels.min()), int(pixels.max())

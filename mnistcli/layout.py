@@ -6,7 +6,7 @@ This is the way of a picture:
    and the rest goes this way anew (`surroundings`).
 2. Ink is told from paper (`ink`): the paper is estimated (`paper`), what stands out from it is measured (`contrast`),
    and the lines of ruled paper are taken out (`rules`).
-3. Ink that touches is connected (`components`). A text marker's and shadows (`shades`) and lines below digits
+3. Ink that touches is connected (`components`). What a text marker left, shadows (`shades`) and lines below digits
    (`underlines`) are taken off.
 4. If it shows a sheet, a disc or a frame (`sheets`, `outlines`), or a sheet in a room (`surroundings`), what that holds
    goes this way, too.

@@ -158,7 +158,7 @@ def fit(
         StepDone after every step, ValStepDone after every part of a validation, EpochDone after every epoch.
 
     Raises:
-        DivergedError: a loss or a number of the network is no longer finite; `state` is then of no use.
+        DivergedError: a loss, a weight or a statistic is no longer finite; `state` is then of no use.
     """
     strokes = Strokes.of(train) if config.styles or config.written or config.outliers else None
     device = train.images.device
@@ -328,14 +328,14 @@ def check_finite(state: TrainState) -> None:
     """Make sure that a state is worth keeping: that the network can be used, and its run be continued.
 
     Raises:
-        DivergedError: the loss or a number of the network, its average or the optimizer is no longer finite.
+        DivergedError: the loss, a weight or a statistic, of the network, its average or the optimizer, is not finite.
     """
     networks = [state.model] if state.average is None else [state.model, state.average]
     numbers = chain(
         [state.loss_sum], *(network.state_dict().values() for network in networks), *state.optimizer.state.values()
     )
     if not torch.stack([number.isfinite().all() for number in numbers]).all():  # one wait for an accelerator
-        raise _diverged("the loss or a number of the network", state)
+        raise _diverged("the loss, a weight or a statistic", state)
 
 
 def _diverged(what: str, state: TrainState) -> DivergedError:

@@ -57,7 +57,6 @@ BAR_WIDTH = 30
 BLANK = "  ?  blank: nothing stands out"
 UNKNOWN_WIDTH = 80  # columns, where COLUMNS is 0
 SURROGATES = r"[\ud800-\udfff]"  # Python's place-holders for a path's bytes that are not UTF-8
-TABLE_WIDTH = 52  # what the confusion matrix takes; rich would cut its numbers to fit in less
 
 
 def _usable(stream: TextIO | None) -> TextIO:
@@ -340,8 +339,9 @@ class Report:
         scores = table("per digit", "digit", "precision", "recall", "count")
         for score in result.per_digit:
             scores.add_row(str(score.digit), percent(score.precision), percent(score.recall), f"{score.count:,}")
-        self.out.width = max(self.out.width, TABLE_WIDTH)
-        self.draw(scores, confusion_table(result.confusion.tolist()))
+        confusion = confusion_table(result.confusion.tolist())
+        self.out.width = max(self.out.width, self.out.measure(confusion).maximum)  # rich would cut numbers to fit
+        self.draw(scores, confusion)
 
     def reading(self, answers: Iterable[_T], count: Callable[[], int]) -> Iterator[_T]:
         """Pass on answers, and draw a bar where the answers themselves do not show how far the reading is.

@@ -27,8 +27,8 @@ MOST_INK = 0.5  # a cut goes through no more ink
 LEAST_APART = 0.08  # two cuts are at least as far apart, measured in the middle of the row
 WIDEST = 1.3  # a piece that may be a digit is no wider
 
-# In ink that is no wider than high, which is rather one digit than several, cuts are as far apart, too: a small digit
-# would be cut at every column, as wider ink is.
+# In ink that is no wider than high, which is rather one digit than several, cuts are at least so far apart as well;
+# else a small digit would be cut at every column, as small ink that is wider may be.
 LEAST_APART_PX = 2
 
 LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower

@@ -94,6 +94,7 @@ def test_the_confusion_matrix_fits_60_columns_and_all_answers_have_the_same_widt
     counts = np.zeros((10, 10), int)
     counts[1] = 1234
     console = Console(width=60, file=io.StringIO())
+    assert console.measure(confusion_table(counts.tolist())).maximum <= 60
     with console.capture() as captured:
         console.print(confusion_table(counts.tolist()))
     _, heads, _, *rows = [line for line in captured.get().splitlines() if line.strip()]
@@ -108,8 +109,12 @@ def test_the_confusion_matrix_fits_60_columns_and_all_answers_have_the_same_widt
     ("probabilities", "is_no_digit", "reason"),
     [
         ((0.4, 0.1), False, "this may be no digit"),
-        ((0.4, 0.3), False, "no digit reaches --min-confidence"),
-        ((0.4, 0.6), False, "no digit reaches --min-confidence"),  # of a network that knows of no such thing
+        ((0.4, 0.3), False, "the most probable digit is below --min-confidence"),
+        (
+            (0.4, 0.6),
+            False,
+            "the most probable digit is below --min-confidence",
+        ),  # of a network that knows of no such thing
         ((0.9, 0.1), True, "by its shape, this is no digit"),
     ],
 )
