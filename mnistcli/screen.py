@@ -81,7 +81,7 @@ def doubt(answer: "Prediction") -> str:
     if answer.glyph and answer.glyph.is_no_digit:
         return "by its shape, this is no digit"
     is_known = (answer.no_digit_probability or 0) > (answer.confidence or 0)
-    return "this may be no digit" if is_known else "the most probable digit is below --min-confidence"
+    return "this may be no digit" if is_known else "the likeliest digit is below --min-confidence"
 
 
 def candidates(answer: "Prediction", count: int) -> list[tuple[str, float]]:

@@ -109,11 +109,11 @@ def test_the_confusion_matrix_fits_60_columns_and_all_answers_have_the_same_widt
     ("probabilities", "is_no_digit", "reason"),
     [
         ((0.4, 0.1), False, "this may be no digit"),
-        ((0.4, 0.3), False, "the most probable digit is below --min-confidence"),
+        ((0.4, 0.3), False, "the likeliest digit is below --min-confidence"),
         (
             (0.4, 0.6),
             False,
-            "the most probable digit is below --min-confidence",
+            "the likeliest digit is below --min-confidence",
         ),  # of a network that knows of no such thing
         ((0.9, 0.1), True, "by its shape, this is no digit"),
     ],
