@@ -20,7 +20,7 @@ LEAST_PIXELS = 4  # with fewer above all noise, there is no ink
 # The contrast of dark ink is this quantile of all that stands out from the noise; the threshold is this share of it.
 DARK_QUANTILE, DARK_SHARE = 0.9, 0.45
 FAINT_SHARE = 0.35  # of the threshold: what has more contrast belongs to the full ink beside it
-COLOUR_SCALE = 1.5**0.5  # distances between colours are divided by it, to compare with those between greys
+COLOUR_SCALE = 3**0.5  # distances between colours are divided by it: those between greys are then as large as in grey
 
 # Grain, where there is no contrast by which to tell ink from it.
 LEAST_GRAINY = 0.05  # of the pixels: if fewer differ, it is by the soft edges and the compression of faint ink
@@ -32,7 +32,7 @@ class Layer:
     """What stands out from an estimate of the paper."""
 
     paper: Image
-    contrast: Plane  # from 0 on; black on white is 255 in grey, 360 in colour
+    contrast: Plane  # from 0 on; black on white is 255
     threshold: float  # contrast: full ink has more
     noise: float  # the standard deviation of the paper, in units of contrast
     grain: float  # as much of the noise as is known to be the paper's grain; 0 where none was measured

@@ -356,3 +356,11 @@ def test_faint_ink_of_a_drawing_is_the_same_where_its_side_is_told(digit: int, c
     assert judged is not None
     assert told is not None
     assert np.array_equal(judged.strength > judged.threshold, told.strength > told.threshold)
+
+
+def test_grey_is_the_same_ink_in_colour() -> None:
+    light = np.linspace(250, 190, 200)  # from one side to the other
+    grey = (light * (1 - 0.9 * draw_big() / 255)).round().astype(np.uint8)[..., None]
+    one, other = ink_of(grey), ink_of(grey.repeat(3, axis=2))
+    assert (one.threshold, one.faint) == pytest.approx((other.threshold, other.faint), rel=0.01)
+    assert np.abs(one.strength - other.strength).max() < 0.01
