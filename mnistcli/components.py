@@ -35,6 +35,7 @@ OTHER_WEIGHT = 0.03  # how much a frame, a table, a line, a button or a pen coun
 # A pen that lies beside what it wrote.
 PEN_SIZE = 1.5  # times the length and the breadth of what it wrote: a pen is longer and broader
 LEAST_WRITTEN = 0.03  # of the pen's full ink: what it wrote has more
+MOST_WRITTEN = 20  # components, without dirt: beside more of them, as on a printed page, it is a 1
 STROKE_INK = 12  # times the square of its inscribed radius: a stroke has more full ink, a dot less than 4 times
 
 
@@ -190,6 +191,8 @@ def find_pen(components: Components) -> int:
     pen = int(inked[components.longer_side[inked].argmax()])
     others = inked[inked != pen]
     main = int(others[components.full_ink_px[others].argmax()])
+    if np.count_nonzero(components.full_ink_px[others] > SPECK_INK * components.full_ink_px[main]) > MOST_WRITTEN:
+        return 0
     is_longer = components.longer_side[pen] > PEN_SIZE * components.longer_side[others].max()
     is_enough = components.full_ink_px[main] > LEAST_WRITTEN * components.full_ink_px[pen]
     if not (is_longer and is_enough and is_straight(components.mask(pen))):

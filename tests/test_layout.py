@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from conftest import draw_ink, draw_sample, find_glyph, find_glyphs, likeness, save
 from mnistcli import layout
@@ -224,6 +224,16 @@ def test_a_bold_one_beside_a_dot_or_its_flag_is_no_pen(other: tuple[int, int, in
     glyph, _ = find_glyph(as_picture(np.asarray(picture)))
     assert glyph is not None
     assert glyph.box[3] > 95
+
+
+def test_a_one_on_a_printed_page_is_no_pen() -> None:
+    picture = Image.new("L", (800, 600), 255)
+    for row in range(3):
+        ImageDraw.Draw(picture).text((40, 40 + 30 * row), "name of the street", 0, ImageFont.load_default(20))
+    ImageDraw.Draw(picture).line((600, 400, 590, 470), 0, 10)
+    glyph, _ = find_glyph(as_picture(np.asarray(picture)))
+    assert glyph is not None
+    assert glyph.height > 60
 
 
 def test_a_bold_digit_among_specks_is_no_stamp() -> None:
