@@ -22,6 +22,9 @@ from mnistcli.planes import (
     window_of,
 )
 
+# A stroke across a watermark: less than the first share of all their ink is full; the stroke has more than the second
+# of that.
+MOSTLY_FAINT, STROKE_SHARE = 0.3, 0.8
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
 SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's longer side and full ink: what has less of either is dirt
@@ -94,11 +97,12 @@ class Components:
 def find_components(ink: Ink) -> Components:
     """Label the components of ink: faint ink belongs to the full ink that it touches (hysteresis; Canny, 1986).
 
-    Where only faint ink leads to the border, as along the lines of ruled paper, what is far from full ink is left out.
+    Where only faint ink leads to the border, as along the lines of ruled paper, or a stroke crosses what is faint, as a
+    watermark is, what is far from full ink is left out.
     """
     is_full = ink.strength > ink.threshold
     components = Components.of(ink.strength > ink.faint, is_full)
-    is_loose = _reach_border_faintly(components, is_full)
+    is_loose = _are_loose(components, is_full)
     if not is_loose.any():
         return components
     to_full_ink = distance_inside(~is_full)
@@ -106,10 +110,15 @@ def find_components(ink: Ink) -> Components:
     return Components.of((components.labels > 0) & ~is_far, is_full)
 
 
-def _reach_border_faintly(components: Components, is_full: Mask) -> Mask:
-    """Tell of each component, (N + 1,), whether it touches the border, but not with its largest piece of full ink."""
-    reaches = touches_border(components.boxes, is_full.shape) & (components.full_ink_px > 0)
-    if not reaches.any():
+def _are_loose(components: Components, is_full: Mask) -> Mask:
+    """Tell which components, (N + 1,), seem to be strokes that are joined by faint ink to something else.
+
+    They touch the border, but not with their largest piece of full ink; or they are faint, but for one piece.
+    """
+    full_ink_px = components.full_ink_px
+    reaches = touches_border(components.boxes, is_full.shape) & (full_ink_px > 0)
+    is_mostly_faint = (full_ink_px > 0) & (full_ink_px < MOSTLY_FAINT * components.boxes[:, 4])
+    if not (reaches | is_mostly_faint).any():
         return reaches
     piece_labels, pieces = connect(is_full)
     owner = np.zeros(len(pieces), np.int64)  # the component that each piece is in
@@ -119,7 +128,7 @@ def _reach_border_faintly(components: Components, is_full: Mask) -> Mask:
     np.maximum.at(largest, owner, area)
     is_cut_off = (area == largest[owner]) & touches_border(pieces, is_full.shape)
     reaches[owner[is_cut_off]] = False
-    return reaches
+    return reaches | (is_mostly_faint & (largest > STROKE_SHARE * full_ink_px))
 
 
 def pick_digit(components: Components) -> list[int]:

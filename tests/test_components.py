@@ -36,6 +36,16 @@ def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
     assert parted.full_ink_px.tolist() == [0, 200, 200]
 
 
+@pytest.mark.parametrize(("width", "is_stroke"), [(100, False), (25, True)])
+def test_faint_ink_that_a_stroke_crosses_is_left_out_where_it_is_far_more(width: int, *, is_stroke: bool) -> None:
+    strength = np.zeros((200, 200), np.float32)
+    strength[60:120, 50 : 50 + width] = 0.3
+    strength[40:140, 60:70] = 1
+    left, top, wide, high = find_components(Ink(strength, threshold=0.5, faint=0.175)).boxes[1, :4].tolist()
+    expected = (50, 40, width, 100) if is_stroke else (60, 40, 10, 100)
+    assert (left, top, wide, high) == pytest.approx(expected, abs=8)
+
+
 def drawn(*boxes: tuple[int, int, int, int]) -> Mask:
     """Draw a loop along each box, or fill it where it is too small for one."""
     mask = np.zeros((220, 300), np.bool_)
