@@ -25,16 +25,10 @@ LABEL_POINTS = 16
 GAP_PX = 4  # image pixels between digits
 PAPER = 255
 BACKEND = "MPLBACKEND"  # the variable by which matplotlib is told one
-MARK = "mnistcli"  # what made a drawing, as PNG and JPEG files tell
-MARKED: dict[str, dict[str, Any]] = {
-    "png": {"metadata": {"Software": MARK}},
-    "jpg": {"pil_kwargs": {"comment": MARK}},
-    "jpeg": {"pil_kwargs": {"comment": MARK}},
-}
-# How it stands in the file: in a PNG file's tEXt chunk, and in a JPEG file's COM segment, by their specifications.
-MARKS = b"Software\0mnistcli", b"\xff\xfe\0\x0amnistcli"
-MARK_WITHIN = 1000  # bytes from a file's beginning
-UNSHOWN = {"pgf", "raw", "rgba"}  # formats that matplotlib writes, but that only TeX, or no program, can show
+MARK = "drawn by mnistcli"  # in every drawing's file, whatever its format, to tell it from a person's own
+EXIF_DESCRIPTION = 270  # the tag for it in TIFF files and EXIF data, by their specifications
+# Formats that matplotlib writes, but that only TeX, or no program, can show; the last one would hide the mark.
+UNUSED = {"pgf", "raw", "rgba", "svgz"}
 
 
 def _load() -> None:
@@ -130,7 +124,7 @@ def picture_format(path: Path) -> str:
     _load()
     from matplotlib.backend_bases import FigureCanvasBase
 
-    known = FigureCanvasBase.get_supported_filetypes().keys() - UNSHOWN
+    known = FigureCanvasBase.get_supported_filetypes().keys() - UNUSED
     kind = path.suffix.removeprefix(".").lower() or "png"
     if kind not in known:
         raise ConfigError(f"cannot draw {path}: no picture format {kind!r}; known: {', '.join(sorted(known))}")
@@ -138,25 +132,39 @@ def picture_format(path: Path) -> str:
 
 
 def is_replaceable(path: Path) -> bool:
-    """Tell whether a drawing called so replaces nothing but a drawing, as far as can be told.
-
-    Of PNG and JPEG files only drawings are replaceable, of other formats, which are not marked, all files are. What is
-    no file, or cannot be read, is not.
+    """Tell whether a drawing called so replaces nothing but a drawing; what is no file, or cannot be read, stays.
 
     Raises:
         ConfigError: no drawing can have that format.
         MnistCliError: matplotlib cannot be used.
     """
-    if picture_format(path) not in MARKED:
-        return True
+    picture_format(path)
     try:
         if not path.is_file():
             return not path.exists()
-        with path.open("rb") as file:
-            begins = file.read(MARK_WITHIN)
+        content = path.read_bytes()
     except OSError:  # where nothing can be, writing tells why
         return not os.path.lexists(path)  # Path's own methods may raise
-    return not begins or any(mark in begins for mark in MARKS)
+    return not content or MARK.encode() in content
+
+
+def _marked(kind: str) -> dict[str, Any]:
+    """Give what `savefig` takes to mark a drawing of a format."""
+    if kind == "png":
+        return {"metadata": {"Comment": MARK, "Software": None}}  # which would be matplotlib and its version
+    if kind in ("pdf", "ps", "eps"):
+        return {"metadata": {"Creator": MARK}}
+    if kind == "svg":
+        return {"metadata": {"Description": MARK}}
+    if kind in ("tif", "tiff"):
+        return {"pil_kwargs": {"tiffinfo": {EXIF_DESCRIPTION: MARK}}}
+    if kind in ("webp", "avif"):
+        from PIL import Image
+
+        exif = Image.Exif()
+        exif[EXIF_DESCRIPTION] = MARK
+        return {"pil_kwargs": {"exif": exif}}
+    return {"pil_kwargs": {"comment": MARK}}  # JPEG, GIF
 
 
 def check_replaceable(path: Path) -> None:
@@ -181,7 +189,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
     # A full disk then fails in our write: Pillow writes JPEG past Python, and tells of nothing that was not written.
     buffer = io.BytesIO()
     kind = picture_format(path)
-    figure.savefig(buffer, format=kind, dpi=DPI, **MARKED.get(kind, {}))
+    figure.savefig(buffer, format=kind, dpi=DPI, **_marked(kind))
     try:
         with atomic_write(path) as file:
             file.write(buffer.getbuffer())

@@ -230,7 +230,9 @@ def test_samples_replace_no_data_file(cli: RunCli, data_dir: Path) -> None:
     assert images.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["mine", "mine.png", "mine.jpg"])
+@pytest.mark.parametrize(
+    "name", ["mine", "mine.png", "mine.jpg", "mine.tif", "mine.gif", "mine.webp", "mine.pdf", "mine.svg"]
+)
 def test_a_drawing_replaces_no_file_but_a_drawing(
     cli: RunCli, data_dir: Path, ckpt: Path, digits: list[Path], name: str
 ) -> None:
