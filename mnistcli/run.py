@@ -14,7 +14,7 @@ from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
-from mnistcli.errors import ConfigError, DivergedError
+from mnistcli.errors import ConfigError, DivergedError, MnistCliError
 from mnistcli.files import link_target
 from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, check_finite, fit, is_finished, start
 from mnistcli.model import (
@@ -201,8 +201,8 @@ def _events(
                 yield from _stop(run, train)
                 return
     except DivergedError as error:
-        raise DivergedError(f"{error}; {_what_is_kept(run, checkpoint)}") from None
-    if not run.is_saved and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
+        raise DivergedError(f"{error}; {run.what_is_kept()}") from None
+    if run.saved_epoch is None and not _is_settled(config, checkpoint):  # trained already, and wanted in another place
         yield from run.save()
     steps = len(state.history) * math.ceil(len(train) / config.batch_size)
     yield Finished(
@@ -238,15 +238,26 @@ class _Run:
     normalization: Normalization
     train_checksum: int
     is_saver: bool  # one of all ranks
-    is_saved: bool = False  # since it was begun or continued
+    continued: Path | None  # the checkpoint that it goes on from
+    saved_epoch: int | None = None  # the last one that was saved since it was begun or continued
 
     def save(self) -> Iterator[BackedUp]:
         if self.is_saver:
             snapshot = Checkpoint.of(self.run_id, self.state, self.normalization, self.config, self.train_checksum)
-            backup = save(snapshot, self.config.output)
+            try:
+                backup = save(snapshot, self.config.output)
+            except MnistCliError as error:
+                go_on = "" if self.saved_epoch is None else ", from which `resume` goes on"
+                raise MnistCliError(f"{error}; {self.what_is_kept()}{go_on}") from None
             if backup:  # and if this run has saved here before, another one must have written the file since
-                yield BackedUp(self.config.output, backup, is_shared=self.is_saved)
-        self.is_saved = True
+                yield BackedUp(self.config.output, backup, is_shared=self.saved_epoch is not None)
+        self.saved_epoch = self.state.epoch
+
+    def what_is_kept(self) -> str:
+        """Tell, where a run ends early, what files there are of it."""
+        if self.saved_epoch is not None:
+            return f"{self.config.output} holds epoch {self.saved_epoch}"
+        return f"{self.continued} is as it was" if self.continued else "nothing was saved"
 
 
 def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:
@@ -261,17 +272,12 @@ def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> 
     else:
         checkpoint.restore(state, checksum)
         run_id, normalization = checkpoint.run_id, checkpoint.pixel_normalization()
-    run = _Run(run_id, config, state, normalization, checksum, is_saver=ranks.rank == 0)
+    continued = checkpoint.path if checkpoint else None
+    run = _Run(run_id, config, state, normalization, checksum, is_saver=ranks.rank == 0, continued=continued)
     recipe = f"{config.model_dump_json(exclude=set(PLACES))} {pick_precision(config.precision, device)}"
     if not ranks.agree(f"{recipe} {checksum} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
         raise ConfigError("the processes of this run differ in data, configuration, precision or in what they continue")
     return run, train.to(device), val.to(device) if val else None
-
-
-def _what_is_kept(run: _Run, checkpoint: Checkpoint | None) -> str:
-    if run.is_saved:
-        return f"{run.config.output} holds epoch {run.state.epoch}"
-    return f"{checkpoint.path} is as it was" if checkpoint else "nothing was saved"
 
 
 def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -> TrainState:

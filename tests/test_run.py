@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 import mnistcli
-from conftest import MakeConfig, make_loop, write_split
+from conftest import MakeConfig, make_loop, no_room_for_files, write_split
 from mnistcli import run
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import TrainConfig, choices, read_config
@@ -419,8 +419,21 @@ def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> No
 
 def test_a_run_that_diverges_after_an_epoch_tells_which_it_has_kept(make_config: MakeConfig) -> None:
     config = make_config(epochs=2, batch_size=600, lr=1e10)  # the one step of the first epoch throws the weights far
-    with pytest.raises(DivergedError, match=rf"epoch 2, step 1\).*; {config.output} holds epoch 1$"):
+    with pytest.raises(
+        DivergedError, match=rf"epoch 2, step 1\).*; {config.output} holds epoch 1, which `resume` continues$"
+    ):
         mnistcli.train(config)
+    assert load(config.output).epoch == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_a_run_that_cannot_save_any_more_tells_which_epoch_it_has_kept(make_config: MakeConfig) -> None:
+    config = make_config(epochs=2)
+    events = train_events(config)
+    assert any(isinstance(event, EpochDone) for event in events)  # goes on to the first one
+    kept = f"cannot write {config.output}: .*; {config.output} holds epoch 1, from which `resume` goes on"
+    with no_room_for_files(), pytest.raises(MnistCliError, match=kept):
+        list(events)
     assert load(config.output).epoch == 1
 
 
