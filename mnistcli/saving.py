@@ -11,6 +11,8 @@ from mnistcli.checkpoint import Checkpoint, load, pack
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.files import atomic_write, cannot_write, check_writable, is_there, link_target
 
+ARCHIVE = b"PK\3\4"  # how a zip archive begins, which is what torch saves
+
 
 def check_savable(path: Path, resumed: Path | None = None) -> None:
     """Make sure, before hours of work, that `save` can write at `path` and keep what is there.
@@ -22,24 +24,36 @@ def check_savable(path: Path, resumed: Path | None = None) -> None:
         resumed: the checkpoint of the run that is continued, if one is; where that is `path`, it needs no backup.
 
     Raises:
-        ConfigError: `path` is a folder, a device or anything else that is no file, or means the bundled checkpoint.
+        ConfigError: `path` is a folder, a device or anything else that is no file, means the bundled checkpoint, or
+            holds something else than a checkpoint.
         MnistCliError: its folder cannot be made or written, or what is there cannot be read or copied to a backup.
     """
     if str(path) == BUNDLED:
         raise ConfigError(f"{BUNDLED} names the weights that come with the package; try `output` {BUNDLED}.pt")
     check_writable(path)
     try:
-        if is_there(path):
-            with path.open("rb") as old:
-                old.read(1)
-            if resumed is None or link_target(resumed) != link_target(path):
-                check_writable(_backup_of(path))
+        is_old = is_there(path)
+        is_other = is_old and not _may_be_checkpoint(path)
+        if is_old and (resumed is None or link_target(resumed) != link_target(path)):
+            check_writable(_backup_of(path))
     except MnistCliError as error:
         raise MnistCliError(f"cannot keep what is at {path}: {error} with `output`") from None
     except OSError as error:
         raise MnistCliError(
             f"cannot keep what is at {path}: {error.strerror}; choose another place with `output`"
         ) from None
+    if is_other:
+        raise ConfigError(f"{path} is no checkpoint, and would be replaced; name another file with `output`")
+
+
+def _may_be_checkpoint(path: Path) -> bool:
+    """Tell by a file's beginning whether it was a checkpoint, though it may be damaged, or is empty.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as old:
+        return old.read(len(ARCHIVE)) in (b"", ARCHIVE)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> Path | None:

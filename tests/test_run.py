@@ -419,9 +419,7 @@ def test_a_diverged_run_keeps_the_last_good_epoch(make_config: MakeConfig) -> No
 
 def test_a_run_that_diverges_after_an_epoch_tells_which_it_has_kept(make_config: MakeConfig) -> None:
     config = make_config(epochs=2, batch_size=600, lr=1e10)  # the one step of the first epoch throws the weights far
-    with pytest.raises(
-        DivergedError, match=rf"epoch 2, step 1\).*; {config.output} holds epoch 1, which `resume` continues$"
-    ):
+    with pytest.raises(DivergedError, match=rf"epoch 2, step 1\).*; {config.output} holds epoch 1$"):
         mnistcli.train(config)
     assert load(config.output).epoch == 1
 

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +12,7 @@ import pytest
 from conftest import make_checkpoint, no_room_for_files
 from mnistcli import saving
 from mnistcli.checkpoint import load
-from mnistcli.errors import MnistCliError
+from mnistcli.errors import ConfigError, MnistCliError
 from mnistcli.files import atomic_write
 from mnistcli.saving import check_savable, save
 
@@ -45,6 +45,13 @@ def test_a_name_that_leaves_no_room_for_that_of_a_backup_is_refused_at_once(tmp_
     check_savable(path, resumed=path)
     with pytest.raises(MnistCliError, match=r"cannot keep what is at .*: File name too long; .* `output`"):
         check_savable(path)
+
+
+@pytest.mark.parametrize(("content", "is_refused"), [(b"lr = 0.1", True), (b"", False), (b"PK\3\4 damaged", False)])
+def test_a_run_is_to_replace_checkpoints_alone(saved: Path, content: bytes, *, is_refused: bool) -> None:
+    saved.write_bytes(content)
+    with pytest.raises(ConfigError, match="is no checkpoint, and would be replaced") if is_refused else nullcontext():
+        check_savable(saved)
 
 
 def test_no_backup_replaces_another(saved: Path) -> None:
