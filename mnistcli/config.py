@@ -17,8 +17,8 @@ from mnistcli.files import from_home, names_folder
 
 ENVIRONMENT_PREFIX = "MNISTCLI_"
 
-# Variables of the same prefix that the commands read as options of their own, not as keys of the configuration.
-COMMAND_VARIABLES = frozenset({"MNISTCLI_CONFIG", "MNISTCLI_NO_DOWNLOAD"})
+# What variables of the same prefix set that is no key of the configuration: options of the commands.
+COMMAND_KEYS = ("config", "no_download")
 
 PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys that say where to run; not part of a recipe
 
@@ -55,12 +55,12 @@ def check_choice(name: str, value: object, choices: object) -> None:
 
 
 def check_range(name: str, value: float, lowest: float, highest: float) -> None:
-    """Make sure that a number is within a range, ends and all, which may be open above.
+    """Make sure that an argument is a number within a range, ends and all, which may be open above.
 
     Raises:
         ConfigError: it is not.
     """
-    if not lowest <= value <= highest:
+    if not (isinstance(value, int | float) and lowest <= value <= highest):
         range_ = f"at least {lowest}" if highest == math.inf else f"from {lowest} to {highest}"
         raise ConfigError(f"`{name}` is {value!r}; it must be {range_}")
 
@@ -120,7 +120,7 @@ class TrainConfig(BaseModel):
     outliers: float = Field(
         default=0.0, ge=0, le=1, description="Shapes that are no digits, per training image, to learn to be unsure of."
     )
-    val_size: int = Field(default=0, ge=0, description="Training images held out to validate each epoch.")
+    val_size: int = Field(default=0, ge=0, lt=60_000, description="Training images held out to validate each epoch.")
     patience: int = Field(default=0, ge=0, description="Stop after so many epochs without a better one; 0 never does.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Decides all that is drawn at random.")
     device: Device = Field(default="auto", description="Where to compute; auto takes the fastest there is.")
@@ -327,7 +327,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): text
         for name, text in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in COMMAND_VARIABLES and text  # empty is not set
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and name not in map(variable_name, COMMAND_KEYS)
+        and text  # "" is not set
     }
 
 
@@ -362,12 +364,9 @@ def _as_written(value: Any) -> str:
 
 
 def _nearest(key: str, spell: Callable[[str], str]) -> str:
-    near = get_close_matches(key, TrainConfig.model_fields, n=1)
-    return (
-        f"; did you mean {spell(near[0])}?"
-        if near
-        else f"; known are {', '.join(map(spell, TrainConfig.model_fields))}"
-    )
+    known = [*TrainConfig.model_fields, *(COMMAND_KEYS if spell is variable_name else ())]
+    near = get_close_matches(key, known, n=1)
+    return f"; did you mean {spell(near[0])}?" if near else f"; known are {', '.join(map(spell, known))}"
 
 
 def _reason(detail: ErrorDetails) -> str:

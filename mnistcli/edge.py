@@ -24,7 +24,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 # the first one before it has told.
 FIRST_TELLS_SECONDS = 30.0
 
-SHOW_COMPLETION = "--show-completion"  # typer's own, which answers while options are parsed
+# Typer's own, which answer while options are parsed.
+SHOW_COMPLETION, INSTALL_COMPLETION = "--show-completion", "--install-completion"
 
 
 class _EdgeHelp:
@@ -64,7 +65,8 @@ class EdgeGroup(_EdgeHelp, TyperGroup):  # type: ignore[misc]
         with _edge(ctx), answering(sys.stdout) if SHOW_COMPLETION in words else nullcontext():
             if any(word == "" or re.fullmatch("--[^=]*=", word) for word in words):
                 raise ConfigError("an argument is empty; is a variable in it not set?")
-            return super().parse_args(ctx, args)
+            with _installing() if INSTALL_COMPLETION in words else nullcontext():
+                return super().parse_args(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the command that was asked for."""
@@ -81,6 +83,17 @@ class EdgeApp(typer.Typer):
     def command(self, *names: Any, **settings: Any) -> Callable[[_Function], _Function]:
         """Declare a command, as typer does."""
         return super().command(*names, cls=EdgeCommand, **settings)
+
+
+@contextmanager
+def _installing() -> Iterator[None]:
+    """Translate the errors of a block that writes the shell's settings."""
+    try:
+        yield
+    except OSError as error:
+        raise MnistCliError(
+            f"cannot install completion: {error.strerror}: {error.filename}; {SHOW_COMPLETION} prints its script"
+        ) from None
 
 
 def _as_shown(params: list[Any], ctx: typer.Context) -> list[Any]:

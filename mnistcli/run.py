@@ -88,9 +88,11 @@ def complete_config(config: TrainConfig, resume: str | Path | None) -> tuple[Tra
     """Complete a configuration by the checkpoint whose run it continues, if any, and check that its keys go together.
 
     Raises:
-        ConfigError: keys do not go together, or `config` would make it another run.
+        ConfigError: `config` is none, its keys do not go together, or it would make it another run.
         CheckpointError: `resume` cannot be read, or holds weights alone.
     """
+    if not isinstance(config, TrainConfig):
+        raise ConfigError(f"`config` is {config!r}; it must be a TrainConfig, such as TrainConfig.from_recipe('fast')")
     checkpoint = None
     if resume is not None:
         checkpoint = load(find_checkpoint(resume))

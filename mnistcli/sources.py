@@ -136,6 +136,8 @@ def _reason(error: Exception) -> str:
         return "timed out"
     if isinstance(cause, (EOFError, http.client.IncompleteRead)):
         return "the connection or the file ended early"
+    if isinstance(cause, gzip.BadGzipFile):  # which shows bytes as Python writes them
+        return "not gzipped, or damaged"
     if isinstance(cause, tarfile.ReadError):  # its own text lists every way of packing that was tried
         return "no zip or tar archive, or a damaged one"
     if isinstance(cause, OSError) and cause.strerror:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from mnistcli.model import Classifier
     from mnistcli.rejection import Rejector
 
-# Tests compare bits, which differ from device to device; those that need CUDA run where MNISTCLI_TEST_CUDA is set.
-if "MNISTCLI_TEST_CUDA" not in os.environ:
+# Tests compare bits, which differ from device to device; those that need CUDA run where TEST_CUDA is set.
+if "TEST_CUDA" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 REAL_DATA_DIR = os.environ.get("MNISTCLI_DATA_DIR")

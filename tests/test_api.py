@@ -89,6 +89,7 @@ def test_evaluate_takes_no_argument_that_it_does_not_know(data_dir: Path, argume
     [
         {"invert": True},
         {"min_confidence": 70},
+        {"min_confidence": "high"},
         {"processes": -1},
         {"processes": 1001},
         {"weights": "bst"},
@@ -132,7 +133,13 @@ def test_processes_join_by_the_device_of_the_run_that_is_continued(
     assert devices == [torch.device("cpu")]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA and MNISTCLI_TEST_CUDA")
+@pytest.mark.parametrize("config", ["fast", {"epochs": 1}])
+def test_what_is_no_configuration_is_refused(config: Any) -> None:
+    with pytest.raises(ConfigError, match=r"`config` is .*; it must be a TrainConfig"):
+        mnistcli.train(config)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA and TEST_CUDA")
 def test_a_checkpoint_moves_between_devices(make_config: MakeConfig, data_dir: Path) -> None:
     on_gpu = mnistcli.train(make_config(device="cuda")).checkpoint
     cpu, gpu = (mnistcli.evaluate(on_gpu, data_dir=data_dir, device=device) for device in ("cpu", "cuda"))

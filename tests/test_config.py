@@ -71,6 +71,11 @@ def test_a_variable_like_no_key_gets_the_list() -> None:
         resolve({}, {"MNISTCLI_FOO": "1"})
 
 
+def test_a_variable_of_the_commands_is_known_too() -> None:
+    with pytest.raises(ConfigError, match=r"^MNISTCLI_CONFG is not known; did you mean MNISTCLI_CONFIG\?"):
+        resolve({}, {"MNISTCLI_CONFG": "fast"})
+
+
 def test_only_options_are_spelled_as_such() -> None:
     message = "cannot read `foo`: try `val_size`, `resume`"
     assert spell_options(message) == "cannot read `foo`: try --val-size, --resume"
@@ -102,7 +107,7 @@ def test_keys_in_a_table_are_told_where_they_belong(tmp_path: Path) -> None:
         ("styles", ("0", "1"), ("-0.1", "1.1")),
         ("written", ("0", "1"), ("-0.1", "1.1")),
         ("outliers", ("0", "1"), ("-0.1", "1.1")),
-        ("val_size", ("0", "60000"), ("-1",)),
+        ("val_size", ("0", "59999"), ("-1", "60000")),
         ("patience", ("0",), ("-1",)),
         ("seed", ("0", str(2**63 - 1)), ("-1", str(2**63))),
         ("threads", ("0", "1024"), ("-1", "1025")),

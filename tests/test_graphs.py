@@ -10,7 +10,7 @@ from mnistcli import train
 from mnistcli.checkpoint import load
 from mnistcli.graphs import WARMUP_CALLS, Captured, _Graph
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA and MNISTCLI_TEST_CUDA")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA and TEST_CUDA")
 
 
 def test_a_replayed_pass_is_the_pass_itself() -> None:
