@@ -175,12 +175,12 @@ class TrainConfig(BaseModel):
         if self.patience > 0 and self.val_size == 0:
             yield "`patience` goes by the validation accuracy: hold images out with `val_size`"
 
-    def continuing(self, saved: "TrainConfig", checkpoint: Path, finished_epochs: int = 0) -> "TrainConfig":
+    def continuing(self, saved: "TrainConfig", checkpoint: Path, begun_epochs: int = 0) -> "TrainConfig":
         """Complete this configuration for the continuation of the run that `checkpoint` holds.
 
         Keys set here, by whatever means, win; the run's own, `saved`, stand for all others. The checkpoint is
-        written back to where it came from unless `output` is set. Finished epochs stay finished: where fewer than
-        `finished_epochs` are asked for, it is these.
+        written back to where it came from unless `output` is set. Epochs that are begun are finished: where fewer than
+        `begun_epochs` are asked for, it is these.
 
         Raises:
             ConfigError: a key is set to another value than the run's, and that would make it a different run, or one
@@ -204,7 +204,7 @@ class TrainConfig(BaseModel):
                 "its run holds none out; drop `patience`, or train anew with `val_size`"
             )
         if "epochs" in asked:
-            asked["epochs"] = max(asked["epochs"], finished_epochs)
+            asked["epochs"] = max(asked["epochs"], begun_epochs)
         return TrainConfig(**{**run, "output": checkpoint, **asked})
 
 

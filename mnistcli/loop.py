@@ -107,10 +107,13 @@ class TrainState:
         return self.model if self.average is None else self.average
 
 
-def is_finished(config: TrainConfig, epoch: int, best_epoch: int | None) -> bool:
-    """Tell whether a run has all its epochs, or has seen no better one for as many as its patience is."""
+def is_finished(config: TrainConfig, epoch: int, step: int, best_epoch: int | None) -> bool:
+    """Tell whether a run has all its epochs, or has seen no better one for as many as its patience is.
+
+    An epoch that is begun is taken to its end, whatever has been asked for since.
+    """
     is_stuck = config.patience > 0 and best_epoch is not None and epoch - best_epoch >= config.patience
-    return epoch >= config.epochs or is_stuck
+    return step == 0 and (epoch >= config.epochs or is_stuck)
 
 
 def start(config: TrainConfig, model: Classifier, train_size: int) -> TrainState:
@@ -169,7 +172,7 @@ def fit(
     if device.type == "cuda" and ranks.size == 1:
         forward_backward = Captured(forward_backward, state.model.parameters())
     run = _Fit(state, forward_backward, train, strokes, val, normalization, config, ranks)
-    while not is_finished(config, state.epoch, state.best_epoch):
+    while not is_finished(config, state.epoch, state.step, state.best_epoch):
         yield from run.epoch()
 
 

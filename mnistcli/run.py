@@ -97,7 +97,8 @@ def complete_config(config: TrainConfig, resume: str | Path | None) -> tuple[Tra
     if resume is not None:
         checkpoint = load(find_checkpoint(resume))
         checkpoint.optimizer_state()  # without which it cannot be continued
-        config = config.continuing(checkpoint.train_config(), Path(resume), checkpoint.epoch)
+        begun_epochs = checkpoint.epoch + (checkpoint.partial["step"] > 0)
+        config = config.continuing(checkpoint.train_config(), Path(resume), begun_epochs)
     config.check_together()
     return config, checkpoint
 
@@ -123,7 +124,7 @@ def _is_settled(config: TrainConfig, checkpoint: Checkpoint | None) -> bool:
     """Tell whether the checkpoint has all epochs already and lies where it is wanted."""
     if checkpoint is None or checkpoint.path is None:
         return False
-    if not is_finished(config, checkpoint.epoch, checkpoint.best_epoch):
+    if not is_finished(config, checkpoint.epoch, checkpoint.partial["step"], checkpoint.best_epoch):
         return False
     try:
         return link_target(checkpoint.path) == link_target(config.output)
@@ -188,7 +189,7 @@ def _events(
         epoch=state.epoch,
         step=state.step,
         images=min(state.step * config.batch_size, len(train)),
-        is_finished=is_finished(config, state.epoch, state.best_epoch),
+        is_finished=is_finished(config, state.epoch, state.step, state.best_epoch),
         is_bf16=pick_precision(config.precision, train.images.device) == torch.bfloat16,
         advice=None if checkpoint else _advice_on_precision(config, train.images.device),
         threads=torch.get_num_threads() if train.images.device.type == "cpu" else 1,
@@ -199,7 +200,11 @@ def _events(
                 yield from run.save()
             yield event
             is_asked = ranks.size == 1 or isinstance(event, EpochDone) or event.step % AGREEMENT_STEPS == 0
-            if is_asked and ranks.any(should_stop()) and not is_finished(config, state.epoch, state.best_epoch):
+            if (
+                is_asked
+                and ranks.any(should_stop())
+                and not is_finished(config, state.epoch, state.step, state.best_epoch)
+            ):
                 yield from _stop(run, train)
                 return
     except DivergedError as error:

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -193,6 +194,17 @@ def test_a_finished_run_has_nothing_to_do(make_config: MakeConfig) -> None:
     events = list(train_events(TrainConfig(epochs=1), resume=first.checkpoint))
     assert [type(event) for event in events] == [Started, Finished]
     assert first.checkpoint.read_bytes() == content
+
+
+@pytest.mark.parametrize("less", [{"epochs": 1}, {"patience": 1}], ids=str)
+def test_an_epoch_that_is_begun_is_taken_to_its_end(make_config: MakeConfig, tmp_path: Path, less: Any) -> None:
+    keys = {"lr": 1e-12, "epochs": 9, "val_size": 100}  # nothing changes: the first epoch is the best
+    begun, whole = tmp_path / "begun.pt", make_config(**keys | {"epochs": 3}, output=tmp_path / "whole.pt")
+    *_, last = train_events(make_config(**keys, output=begun), should_stop=asked_often(23))
+    assert isinstance(last, Stopped)
+    assert (last.epoch, last.step) == (2, 3)
+    mnistcli.train(TrainConfig(**less), resume=begun)
+    assert_same_run(load(mnistcli.train(whole).checkpoint), load(begun))
 
 
 def test_a_finished_run_can_be_put_elsewhere(make_config: MakeConfig, tmp_path: Path) -> None:
