@@ -6,7 +6,7 @@ import torch
 
 from conftest import draw_digits, make_samples
 from elsewhere import Far, elsewhere
-from mnistcli.batches import draw_epoch
+from mnistcli.batches import OUTLIER_BENDS, draw_epoch
 from mnistcli.config import TrainConfig, read_config
 from mnistcli.data import Normalization, Samples
 from mnistcli.strokes import Strokes
@@ -58,6 +58,16 @@ def test_outliers_are_distorted_as_images_are() -> None:
     )
     assert len(still) == 2 * 47
     assert ((still - moved).abs().amax((1, 2, 3)) > 0.1).all()
+
+
+def test_outliers_bend_farther_than_images() -> None:
+    train = make_samples(200)
+    config = TrainConfig(outliers=1.0, elastic_px=1.0)
+    batches = draw_epoch(config, train, Strokes.of(train), Normalization(), torch.Generator().manual_seed(0))
+    assert batches.extras is not None
+    drawn = batches.distortions, batches.extras.distortions
+    bends, wilder = (each.bends.std().item() for each in drawn if each and each.bends is not None)
+    assert wilder / bends == pytest.approx(OUTLIER_BENDS, rel=0.05)
 
 
 def test_an_accelerator_is_asked_for_less_where_batches_are_made_together(monkeypatch: pytest.MonkeyPatch) -> None:

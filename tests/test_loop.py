@@ -12,10 +12,11 @@ from torch import Tensor
 
 from conftest import draw_digits, make_samples, rejector_for
 from elsewhere import Far, elsewhere, move
+from mnistcli.batches import draw_epoch
 from mnistcli.config import TrainConfig, resolve
 from mnistcli.data import Normalization, Samples
 from mnistcli.errors import DivergedError
-from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, fit, start
+from mnistcli.loop import OUTLIER_WEIGHT, EpochDone, StepDone, TrainState, ValStepDone, fit, start
 from mnistcli.model import Classifier, LeNet, build_model
 from mnistcli.rejection import make_examples
 from mnistcli.scoring import ask, find_temperature
@@ -242,6 +243,18 @@ def test_outliers_are_learned_to_be_unsure_of() -> None:
         assert state.history[-1].accuracy > 0.95
         confidences.append(ask(state.model, others, NORMALIZATION).logits.softmax(1).amax(1).mean().item())
     assert confidences[1] < 0.6 * confidences[0]
+
+
+def test_the_loss_is_that_of_the_images_and_of_the_outliers_for_each_image() -> None:
+    config, train = TrainConfig(batch_size=16, outliers=0.5), make_samples(16)
+    state = make_state(config, len(train))
+    run(state, train, config)
+    batches = draw_epoch(config, train, Strokes.of(train), NORMALIZATION, torch.Generator().manual_seed(config.seed))
+    ((images, labels),) = batches.take([slice(0, 16)])
+    logits = make_state(config, len(train)).model(images)
+    wrongness = F.cross_entropy(logits[:16], labels)
+    unsureness = F.cross_entropy(logits[16:], torch.full((8, 10), 0.1), reduction="sum") / 16
+    assert state.history[0].loss == pytest.approx((wrongness + OUTLIER_WEIGHT * unsureness).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("outliers", [0.0, 0.25])

@@ -62,7 +62,7 @@ def train(folder: Path, *arguments: object, program: str = "") -> Completed:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
 
 
