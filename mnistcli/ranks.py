@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mnistcli.errors import ConfigError, MnistCliError
+from mnistcli.interrupt import is_launched
 
 # What gloo says where another rank is gone; it has no exception of its own for it.
 LOST_CONNECTION = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
@@ -63,7 +64,10 @@ class Ranks:
 
     def replicate(self, model: nn.Module) -> nn.Module:
         """Wrap the network so that each backward pass leaves the mean of all ranks' gradients in every rank."""
-        return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
+        if self.size == 1:
+            return model
+        # Buffers are broadcast once an epoch, when they are used (`spread_buffers`), and not before each step.
+        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
     def spread_buffers(self, model: nn.Module) -> None:
         """Give all ranks the first one's batch-norm statistics, where each has gone by its own share."""
@@ -91,7 +95,7 @@ ALONE = Ranks(torch.device("cpu"))
 
 def are_many() -> bool:
     """Tell whether torchrun started this process as one of several."""
-    return dist.is_available() and dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1
+    return dist.is_available() and is_launched() and int(os.environ["WORLD_SIZE"]) > 1
 
 
 @contextmanager
