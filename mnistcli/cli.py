@@ -308,7 +308,7 @@ def train(
     from mnistcli.progress import TrainingView
     from mnistcli.ranks import joined
     from mnistcli.report import Report
-    from mnistcli.run import Stopped, open_run, opened_run_events
+    from mnistcli.run import Finished, Stopped, open_run, opened_run_events
 
     # The run is opened before a download, so that faults are told at once; a resumed run also says where its data are.
     resolved, checkpoint = open_run(asked.config, resume)
@@ -321,7 +321,8 @@ def train(
             for event in opened_run_events(resolved, checkpoint, stop, ranks):
                 view.show(event)
                 report.epoch(event, resolved.output)
-    report.trained(event, resolved.output)
+    assert isinstance(event, Finished | Stopped)
+    report.trained(event)
     if stop.signal and isinstance(event, Stopped):
         raise typer.Exit(128 + stop.signal)  # as a shell reports it: 130 for Ctrl-C
 
@@ -334,9 +335,8 @@ def _print_config(asked: Resolved, resume: str | None, as_json: bool) -> None:
         from mnistcli.run import complete_config
 
         config, _ = complete_config(config, resume)
-        kept = {key for key in config.model_fields_set if getattr(config, key) != getattr(asked.config, key)}
-        unasked = origins.keys() - asked.config.model_fields_set
-        origins = {key: f"--resume {resume}" if key in kept | unasked else origin for key, origin in origins.items()}
+        decided = {key for key in asked.config.model_fields_set if getattr(config, key) == getattr(asked.config, key)}
+        origins = {key: origin if key in decided else f"--resume {resume}" for key, origin in origins.items()}
     rank, _ = launched_ranks()
     Report(as_json=as_json, muted=rank > 0).configuration(config, origins)
 

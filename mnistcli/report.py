@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mnistcli import download
     from mnistcli.data import Samples
     from mnistcli.reading import MultiPrediction, Prediction
-    from mnistcli.run import TrainEvent
+    from mnistcli.run import Finished, Stopped, TrainEvent
     from mnistcli.scoring import Evaluation, Follow
 
 _T = TypeVar("_T")
@@ -252,14 +252,14 @@ class Report:
         except MnistCliError as error:
             raise MnistCliError(f"{error}; continue with: {_resumption(checkpoint)}") from None
 
-    def trained(self, last: "TrainEvent", checkpoint: Path) -> None:
+    def trained(self, last: "Finished | Stopped") -> None:
         """Answer with the checkpoint, once the last event has come, and tell where it is if that fails."""
         try:
             self._trained(last)
         except MnistCliError as error:
-            raise MnistCliError(f"{error}; what was trained is saved as {checkpoint}") from None
+            raise MnistCliError(f"{error}; what was trained is saved as {last.checkpoint}") from None
 
-    def _trained(self, last: "TrainEvent") -> None:
+    def _trained(self, last: "Finished | Stopped") -> None:
         from mnistcli.run import Finished, Stopped
 
         match last:

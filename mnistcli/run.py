@@ -27,7 +27,7 @@ from mnistcli.model import (
     same_convolutions,
     within_memory,
 )
-from mnistcli.ranks import ALONE, Ranks, are_many
+from mnistcli.ranks import Ranks, are_many
 from mnistcli.saving import check_savable, save
 
 CHANCE_ACCURACY = 0.2  # twice what guessing gives; below it nothing worth the name was learned
@@ -164,7 +164,7 @@ def train_events(
     if are_many():
         raise ConfigError("torchrun started several processes: call mnistcli.train, which lets them work together")
     config, checkpoint = open_run(config or TrainConfig(), resume)
-    yield from opened_run_events(config, checkpoint, should_stop, ALONE)
+    yield from opened_run_events(config, checkpoint, should_stop, Ranks(pick_device(config.device)))
 
 
 def opened_run_events(
@@ -269,11 +269,10 @@ class _Run:
 
 def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> tuple[_Run, Samples, Samples | None]:
     """Load the data, and put a new run at its start or a continued one where it stood."""
-    device = ranks.device if ranks.size > 1 else pick_device(config.device)
     samples = load_split(config.data_dir, "train")
     checksum = samples.checksum()
     train, val = hold_out(samples, config.val_size, config.seed)
-    state = _initial_state(config, device, len(train))
+    state = _initial_state(config, ranks.device, len(train))
     if checkpoint is None:
         run_id, normalization = uuid.uuid4().hex, Normalization()
     else:
@@ -281,10 +280,10 @@ def _begin(config: TrainConfig, checkpoint: Checkpoint | None, ranks: Ranks) -> 
         run_id, normalization = checkpoint.run_id, checkpoint.pixel_normalization()
     continued = checkpoint.path if checkpoint else None
     run = _Run(run_id, config, state, normalization, checksum, is_saver=ranks.rank == 0, continued=continued)
-    recipe = f"{config.model_dump_json(exclude=set(PLACES))} {pick_precision(config.precision, device)}"
+    recipe = f"{config.model_dump_json(exclude=set(PLACES))} {pick_precision(config.precision, ranks.device)}"
     if not ranks.agree(f"{recipe} {checksum} {state.epoch} {state.step} {checkpoint and checkpoint.run_id}"):
         raise ConfigError("the processes of this run differ in data, configuration, precision or in what they continue")
-    return run, train.to(device), val.to(device) if val else None
+    return run, train.to(ranks.device), val.to(ranks.device) if val else None
 
 
 def _initial_state(config: TrainConfig, device: torch.device, train_size: int) -> TrainState:

@@ -129,6 +129,6 @@ def test_the_best_epoch_is_told_where_it_is_not_the_last(
 ) -> None:
     history = [EpochDone(number, 2, 0.5, 0.5, 1.0, 1.0) for number in (1, 2)]
     done = Finished(Path("ckpt.pt"), Path("data"), history, best_epoch, is_early=False, advice=None)
-    Report().trained(done, done.checkpoint)
+    Report().trained(done)
     told = "epoch 1 was the best by its validation (--weights best takes it)\n"
     assert capsys.readouterr().err == f"{told if is_told else ''}now try: mnistcli eval ckpt.pt\n"
