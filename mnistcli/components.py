@@ -100,7 +100,7 @@ def find_components(ink: Ink) -> Components:
     Where only faint ink leads to the border, as along the lines of ruled paper, or a stroke crosses what is faint, as a
     watermark is, what is far from full ink is left out.
     """
-    is_full = ink.strength > ink.threshold
+    is_full = ink.is_full
     components = Components.of(ink.strength > ink.faint, is_full)
     is_loose = _are_loose(components, is_full)
     if not is_loose.any():

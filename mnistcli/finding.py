@@ -31,8 +31,7 @@ from mnistcli.errors import ImageError, MnistCliError
 from mnistcli.images import Picture, read_picture
 from mnistcli.inputs import STANDARD_INPUT, is_folder, is_pattern, url_of
 from mnistcli.interrupt import held_back
-from mnistcli.layout import FindDigits
-from mnistcli.touching import Run
+from mnistcli.layout import FindDigits, Found
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADS = min(8, CORES)  # others run while Pillow and OpenCV work, but none while Python does between their calls
@@ -55,10 +54,8 @@ _over: Connection | None = None  # in a process of a pool, a pipe that is closed
 class Searched(NamedTuple):
     """A picture whose digits were found, but not read yet."""
 
-    rows: list[list[Run]]
-    are_several: bool  # beside the one that was looked for, there seem to be others
-    has_more: bool  # there are more marks than were looked at
-    picture: Picture | None
+    found: Found
+    picture: Picture | None  # where it is kept
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Search:
         """Read a picture, from a file or as it came from standard input, and find its digits."""
         try:
             picture = _open(content)
-            return Searched(*self.find(picture, self.invert), picture if self.keep_pictures else None)
+            return Searched(self.find(picture, self.invert), picture if self.keep_pictures else None)
         except ImageError as error:
             return error
         except MemoryError:

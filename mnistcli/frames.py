@@ -84,7 +84,7 @@ def without_frames(ink: Ink, components: Components) -> Components:
 
     Returns:
         The same components where there are no frames, else those without them, labelled anew; strokes that cross a
-        frame's straight lines are left, where it is 100 pixels high and wide or more.
+        frame's straight lines are left, where it is 90 pixels high and wide or more.
     """
     large = np.flatnonzero((components.full_ink_px > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
     may_be_crossed = [label for label in large if _may_be_crossed(components.mask(label))]
@@ -100,7 +100,7 @@ def without_frames(ink: Ink, components: Components) -> Components:
             is_empty = not _are_written_in(components, frame)
             strokes = _strokes_within(mask) if is_empty else _strokes_in_cells(mask)
         is_ink[components.window(frame)] &= ~mask | strokes
-    return Components.of(is_ink, ink.strength > ink.threshold)
+    return Components.of(is_ink, ink.is_full)
 
 
 def _find_frames(components: Components, large: list[int], crossed: list[int]) -> set[int]:
@@ -185,7 +185,7 @@ def _run_along_outline(strokes: Mask, frame: Mask) -> bool:
 def _strokes_within(frame: Mask) -> Mask:
     """Give the strokes that are joined to a frame's lines, as far as they are inside these; not the lines of cells."""
     filled, _ = outline(frame)
-    depth = distance_to_paper(filled > 0)[1:-1, 1:-1]
+    depth = distance_to_paper(filled > 0)
     reach = LINE_OFF * _line_thickness(frame, depth) + LINE_OFF_PX
     labels, boxes = connect(frame & (depth > reach))
     sizes = boxes[:, 2:4]
@@ -216,7 +216,7 @@ def _strokes_in_cells(grid: Mask) -> Mask:
     fits = (boxes[:, 2] < FITS * width) & (boxes[:, 3] < FITS * height) & (boxes[:, 3] > RING_INSIDE * height)
     reach = int(ALONG * min(width, height)) | 1
     along = cv2.dilate(lines, np.ones((reach, reach), np.uint8)) > 0
-    depth = distance_to_paper(holes.filled_cells())[1:-1, 1:-1]
+    depth = distance_to_paper(holes.filled_cells())
     within = np.bincount(labels[(depth > 0) & ~along], minlength=len(boxes))
     is_deep = np.bincount(labels[depth > LEAST_DEEP * min(width, height)], minlength=len(boxes)) > 0
     return pixels_of(labels, fits & is_deep & (within > INSIDE_SHARE * boxes[:, 4]))

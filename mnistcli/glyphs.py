@@ -42,7 +42,7 @@ class Stroke:
 
     @cached_property
     def distance_to_paper(self) -> Plane:
-        """Give each inked pixel's distance from the nearest paper, with a border of paper: (H + 2, W + 2)."""
+        """Give each inked pixel's distance from the nearest paper, (H, W); beyond the border is paper."""
         return distance_to_paper(self.mask)
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from mnistcli.config import Invert
@@ -25,6 +25,7 @@ WORKING_PX = 1024  # the longer side that a larger picture is shrunk to
 FLATTEST, FLATTEST_STRAIGHT = 3.0, 1.5
 DRAFTED = ("L", "RGB")  # the kinds of pixels for which a JPEG file is decoded no larger than needed
 MOST_DRAFTED_PX = 300_000_000  # of such a file, width times height: more than a telephone's camera has
+TURNED = (5, 6, 7, 8)  # orientations that EXIF data may tell, in which width and height have changed places
 OFF_CENTRE_PX = 0.6  # of an image of the data set at most; of all 70,000 it is 0.52
 COARSE_PX = 128  # about the longer side at which a drawing is looked at first
 LIGHT_INK = 127  # of 255: lighter ink is laid on black
@@ -97,8 +98,7 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
             size = picture.size
             if picture.mode in DRAFTED:
                 picture.draft(picture.mode, (WORKING_PX, WORKING_PX))
-            upright = _upright(picture)
-            is_turned = upright.size != picture.size and upright.size == picture.size[::-1]
+            upright, is_turned = _upright(picture)
             return Picture(_shrink(_opaque(upright)), size[::-1] if is_turned else size, name)
     except FileNotFoundError:
         raise ImageError(f"no picture at {name}") from None
@@ -141,13 +141,17 @@ def _is_empty(source: Path | BinaryIO) -> bool:
         return False
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF data tell; where these are damaged, it stays as it is."""
+def _upright(picture: Image.Image) -> tuple[Image.Image, bool]:
+    """Turn a picture as its EXIF data tell, and tell whether width and height changed places.
+
+    Where these data are damaged, it stays as it is.
+    """
     picture.load()  # what is wrong with its pixels is told
     try:
-        return ImageOps.exif_transpose(picture)
+        is_turned = picture.getexif().get(ExifTags.Base.Orientation) in TURNED
+        return ImageOps.exif_transpose(picture), is_turned
     except Exception:  # as in read_picture
-        return picture
+        return picture, False
 
 
 def _opaque(picture: Image.Image) -> Pixels:

@@ -10,7 +10,6 @@ from mnistcli.config import Invert
 from mnistcli.contrast import FAINT_SHARE, NOISES, Layer, Source, colour_scale, find_threshold, histogram
 from mnistcli.paper import WIDEST_STROKE, envelopes, flat_colour, patches, refine, surface
 from mnistcli.planes import (
-    SOBEL_SCALE,
     Image,
     Mask,
     Pixels,
@@ -21,6 +20,7 @@ from mnistcli.planes import (
     inscribed_radius,
     pixels_of,
     quantile,
+    slope,
     touches_border,
 )
 from mnistcli.rules import measure_lines, printed_window, without_rules
@@ -62,6 +62,12 @@ class Ink:
     strength: Plane  # 0 = paper, about 1 = ink
     threshold: float  # the strength from which on a place is surely inked
     faint: float  # the strength from which on it belongs to the ink if there is full ink beside it
+
+    @property
+    def is_full(self) -> Mask:
+        """Tell where a place is surely inked, (H, W)."""
+        full: Mask = self.strength > self.threshold
+        return full
 
 
 def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = False) -> Ink | None:
@@ -114,7 +120,7 @@ def _as_source(pixels: Pixels, invert: Invert) -> Source:
 
 
 def _find_drawn(pixels: Pixels) -> Ink | None:
-    """Find the ink of a grey drawing as `find_ink` does, but in a fifth of its time: by its histogram.
+    """Find the ink of a grey drawing as `find_ink` does, but in a third to a half of its time: by its histogram.
 
     It is the same to the bit, but for soft ink that hardly stands out, which is no grain here: the paper has none.
 
@@ -278,5 +284,4 @@ def _at_border(mask: Mask) -> Mask:
 def _sharpness(layer: Layer, mask: Mask) -> float:
     """Give how steeply contrast rises at most edges of a mask, as a share of the ink's contrast per pixel."""
     edges = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    slopes = [cv2.Sobel(layer.contrast, cv2.CV_32F, *order)[edges] / SOBEL_SCALE for order in ((1, 0), (0, 1))]
-    return float(np.median(np.hypot(*slopes)) / layer.ink_contrast)
+    return float(np.median(slope(layer.contrast)[edges]) / layer.ink_contrast)

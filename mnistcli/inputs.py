@@ -36,12 +36,16 @@ def find_pictures(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     Raises:
         ConfigError: one of them is no name.
     """
-    if isinstance(names, str | os.PathLike):
-        names = [names]
-    for name in map(_checked, names if isinstance(names, Iterable) and not isinstance(names, bytes) else [names]):
+    for name in _each(names):
         files = (_pictures_in(match) if is_folder(match) else [match] for match in _matching(name))
         is_special = str(name) in (STANDARD_INPUT, "")
         yield from _once(chain.from_iterable(files)) or [Path(name) if is_special else _file(name)]
+
+
+def _each(names: object) -> Iterator[str | Path]:
+    if isinstance(names, Iterable) and not isinstance(names, str | bytes | os.PathLike):
+        return map(_checked, names)
+    return iter([_checked(names)])
 
 
 def _checked(name: object) -> str | Path:
@@ -52,9 +56,13 @@ def _checked(name: object) -> str | Path:
     raise ConfigError(f"a picture is given by its path, and not as {type(name).__name__}")
 
 
-def find_folders(names: Iterable[str | Path]) -> Iterator[Path]:
-    """Give the folders that stand for the pictures in them: those that are named or match a pattern."""
-    return (match for name in names for match in _matching(name) if is_folder(match))
+def find_folders(names: str | Path | Iterable[str | Path]) -> Iterator[Path]:
+    """Give the folders that stand for the pictures in them: those that are named or match a pattern.
+
+    Raises:
+        ConfigError: as for `find_pictures`.
+    """
+    return (match for name in _each(names) for match in _matching(name) if is_folder(match))
 
 
 def _matching(name: str | Path) -> list[Path]:

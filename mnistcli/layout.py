@@ -19,7 +19,7 @@ This is the way of a picture:
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import chain, pairwise, zip_longest
 from typing import NamedTuple
 
@@ -130,7 +130,7 @@ class Found(NamedTuple):
 
     rows: list[list[Run]]  # from top to bottom, in each from left to right; none where nothing stands out
     are_several: bool = False  # beside the one digit that was looked for, there seem to be others
-    has_more: bool = False  # there are more marks than are looked at, of which the largest are given
+    has_more: bool = False  # what was left out, of too many components, has others as high as digits
 
     def moved(self, crop: Crop) -> "Found":
         """Give it where it is in the larger picture that this one was cut out of."""
@@ -163,9 +163,9 @@ def find_digits(picture: Picture, invert: Invert = "auto", around: int = 0) -> F
     return Found(_without_dots(rows), has_more=has_more(inked.components))
 
 
-def _within(find: Callable[[Picture, Invert, int], Found], around: int) -> FindDigits | None:
+def _within(find: Callable[..., Found], around: int) -> FindDigits | None:
     """Let what is cut out of a picture be looked at in the same way; None where that lies in too many others."""
-    return (lambda picture, invert: find(picture, invert, around + 1)) if around < MOST_AROUND else None
+    return partial(find, around=around + 1) if around < MOST_AROUND else None
 
 
 def _find_inside(picture: Picture, inked: _Inked | None, invert: Invert, find: FindDigits) -> Found | None:

@@ -21,8 +21,8 @@ RUN_INK = 1.5  # times the ink of a bar that is as long and as thick: a run of d
 MARK_SHARE = 0.8  # of its convex hull: a dot or a straight stroke fills more, a digit that is neither fills less
 STRAIGHT_SPREAD = 0.03  # of the variance along a line: what is straight has less variance across it
 SPREAD_SHARE = 0.06  # of the longer side: the standard deviation of the Gaussian by which values are spread
-ALIKE = 1.6  # times: what was written together, digits or their strokes, differs less in size
 SOBEL_SCALE = 8  # OpenCV's kernel gives the slope per pixel times this
+ALIKE = 1.6  # times: what was written together, digits or their strokes, differs less in size
 OUTLIER = 3  # standard deviations: what is farther off is of another kind
 DEVIATION_OF_MEDIAN = 1.4826  # the median absolute deviation of normal numbers, times this, is their standard deviation
 
@@ -119,13 +119,24 @@ def longer_side(mask: NDArray[Any]) -> int:
 
 
 def distance_inside(mask: NDArray[Any]) -> Plane:
-    """Give the distance of each pixel in a mask, (H, W), from the nearest outside it; the border is no outside."""
+    """Give the distance of each pixel in a mask, (H, W), from the nearest outside it, where the border is not.
+
+    Where nothing is outside, it is 3.4e38.
+    """
     return cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3)
 
 
 def distance_to_paper(mask: Mask) -> Plane:
-    """Give the distance of each pixel in a mask from the nearest paper, with a border of paper: (H + 2, W + 2)."""
-    return distance_inside(cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT))
+    """Give the distance of each pixel in a mask, (H, W), from the nearest outside it; the border is outside, too."""
+    wider = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return distance_inside(wider)[1:-1, 1:-1]
+
+
+def slope(image: NDArray[Any]) -> NDArray[Any]:
+    """Give how steeply levels, (H, W) or (H, W, C) float32, rise at each place, in levels a pixel: the same shape."""
+    across, down = (cv2.Sobel(image, cv2.CV_32F, *order).reshape(image.shape) for order in ((1, 0), (0, 1)))
+    steepness: NDArray[Any] = np.hypot(across, down) / SOBEL_SCALE
+    return steepness
 
 
 def inscribed_radius(mask: Mask) -> float:
@@ -159,12 +170,12 @@ def is_straight(mask: Mask) -> bool:
 
 
 def is_mark(mask: Mask) -> bool:
-    """Tell whether what is in a mask may be a mark, and is no curved digit: a dot, or a straight stroke."""
+    """Tell whether what is in a mask, which is not empty, may be a mark: a dot, or a straight stroke."""
     return fills_hull(mask, MARK_SHARE)
 
 
 def fills_hull(mask: Mask, share: float) -> bool:
-    """Tell whether what is in a mask fills more than a share of its convex hull."""
+    """Tell whether what is in a mask, which is not empty, fills more than a share of its convex hull."""
     hull = cv2.convexHull(cv2.findNonZero(mask.view(np.uint8)))
     filled = cv2.fillConvexPoly(np.zeros(mask.shape, np.uint8), hull, 1)
     return bool(np.count_nonzero(mask) > share * np.count_nonzero(filled))

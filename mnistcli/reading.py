@@ -11,7 +11,7 @@ from mnistcli.errors import ImageError
 from mnistcli.finding import PictureGroups, Search, Searched
 from mnistcli.images import Glyph, Picture
 from mnistcli.inputs import find_pictures
-from mnistcli.layout import find_digit, find_digits
+from mnistcli.layout import Found, find_digit, find_digits
 from mnistcli.touching import Run
 
 if TYPE_CHECKING:
@@ -231,24 +231,23 @@ class _Read(NamedTuple):
     """What was found in a picture, and what the network says of it."""
 
     path: str
-    rows: Sequence[Sequence[_Place]] = ()
-    are_several: bool = False
-    error: str | None = None
+    found: Found
+    rows: Sequence[Sequence[_Place]] = ()  # as many as were found
     picture: Picture | None = None
-    has_more: bool = False
+    error: str | None = None
 
 
 def _single(read: _Read) -> Prediction:
     if not read.rows:
         return Prediction(read.path, error=read.error, picture=read.picture)
     [[place]] = read.rows
-    are_several = read.are_several or len(place.digits) > 1
+    are_several = read.found.are_several or len(place.digits) > 1
     return replace(place.whole, is_one_of_several=are_several, picture=read.picture)
 
 
 def _multi(read: _Read) -> MultiPrediction:
     rows = tuple(tuple(digit for place in row for digit in place.digits) for row in read.rows)
-    return MultiPrediction(read.path, rows, read.error, read.picture, read.has_more)
+    return MultiPrediction(read.path, rows, read.error, read.picture, read.found.has_more)
 
 
 @dataclass(frozen=True)
@@ -269,7 +268,8 @@ class _Reader:
         with closing(iter(groups)) as found:  # or Python 3.12 keeps it open while whoever closed this one keeps it
             for paths, pictures in found:
                 searched = [picture for picture in pictures if isinstance(picture, Searched)]
-                images = [image for picture in searched for row in picture.rows for run in row for image in run.images]
+                runs = [run for picture in searched for row in picture.found.rows for run in row]
+                images = [image for run in runs for image in run.images]
                 answers = iter(self.network.probabilities(images, tta=self.tta, threads=threads))
                 for path, picture in zip(map(str, paths), pictures, strict=True):
                     yield answer(self._read_one(path, picture, answers))
@@ -277,9 +277,9 @@ class _Reader:
     def _read_one(self, path: str, picture: Searched | ImageError, answers: Iterator[tuple[float, ...]]) -> _Read:
         """Take the answers to a picture's pieces."""
         if isinstance(picture, ImageError):
-            return _Read(path, error=str(picture))
-        rows = [[self._place(path, run, answers) for run in row] for row in picture.rows]
-        return _Read(path, rows, picture.are_several, None, picture.picture, picture.has_more)
+            return _Read(path, Found([]), error=str(picture))
+        rows = [[self._place(path, run, answers) for run in row] for row in picture.found.rows]
+        return _Read(path, picture.found, rows, picture.picture)
 
     def _place(self, path: str, run: Run, answers: Iterator[tuple[float, ...]]) -> _Place:
         """Take the answers to a run's pieces, and tell which of them are its digits."""

@@ -41,9 +41,9 @@ class _Lines(NamedTuple):
 
     mask: Mask
     thickness_px: int
-    contrast: float  # that they usually have
+    contrast: float  # that they usually have; of lines of several slopes, the least
     number: int  # how many of them most columns have
-    filled: float  # how much of their way from side to side leads over ink, 0..1
+    filled: float  # how much of their way from side to side leads over ink, 0..1; of those of the commonest slope
 
 
 def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -> Plane:

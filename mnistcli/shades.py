@@ -90,7 +90,7 @@ def _levels_on_mark(mask: Mask, strength: Plane, threshold: float, least_px: flo
     radius, strokes_radius = (float(distance_to_paper(part).max()) for part in (mask, strokes))
     if radius <= least_px or strokes_radius >= THINNER * radius or not fills_hull(mask, SOLIDITY):
         return None
-    depth = distance_to_paper(outline(mask)[0] > 0)[1:-1, 1:-1]
+    depth = distance_to_paper(outline(mask)[0] > 0)
     rim = (depth > 0) & (depth <= RIM_WIDTH * radius)
     if np.count_nonzero(strokes & rim) > RIM_INK * np.count_nonzero(rim):
         return None

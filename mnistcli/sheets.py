@@ -25,23 +25,24 @@ class Crop(NamedTuple):
 
     picture: Picture
     box: Box  # where it is in the other picture, in that one's own pixels
-    is_sure: bool  # nothing else has its shape, or, of discs, no bold digit has; else it may be a bold digit
+    is_sure: bool  # it is read in the picture's place, whatever else there is; what cuts it tells when
     is_disc: bool = False
-    label: int = 0  # that is the sheet or the frame; 0 where there is none, but bars or a table
+    label: int = 0  # that is the sheet or the frame; 0 where there is none, but bars, a canvas, a table or a room
 
 
 class _Sheet(NamedTuple):
     """A component that is shaped as a sheet of paper, a disc or a frame."""
 
     inner: ByteMask  # (H, W) of its box: the paper, without its edge
-    is_sure: bool  # as of a crop
+    is_sure: bool  # nothing else has its shape, or, of discs, no bold digit has; else it may be a bold digit
     is_frame: bool = False  # lines around paper
     is_disc: bool = False
 
     def cut_out_of(self, picture: Picture, components: Components, label: int) -> Crop | None:
         """Cut out what is on it, or in it, given the component that it is."""
         left, top = components.boxes[label, :2].tolist()
-        return cut_out(picture, self.inner, (left, top), is_sure=self.is_sure, is_disc=self.is_disc, label=label)
+        crop = cut_out(picture, self.inner, (left, top), is_sure=self.is_sure)
+        return crop and crop._replace(is_disc=self.is_disc, label=label)
 
 
 def look_inside(picture: Picture, components: Components) -> Crop | None:
@@ -95,15 +96,7 @@ def look_on_each(picture: Picture, components: Components) -> list[Crop]:
     return crops
 
 
-def cut_out(
-    picture: Picture,
-    shape: ByteMask,
-    corner: tuple[int, int],
-    *,
-    is_sure: bool,
-    is_disc: bool = False,
-    label: int = 0,
-) -> Crop | None:
+def cut_out(picture: Picture, shape: ByteMask, corner: tuple[int, int] = (0, 0), *, is_sure: bool) -> Crop | None:
     """Cut out part of a picture; None if no digit fits in it.
 
     Args:
@@ -111,8 +104,6 @@ def cut_out(
         shape: the part, in a window of the picture.
         corner: left and top of the window.
         is_sure: as in `Crop`.
-        is_disc: whether it is on one.
-        label: of the component that it is on.
     """
     left, top, width, height = bounding_box(shape)
     if min(width, height) < LEAST_PX:
@@ -121,7 +112,7 @@ def cut_out(
     left, top = left + corner[0], top + corner[1]
     pixels = picture.pixels[top : top + height, left : left + width]
     box = picture.box(left, top, width, height)
-    return Crop(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure, is_disc, label)
+    return Crop(Picture(_continue_paper(pixels, inner), box[2:], picture.name), box, is_sure)
 
 
 def _trace_sheet(components: Components, label: int) -> _Sheet | None:

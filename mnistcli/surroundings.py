@@ -10,7 +10,6 @@ from mnistcli.images import Picture
 from mnistcli.outlines import LEAST_PX, SURE_FIT, outline
 from mnistcli.paper import SURFACE_PX, flat_colour, surface
 from mnistcli.planes import (
-    SOBEL_SCALE,
     ByteMask,
     Image,
     Mask,
@@ -23,6 +22,7 @@ from mnistcli.planes import (
     quantile,
     resize,
     shrunk_size,
+    slope,
     touches_border,
 )
 from mnistcli.sheets import Crop, cut_out, without_edge
@@ -105,7 +105,7 @@ def _has_equal_sides(pixels: Pixels) -> bool:
 class _Bar(NamedTuple):
     """Rows along a side that have one colour."""
 
-    rows: int
+    rows: int  # with those of its edge
     is_written: bool  # some lines of small writing are on it
 
 
@@ -192,7 +192,7 @@ def cut_canvas(picture: Picture) -> Crop | None:
         return None
     sheet = np.zeros((height, width), np.uint8)
     sheet[rows, columns] = 1
-    found = cut_out(picture, without_edge(sheet), (0, 0), is_sure=True)
+    found = cut_out(picture, without_edge(sheet), is_sure=True)
     return found if found and _is_on_canvas(found.picture.pixels, colour) else None
 
 
@@ -247,7 +247,7 @@ def cut_table(picture: Picture) -> Crop | None:
         return None
     sheet, is_alone = found
     whole = resize(sheet, width, height, cv2.INTER_NEAREST)[..., 0]
-    return cut_out(picture, without_edge(whole, goes_on=True), (0, 0), is_sure=is_alone)
+    return cut_out(picture, without_edge(whole, goes_on=True), is_sure=is_alone)
 
 
 def _find_sheet(grey: Plane) -> tuple[ByteMask, bool] | None:
@@ -289,7 +289,7 @@ def cut_room(picture: Picture) -> Crop | None:
         return None
     is_only = max(map(len, by_smoothness)) == 1 and outline(sheet > 0)[1] > 0
     whole = resize(sheet, width, height, cv2.INTER_NEAREST)[..., 0]
-    return cut_out(picture, without_edge(whole), (0, 0), is_sure=is_only and _is_cluttered(pixels))
+    return cut_out(picture, without_edge(whole), is_sure=is_only and _is_cluttered(pixels))
 
 
 def _find_smooth_sheets(image: Image) -> list[list[ByteMask]]:
@@ -298,11 +298,10 @@ def _find_smooth_sheets(image: Image) -> list[list[ByteMask]]:
     Each list is by another limit of what is smooth, the strictest first.
     """
     soft = cv2.GaussianBlur(image, (0, 0), 1)
-    slopes = [cv2.Sobel(soft, cv2.CV_32F, *order).reshape(image.shape) / SOBEL_SCALE for order in ((1, 0), (0, 1))]
-    slope = np.hypot(*slopes).max(2)
+    steepest = slope(soft.reshape(image.shape)).max(2)
     by_smoothness = []
     for levels in SMOOTH_LEVELS:
-        labels, boxes = connect(slope < levels)
+        labels, boxes = connect(steepest < levels)
         sides = boxes[:, 2:4]
         may_be_sheet = ~touches_border(boxes, labels.shape) & (boxes[:, 4] > LEAST_SHEET * labels.size)
         may_be_sheet &= sides.min(1) > SHEET_SIDE * sides.max(1)

@@ -54,7 +54,7 @@ def without_underlines(ink: Ink, components: Components) -> Components:
         line[components.window(label)] |= mask if is_line else _underline(mask)
     if not line.any():
         return components
-    return Components.of((components.labels > 0) & ~line, ink.strength > ink.threshold)
+    return Components.of((components.labels > 0) & ~line, ink.is_full)
 
 
 def _is_double(bars: Boxes, bar: NDArray[np.int32]) -> bool:

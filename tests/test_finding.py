@@ -304,7 +304,7 @@ def test_several_digits_come_back_from_processes_too(drawings: list[Path]) -> No
         ((seen, error),) = pool.begin([drawings[0], drawings[5]])
     assert isinstance(seen, Searched)
     assert seen.picture is not None
-    assert seen.rows[0][0].whole.image.shape == (28, 28)
+    assert seen.found.rows[0][0].whole.image.shape == (28, 28)
     assert isinstance(error, ImageError)
     assert str(error) == f"{drawings[5]} is not a picture that can be read"
 

@@ -197,6 +197,14 @@ def test_damaged_data_about_a_picture_do_not_matter(tmp_path: Path) -> None:
     assert np.array_equal(read_picture(tmp_path / "digit.png").pixels[..., 0], draw_big())
 
 
+def test_the_size_of_a_turned_photograph_is_that_before_it_was_decoded_smaller(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = tmp_path / "photo.jpg"  # decoded smaller, it is square
+    Image.new("L", (2 * WORKING_PX - 1, 2 * WORKING_PX)).save(photo, exif=exif)
+    assert read_picture(photo).size == (2 * WORKING_PX, 2 * WORKING_PX - 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "is_read"),
     [("JPEG", {}, True), ("JPEG", {"progressive": True}, False), ("PNG", {}, False), ("TIFF", {}, False)],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import mnistcli
-from mnistcli.inputs import find_pictures
+from mnistcli.inputs import find_folders, find_pictures
 
 
 @pytest.fixture
@@ -89,3 +89,9 @@ def test_what_stands_for_nothing_is_given_as_it_is(folder: Path) -> None:
     (folder / "empty").mkdir()
     names = [folder / "empty", folder / "none.png", folder / "*.gif", Path("-")]
     assert list(find_pictures(names)) == names
+
+
+def test_one_folder_may_be_named_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    assert list(find_folders(str(tmp_path / "digits"))) == list(find_folders([tmp_path / "digits"]))
+    assert list(find_folders(tmp_path / "digits")) == [tmp_path / "digits"]

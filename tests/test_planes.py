@@ -65,7 +65,7 @@ def test_a_box_touches_the_border_with_any_of_its_sides() -> None:
 
 def test_paper_begins_beyond_the_border_of_a_mask() -> None:
     away = distance_to_paper(np.ones((5, 9), np.bool_))
-    rows, columns = np.mgrid[:7, :11]
+    rows, columns = np.mgrid[1:6, 1:10]
     assert away == pytest.approx(np.minimum.reduce([rows, 6 - rows, columns, 10 - columns]), rel=0.05)
 
 
