@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Split, TrainConfig, Weights, check_choice, check_range
 from mnistcli.data import load_split
+from mnistcli.devices import pick_device, within_memory
 from mnistcli.download import fetch, wanted_files
 from mnistcli.idx import raw_folder
 from mnistcli.interrupt import StopRequest
 from mnistcli.loop import EpochDone
-from mnistcli.model import pick_device, within_memory
 from mnistcli.network import Network, open_network
 from mnistcli.ranks import joined
 from mnistcli.run import Finished, Stopped, open_run, opened_run_events

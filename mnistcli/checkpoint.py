@@ -20,10 +20,11 @@ import mnistcli
 from mnistcli.bundled import BUNDLED, checkpoint_name
 from mnistcli.config import PLACES, TrainConfig, Weights
 from mnistcli.data import Normalization
+from mnistcli.devices import lacks_memory
 from mnistcli.errors import CheckpointError
 from mnistcli.files import as_argument
 from mnistcli.loop import Best, EpochDone, TrainState
-from mnistcli.model import Classifier, build_model, lacks_memory
+from mnistcli.model import Classifier, build_model
 from mnistcli.rejection import Rejector
 from mnistcli.scoring import Calibration
 

@@ -303,8 +303,8 @@ def train(
     if launched_ranks()[0] == 0:  # the only process that answers
         check_open(sys.stdout)
 
+    from mnistcli.devices import pick_device
     from mnistcli.interrupt import StopRequest
-    from mnistcli.model import pick_device
     from mnistcli.progress import TrainingView
     from mnistcli.ranks import joined
     from mnistcli.report import Report

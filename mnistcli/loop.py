@@ -18,9 +18,10 @@ from mnistcli.average import move_average, refresh_statistics
 from mnistcli.batches import draw_epoch
 from mnistcli.config import EVAL_BATCH_SIZE, TrainConfig
 from mnistcli.data import Normalization, Samples
+from mnistcli.devices import pick_precision
 from mnistcli.errors import DivergedError
 from mnistcli.graphs import Captured, ForwardBackward
-from mnistcli.model import Classifier, pick_precision
+from mnistcli.model import Classifier
 from mnistcli.optim import Optimizer, learning_rate, make_optimizer
 from mnistcli.ranks import ALONE, Ranks
 from mnistcli.rejection import count_examples, fit_rejector, make_examples

@@ -13,8 +13,9 @@ from mnistcli.bundled import checkpoint_name, find_checkpoint
 from mnistcli.checkpoint import load
 from mnistcli.config import EVAL_BATCH_SIZE, Device, Weights, check_choice
 from mnistcli.data import Normalization
+from mnistcli.devices import in_threads, pick_device, within_memory
 from mnistcli.errors import CheckpointError
-from mnistcli.model import Classifier, in_threads, pick_device, within_memory
+from mnistcli.model import Classifier
 from mnistcli.scoring import Calibration, Follow, Outputs, ask
 
 if TYPE_CHECKING:

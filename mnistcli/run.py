@@ -14,12 +14,8 @@ from mnistcli.bundled import find_checkpoint
 from mnistcli.checkpoint import Checkpoint, load
 from mnistcli.config import PLACES, TrainConfig
 from mnistcli.data import Normalization, Samples, hold_out, load_split
-from mnistcli.errors import ConfigError, DivergedError, MnistCliError
-from mnistcli.files import link_target
-from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, check_finite, fit, is_finished, start
-from mnistcli.model import (
+from mnistcli.devices import (
     BATCH_USE,
-    build_model,
     computes_bf16,
     in_threads,
     pick_device,
@@ -27,6 +23,10 @@ from mnistcli.model import (
     same_convolutions,
     within_memory,
 )
+from mnistcli.errors import ConfigError, DivergedError, MnistCliError
+from mnistcli.files import link_target
+from mnistcli.loop import EpochDone, StepDone, TrainState, ValStepDone, check_finite, fit, is_finished, start
+from mnistcli.model import build_model
 from mnistcli.ranks import Ranks, are_many
 from mnistcli.saving import check_savable, save
 
