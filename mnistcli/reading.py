@@ -11,7 +11,8 @@ from mnistcli.errors import ImageError
 from mnistcli.finding import PictureGroups, Search, Searched
 from mnistcli.images import Glyph, Picture
 from mnistcli.inputs import find_pictures
-from mnistcli.layout import Found, find_digit, find_digits
+from mnistcli.layout import Found, find_digits
+from mnistcli.single import find_digit
 from mnistcli.touching import Run
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from mnistcli.download import MNIST_FILES, RawFile, missing_files, unsound_files
 from mnistcli.glyphs import place
 from mnistcli.idx import idx_bytes, raw_folder, raw_names
 from mnistcli.images import Glyph, Picture, read_picture
-from mnistcli.layout import find_digit, find_digits
+from mnistcli.layout import find_digits
+from mnistcli.single import find_digit
 from mnistcli.sources import Source, find_sources
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from conftest import draw_ink, draw_sample, find_glyph, find_glyphs, likeness, save
-from mnistcli import layout
+from mnistcli import inked
 from mnistcli.glyphs import Grey
 from mnistcli.images import Picture, read_picture
 from mnistcli.ink import Ink, find_ink
-from mnistcli.layout import FindDigits, find_digit, find_digits
+from mnistcli.layout import FindDigits, find_digits
+from mnistcli.single import find_digit
 from mnistcli.spots import MOST_COMPONENTS
 
 STEP_PX = 130  # from one digit's left side to the next one's
@@ -134,9 +135,9 @@ def test_only_so_many_concentric_figures_are_looked_into(find: FindDigits, monke
         looks.append(find_ink(*arguments, **keywords))
         return looks[-1]
 
-    monkeypatch.setattr(layout, "find_ink", counted)
+    monkeypatch.setattr(inked, "find_ink", counted)
     numbers = []
-    for squares in (10, 18):
+    for squares in (8, 18):
         before = len(looks)
         ((run,),) = find(as_picture(concentric(squares, 5)), "auto").rows
         numbers.append(len(looks) - before)
