@@ -25,8 +25,8 @@ SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be 
 LEAST_BESIDE, MOST_ASKED, BROAD, BESIDE_INK = 3, 9, 0.45, 0.2
 BESIDE_BROAD, BESIDE_DRAWN = (0.2, 0.6), (0.12, 0.5)
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
-# If there are more, only the largest are looked at, unless more are as high as digits, as on a page of small ones. With
-# more than the second number it is a texture: joining and sorting them would take long.
+# If there are more, only the largest are looked at, unless digits of two parts would be more, as on a page of small ones.
+# With more than the second number it is a texture: joining and sorting them would take long.
 MOST_COMPONENTS, MOST_ON_PAGE = 500, 2500
 
 # Fainter digits. Their height is within two shares of the typical height, their width below another one, their strokes
@@ -116,8 +116,8 @@ class _Typical(NamedTuple):
 def find_spots(components: Components, most_on_page: int = MOST_ON_PAGE) -> list[Spot]:
     """Find the components that are digits, each with the other parts of its digit.
 
-    Where more than 500 are as high as digits, and not more than `most_on_page` in all, as on a page of small digits,
-    all of them are looked at, else the 500 largest.
+    Where so many are as high as digits that with their parts there may be more than 500, and not more than
+    `most_on_page` in all, as on a page of small digits, all of them are looked at, else the 500 largest.
     """
     typical = _typical_digit(components)
     labels, is_digit = _largest(components, typical)
@@ -137,7 +137,7 @@ def has_more(components: Components) -> bool:
 
 def _most(are_digits: Mask, most_on_page: int) -> int:
     """Give how many components are looked at, given which are as high as digits, (M,)."""
-    is_page = np.count_nonzero(are_digits) > MOST_COMPONENTS and len(are_digits) <= most_on_page
+    is_page = 2 * np.count_nonzero(are_digits) > MOST_COMPONENTS and len(are_digits) <= most_on_page
     return len(are_digits) if is_page else MOST_COMPONENTS
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mnistcli.components import Components
-from mnistcli.spots import Spot, find_spots, sort_into_rows
+from mnistcli.spots import Spot, find_spots, has_more, sort_into_rows
 
 Box = tuple[int, int, int, int]  # left, top, width, height
 SIZE = (400, 600)
@@ -104,6 +104,17 @@ def test_what_is_below_a_large_drawing_are_digits_in_its_strokes_and_a_caption_i
     mask = (drawing > 0) | (drawn(*ROW).labels > 0)
     found_on_page = boxes_of(find_spots(Components.of(mask, mask)))
     assert [box in found_on_page for box in ROW] == [are_digits] * len(ROW)
+
+
+@pytest.mark.parametrize("digits", [200, 300, 600])
+def test_digits_on_a_page_keep_their_loose_parts(digits: int) -> None:
+    mask = np.zeros((1200, 1200), np.bool_)
+    for row, column in (divmod(digit, 25) for digit in range(digits)):
+        top, left = 45 * row + 5, 45 * column + 5
+        mask[top : top + 4, left : left + 10] = mask[top + 7 : top + 30, left : left + 10] = True  # a 5 with its bar
+    components = Components.of(mask, mask)
+    assert [len(spot.labels) for spot in find_spots(components)] == digits * [2]
+    assert not has_more(components)
 
 
 def test_digits_that_were_cut_out_tightly_may_touch_the_border() -> None:
