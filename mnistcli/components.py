@@ -24,12 +24,12 @@ from mnistcli.planes import (
 
 # A stroke across a watermark: less than the first share of all their ink is full; the stroke has more than the second
 # of that.
-MOSTLY_FAINT, STROKE_SHARE = 0.3, 0.8
+MOSTLY_FAINT, PIECE_SHARE = 0.3, 0.8
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
 SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's longer side and full ink: what has less of either is dirt
 GAP_SIZE = 0.15  # of the main component's longer side: from one part of a digit to the next it is no farther
-SIDE_SHARE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
+COVERED_SIDE = 0.9  # of a side of the picture: a component that covers more of it goes on beyond the picture
 CUT_WEIGHT = 0.35  # how much a component counts that touches the border: it may be a neighbour that was cut off
 LONGEST_BAR = 2.0  # times the main component's longer side: a line that is longer is no bar of a digit
 SOLID_SHARE = 0.75  # of its box: a button, a stamp or a hole fills more
@@ -128,7 +128,7 @@ def _are_loose(components: Components, is_full: Mask) -> Mask:
     np.maximum.at(largest, owner, area)
     is_cut_off = (area == largest[owner]) & touches_border(pieces, is_full.shape)
     reaches[owner[is_cut_off]] = False
-    return reaches | (is_mostly_faint & (largest > STROKE_SHARE * full_ink_px))
+    return reaches | (is_mostly_faint & (largest > PIECE_SHARE * full_ink_px))
 
 
 def pick_digit(components: Components) -> list[int]:
@@ -216,5 +216,5 @@ def _run_along_border(components: Components) -> Mask:
     labels, count = components.labels, len(components.boxes)
     sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
     covered = np.max([np.bincount(side, minlength=count) / len(side) for side in sides], axis=0)
-    along: Mask = covered > SIDE_SHARE
+    along: Mask = covered > COVERED_SIDE
     return along

@@ -10,7 +10,7 @@ from mnistcli.components import Components
 from mnistcli.ink import Ink
 from mnistcli.outlines import (
     FRAME_INK,
-    LEAST_PX,
+    LEAST_ROOM_PX,
     PART_INSIDE,
     RING_INSIDE,
     SURE_FIT,
@@ -44,7 +44,7 @@ SQUARE_WIDTH = 0.8  # of its height: an empty box is wider, a 0 with corners is 
 # is less.
 FRAME_THICKNESS = 0.05
 # One of a frame's lines is longer than this share of its side, and thinner than this share of its height.
-SIDE_SHARE, SIDE_WIDTH = 0.8, 0.15
+LINE_LENGTH, LINE_WIDTH = 0.8, 0.15
 MOST_CROSSED = 0.15  # of a frame's outline: strokes that cross it take less
 
 # Frames that a digit touches.
@@ -86,7 +86,7 @@ def without_frames(ink: Ink, components: Components) -> Components:
         The same components where there are no frames, else those without them, labelled anew; strokes that cross a
         frame's straight lines are left, where it is 90 pixels high and wide or more.
     """
-    large = np.flatnonzero((components.full_ink_px > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_PX)).tolist()
+    large = np.flatnonzero((components.full_ink_px > 0) & (components.boxes[:, 2:4].min(1) >= LEAST_ROOM_PX)).tolist()
     may_be_crossed = [label for label in large if _may_be_crossed(components.mask(label))]
     across = {label: _strokes_across(ink, components, label) for label in may_be_crossed}
     frames = _find_frames(components, large, [label for label, strokes in across.items() if strokes.any()])
@@ -155,7 +155,7 @@ def _strokes_across(ink: Ink, components: Components, frame: int) -> Mask:
     mask = components.mask(frame)
     labels, boxes = connect(_without_straight_lines(ink.strength[components.window(frame)], mask, ink.faint))
     sizes = boxes[:, 2:4]
-    is_side = (sizes >= SIDE_SHARE * np.array(mask.shape[::-1])) & (sizes[:, ::-1] < SIDE_WIDTH * len(mask))
+    is_side = (sizes >= LINE_LENGTH * np.array(mask.shape[::-1])) & (sizes[:, ::-1] < LINE_WIDTH * len(mask))
     is_stroke = ~np.any(is_side, axis=1)
     is_stroke[0] = False  # the paper
     strokes = pixels_of(labels, is_stroke)
@@ -190,7 +190,7 @@ def _strokes_within(frame: Mask) -> Mask:
     labels, boxes = connect(frame & (depth > reach))
     sizes = boxes[:, 2:4]
     inner = np.array(frame.shape[::-1]) - 2 * reach
-    is_across = sizes >= SIDE_SHARE * inner
+    is_across = sizes >= LINE_LENGTH * inner
     is_stroke = sizes[:, 1] > RING_INSIDE * len(frame)
     is_stroke[0] = False  # the paper
     for label in np.flatnonzero(is_stroke).tolist():

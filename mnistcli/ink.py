@@ -29,7 +29,7 @@ FULL_SHARE = 0.7  # of the ink's pixels are fainter than what counts as full ink
 
 # A picture that is mostly ink is a frame around its paper, or a blot.
 # A digit covers less than the first share of the picture, and inside a frame more than the second.
-MOST_INK, LEAST_ISLANDS = 0.6, 0.005
+MOST_COVERED, LEAST_ISLANDS = 0.6, 0.005
 
 # Lines of ruled paper.
 RULE_SHARE = 0.9  # of the threshold: what is darker may be a line of the paper, however noisy the paper is
@@ -43,7 +43,7 @@ PATCH_STROKE = 1.6  # strokes are at most this many times as wide as the radius 
 LEAST_PAPER = 0.3  # of the picture: what is broader is paper between broad lines, and no digit
 LEAST_ON_PATCH = 0.15  # of the strokes' ink: more of it lies on the patch
 # Strokes have more than this many times the patch's contrast, and less than this share of its radius.
-STROKE_CONTRAST, STROKE_RADIUS = 1.05, 1 / 3
+ON_PATCH_CONTRAST, ON_PATCH_RADIUS = 1.05, 1 / 3
 
 # Shadows at the border.
 # If more than this share of the picture is dark and touches its border, it may be a shadow; with 0.08, more shadows
@@ -96,7 +96,7 @@ def find_ink(pixels: Pixels, invert: Invert = "auto", *, on_patches: bool = Fals
         layer = _in_envelope(source)
     if layer is None:
         return None
-    if np.count_nonzero(layer.mask) > MOST_INK * layer.mask.size:
+    if np.count_nonzero(layer.mask) > MOST_COVERED * layer.mask.size:
         layer = _inside_frame(source, layer) or layer
     elif np.ptp(layer.paper[::8, ::8], axis=(0, 1)).any():  # some places tell whether it is a constant
         layer = _in_uneven_light(source, layer) or layer
@@ -161,7 +161,7 @@ def _inside_frame(source: Source, layer: Layer) -> Layer | None:
 def _strokes_on_patches(source: Source, layer: Layer) -> Layer | None:
     """Find strokes on patches, thinner than those and standing out more; None where there are none."""
     radius = inscribed_radius(layer.mask)
-    least = STROKE_CONTRAST * layer.ink_contrast
+    least = ON_PATCH_CONTRAST * layer.ink_contrast
     layers = (source.separate(paper) for paper in patches(source.image, PATCH_STROKE * radius))
     strokes = [found for found in layers if found and found.ink_contrast > least and _is_thin(found, radius)]
     found = max(strokes, key=lambda found: found.ink_contrast, default=None)
@@ -190,7 +190,7 @@ def _is_patched(image: Image, layer: Layer, strokes: Layer, radius: float) -> bo
 def _is_thin(layer: Layer, radius: float) -> bool:
     """Tell whether ink is strokes: much thinner than a patch of some radius, a share of the longer side, but longer."""
     longest = int(connect(layer.mask)[1][1:, 2:4].max())
-    return longest > radius * max(layer.mask.shape) and inscribed_radius(layer.mask) < STROKE_RADIUS * radius
+    return longest > radius * max(layer.mask.shape) and inscribed_radius(layer.mask) < ON_PATCH_RADIUS * radius
 
 
 def _along_its_colour(image: Image, layer: Layer) -> Layer | None:

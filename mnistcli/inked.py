@@ -22,7 +22,7 @@ CUT_WIDTH = 0.6  # of the row's height: what is wider may be digits that touch
 LEAST_PATCH_RADIUS = 0.03  # of the longer side of a picture: ink with a larger inscribed radius may be a patch
 # On a drawing's patch, strokes take more than this share of the ink, and are more than this many times as strong as
 # what is full ink on the whole.
-STROKE_SHARE, STROKE_STRENGTH = 0.05, 1.2
+ON_PATCH_SHARE, ON_PATCH_STRENGTH = 0.05, 1.2
 # The largest speck of grain has fewer pixels than a few JPEG blocks, and than this share of the picture.
 GRAIN_PX, GRAIN_SHARE = 100, 0.001
 # The threshold of grain is a larger share of full ink; that of strokes is below half of what most of them have.
@@ -107,11 +107,11 @@ def _look_past_patches(inked: Inked, invert: Invert) -> Inked:
     """
     strength = inked.ink.strength
     is_drawn = flat_colour(inked.picture.pixels) is not None
-    if is_drawn and float(strength.max()) <= STROKE_STRENGTH:
+    if is_drawn and float(strength.max()) <= ON_PATCH_STRENGTH:
         return inked
     is_ink = inked.components.labels > 0
     may_be_patch = inscribed_radius(is_ink) > LEAST_PATCH_RADIUS and (
-        not is_drawn or quantile(strength[is_ink], 1 - STROKE_SHARE) > STROKE_STRENGTH
+        not is_drawn or quantile(strength[is_ink], 1 - ON_PATCH_SHARE) > ON_PATCH_STRENGTH
     )
     on_patches = find_inked(inked.picture, invert, on_patches=True) if may_be_patch else None
     return on_patches or inked

@@ -17,7 +17,7 @@ from mnistcli.planes import (
     is_straight,
 )
 
-LEAST_PX = 16  # of a side: what is smaller holds no digit
+LEAST_ROOM_PX = 16  # of a side: what is smaller holds no digit
 
 # A sheet of paper or a frame has four corners, a ring is round.
 LEAST_SOLIDITY = 0.93  # of its convex hull: a shape without dents fills more
@@ -45,7 +45,7 @@ DISC_INK = 0.65  # of that ellipse: its own ink takes more, a 0's less
 # less of their convex hull than the first share below, and a radius less than the second share of their length. The
 # hole of a bold 0 has no dents, or is wider.
 LEAST_HOLE = 0.25
-STROKE_SOLIDITY, STROKE_RADIUS = 0.85, 0.15
+HOLE_SOLIDITY, HOLE_RADIUS = 0.85, 0.15
 
 
 class Outline(NamedTuple):
@@ -156,8 +156,8 @@ def is_no_bold_digit(disc: ByteMask, is_ink: Mask) -> bool:
     labels, boxes = connect((disc > 0) & ~is_ink)
     longest = boxes[:, 2:4].max(1)
     holes = [hole for hole in range(1, len(boxes)) if longest[hole] > LEAST_HOLE * len(disc)]
-    are_thin = all(distance_to_paper(labels == hole).max() < STROKE_RADIUS * longest[hole] for hole in holes)
-    return not holes or (are_thin and not all(fills_hull(labels == hole, STROKE_SOLIDITY) for hole in holes))
+    are_thin = all(distance_to_paper(labels == hole).max() < HOLE_RADIUS * longest[hole] for hole in holes)
+    return not holes or (are_thin and not all(fills_hull(labels == hole, HOLE_SOLIDITY) for hole in holes))
 
 
 def _has_shape(fit: float, *, is_round: bool) -> bool:

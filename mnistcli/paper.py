@@ -38,7 +38,7 @@ ADDED_DEVIATION, PLANE_MISSES = 2, 6
 # the longer side.
 ALL_PAPER = 0.99
 STROKES_SHARES = 0.02, 0.6
-STROKE_RADIUS = 0.14
+NARROW_RADIUS = 0.14
 
 UNDER_INK = 0.02  # of the longer side: what is no farther from ink is no paper, for the edges of ink are soft
 
@@ -114,7 +114,7 @@ def _are_near(values: NDArray[Any], colour: NDArray[Any]) -> Mask:
 def _are_strokes(mask: Mask) -> bool:
     """Tell whether a mask, (h, w), may be a digit's strokes: as wide as those, and as much of the picture."""
     least, most = STROKES_SHARES
-    is_narrow = distance_to_paper(mask).max() < STROKE_RADIUS * max(mask.shape)
+    is_narrow = distance_to_paper(mask).max() < NARROW_RADIUS * max(mask.shape)
     return bool(least < np.mean(mask) < most and is_narrow)
 
 

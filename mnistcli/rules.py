@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.planes import Boxes, ByteMask, Mask, Plane, border_pixels, connect, pixels_of, quantile, shrunk_size
 
-LEAST_PX = 100  # of a side: a smaller picture shows no ruled paper
+LEAST_RULED_PX = 100  # of a side: a smaller picture shows no ruled paper
 SLOPES = np.arange(-8, 9) / 50  # rows down for each column to the right: up to 9 degrees either way
 SLOPE_PX = 400  # the longer side at which slopes are looked for
 SLOPE_RUN = 0.3  # of the width: at that size, a line runs straight for at least as long
@@ -60,7 +60,7 @@ def without_rules(contrast: Plane, faint: float, thickness: float = THICKNESS) -
     Returns:
         The plane without lines; the very same one where there are none, or one or two that may be strokes.
     """
-    if min(contrast.shape) < LEAST_PX:
+    if min(contrast.shape) < LEAST_RULED_PX:
         return contrast
     printed = _without_printed(contrast, faint, thickness)
     if printed is not None:
@@ -122,7 +122,7 @@ def printed_window(mask: Mask) -> tuple[slice, slice] | None:
     rows, columns = (_span(np.count_nonzero(mask, axis=axis) >= PRINTED_LINES) for axis in (1, 0))
     has_margins = columns.start > 0 and columns.stop < mask.shape[1]
     sides = rows.stop - rows.start, columns.stop - columns.start
-    if not has_margins or min(sides) < max(LEAST_PX, PRINTED_SHARE * max(mask.shape)):
+    if not has_margins or min(sides) < max(LEAST_RULED_PX, PRINTED_SHARE * max(mask.shape)):
         return None
     crossed = np.count_nonzero(_tops(mask[rows, columns])) / sides[1]  # lines in a column, in the mean
     return (rows, columns) if crossed >= PRINTED_LINES else None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mnistcli.components import Components
 from mnistcli.images import Box, Picture
-from mnistcli.outlines import LEAST_PX, SURE_FIT, fill_disc, has_corners, inside, is_no_bold_digit, trace
+from mnistcli.outlines import LEAST_ROOM_PX, SURE_FIT, fill_disc, has_corners, inside, is_no_bold_digit, trace
 from mnistcli.planes import ByteMask, Mask, Pixels, bounding_box, longer_side, spread
 
 LEAST_SHARE = 0.04  # of the picture: a sheet's box takes more of it
@@ -60,7 +60,7 @@ def look_inside(picture: Picture, components: Components) -> Crop | None:
     label = int(inked[0]) if is_alone else int(_inked_areas(components).argmax())
     width, height = components.boxes[label, 2:4].tolist()
     area, shorter = width * height, min(width, height)
-    if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_PX):
+    if area < LEAST_SHARE * components.labels.size or shorter < max(LEAST_SIDE * max(width, height), LEAST_ROOM_PX):
         return None
     mask = components.mask(label)
     if is_alone and not _may_be_sheet(mask):
@@ -106,7 +106,7 @@ def cut_out(picture: Picture, shape: ByteMask, corner: tuple[int, int] = (0, 0),
         is_sure: as in `Crop`.
     """
     left, top, width, height = bounding_box(shape)
-    if min(width, height) < LEAST_PX:
+    if min(width, height) < LEAST_ROOM_PX:
         return None
     inner = shape[top : top + height, left : left + width]
     left, top = left + corner[0], top + corner[1]

@@ -25,7 +25,7 @@ SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be 
 LEAST_BESIDE, MOST_ASKED, BROAD, BESIDE_INK = 3, 9, 0.45, 0.2
 BESIDE_BROAD, BESIDE_DRAWN = (0.2, 0.6), (0.12, 0.5)
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
-# If there are more, only the largest are looked at, unless digits of two parts would be more, as on a page of small ones.
+# If there are more, only the largest are looked at, unless there may be more digits, of two parts each, as on a page.
 # With more than the second number it is a texture: joining and sorting them would take long.
 MOST_COMPONENTS, MOST_ON_PAGE = 500, 2500
 
@@ -35,7 +35,7 @@ FAINT_LEAST, FAINT_MOST, FAINT_WIDE, FAINT_STROKE = 0.5, 1.6, 2.0, 0.35
 FAINT_FULL = 0.3  # of their pixels at most are full ink by the measure of the whole picture
 # This quantile of theirs is as strong as their full ink, and stronger than this share of the picture's; what has more
 # than the last share of it counts as full.
-FAINT_QUANTILE, FAINT_STRENGTH, FAINT_SHARE = 0.85, 0.22, 0.45
+FAINT_QUANTILE, FAINT_STRENGTH, FAINT_THRESHOLD = 0.85, 0.22, 0.45
 
 # Commas, as shares of the height of the digit beside them: they are lower, and their middle is farther below its
 # middle; they are no farther to the side, and no farther below its foot.
@@ -183,7 +183,7 @@ def with_fainter(ink: Ink, components: Components) -> Components:
         full = quantile(strength, FAINT_QUANTILE)
         is_thin = 2 * components.inscribed_radius_px(label) < FAINT_STROKE * height[label]
         if full > FAINT_STRENGTH and is_thin and not is_around(label) and not has_corners(mask):
-            full_ink_px[label] = max(full_ink_px[label], np.count_nonzero(strength > FAINT_SHARE * full))
+            full_ink_px[label] = max(full_ink_px[label], np.count_nonzero(strength > FAINT_THRESHOLD * full))
             are_all_straight &= is_straight(mask)
     return components if are_all_straight else replace(components, full_ink_px=full_ink_px)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistcli.images import Picture
-from mnistcli.outlines import LEAST_PX, SURE_FIT, outline
+from mnistcli.outlines import LEAST_ROOM_PX, SURE_FIT, outline
 from mnistcli.paper import SURFACE_PX, flat_colour, surface
 from mnistcli.planes import (
     ByteMask,
@@ -84,12 +84,12 @@ def cut_bars(picture: Picture, *, may_be_written: bool = False) -> Crop | None:
     if min(height, width) < SURROUNDED_PX or _has_equal_sides(pixels):
         return None
     top, bottom = _bars(pixels, may_be_written)
-    if height - top - bottom < LEAST_PX:
+    if height - top - bottom < LEAST_ROOM_PX:
         return None
     turned = pixels[top : height - bottom].transpose(1, 0, 2)
     left, right = _bars(turned, may_be_written)
     rest = pixels[top : height - bottom, left : width - right]
-    if rest.shape == pixels.shape or rest.shape[1] < LEAST_PX or not _differs(rest, rest[0, 0]).any():
+    if rest.shape == pixels.shape or rest.shape[1] < LEAST_ROOM_PX or not _differs(rest, rest[0, 0]).any():
         return None  # of one colour is a straight 1 that fills its picture from top to bottom
     box = picture.box(left, top, rest.shape[1], rest.shape[0])
     return Crop(Picture(rest, box[2:], picture.name), box, is_sure=True)

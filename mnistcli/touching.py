@@ -23,7 +23,7 @@ Piece = tuple[int, int]  # what lies between two cuts, by their numbers
 WHOLE: Piece = (0, 1)  # where there is no cut
 
 # Shares of the height of the row that the digits are in.
-MOST_INK = 0.5  # a cut goes through no more ink
+MOST_CUT_INK = 0.5  # a cut goes through no more ink
 LEAST_APART = 0.08  # two cuts are at least as far apart, measured in the middle of the row
 WIDEST = 1.3  # a piece that may be a digit is no wider
 
@@ -31,7 +31,7 @@ WIDEST = 1.3  # a piece that may be a digit is no wider
 # else a small digit would be cut at every column, as small ink that is wider may be.
 LEAST_APART_PX = 2
 
-LEAST_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower
+LEAST_PIECE_HEIGHT = 0.5  # of the whole ink's height: a piece that may be a digit is no lower
 SLIVER = 0.25  # of the height of a piece's highest part: a part that is smaller was cut off a neighbour
 SLANT_COST = 0.1  # pixels of ink: a step to the left or right costs as much as these
 
@@ -146,7 +146,7 @@ def _choose(costs: NDArray[Any], height: float) -> NDArray[np.intp]:
     apart_px = max(LEAST_APART * height, LEAST_APART_PX if len(costs) <= height else 0)
     chosen: list[int] = []
     for column in np.argsort(costs, kind="stable").tolist():
-        if costs[column] > MOST_INK * height:
+        if costs[column] > MOST_CUT_INK * height:
             break
         if all(abs(column - other) >= apart_px for other in chosen):
             chosen.append(column)
@@ -165,7 +165,7 @@ def _climb(costs: NDArray[Any], columns: NDArray[np.intp]) -> Cuts:
 
 def _parts_digits(mask: Mask, cut: NDArray[np.intp]) -> bool:
     is_left = np.arange(mask.shape[1]) < cut[:, None]
-    return all(bounding_box(side)[3] >= LEAST_HEIGHT * len(mask) for side in (mask & is_left, mask & ~is_left))
+    return all(bounding_box(side)[3] >= LEAST_PIECE_HEIGHT * len(mask) for side in (mask & is_left, mask & ~is_left))
 
 
 def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
@@ -191,7 +191,7 @@ def cut_apart(mask: Mask, height: float) -> Iterator[tuple[Piece, Mask]]:
         is_between = (columns[near] >= edges[left][:, None]) & (columns[near] < edges[right][:, None])
         piece[:, near] = _without_slivers(mask[:, near] & is_between)
         _, _, wide, high = bounding_box(piece)
-        if wide <= WIDEST * height and high >= LEAST_HEIGHT * len(mask):
+        if wide <= WIDEST * height and high >= LEAST_PIECE_HEIGHT * len(mask):
             yield (left, right), piece
 
 
