@@ -50,7 +50,8 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
         DivergedError: the loss, a weight or a statistic is no longer finite; the last good epoch, if any, is still in
             the output or in `resume`.
         MnistCliError: the checkpoint cannot be written, or there is too little memory for so many images at a time.
-        KeyboardInterrupt: Ctrl-C; once training has begun, the run is saved before, and `resume` continues it.
+        KeyboardInterrupt: Ctrl-C; once training has begun, the run is saved before, and `resume` continues it where it
+            is not finished.
     """
     config, checkpoint = open_run(config or TrainConfig(), resume)  # a resumed run may name the device
     heard = [signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else []
@@ -59,7 +60,8 @@ def train(config: TrainConfig | None = None, *, resume: str | Path | None = None
             pass
     assert isinstance(last, Finished | Stopped)
     if stop() or isinstance(last, Stopped):  # a stop that was asked for after the last step counts, too
-        raise KeyboardInterrupt(f"the run is saved as {last.checkpoint}; `resume` continues it")
+        rest = "`resume` continues it" if isinstance(last, Stopped) else "it is finished"
+        raise KeyboardInterrupt(f"the run is saved as {last.checkpoint}; {rest}")
     return TrainResult(last.checkpoint, last.history)
 
 

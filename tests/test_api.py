@@ -193,7 +193,8 @@ def _interrupted_saves(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_interrupted_saves")
 def test_ctrl_c_in_the_last_save_is_not_lost(make_config: MakeConfig) -> None:
     config = make_config()
-    with pytest.raises(KeyboardInterrupt, match="the run is saved as"):
+    told = re.escape(f"the run is saved as {config.output}; it is finished")
+    with pytest.raises(KeyboardInterrupt, match=told):
         mnistcli.train(config)
     assert load(config.output).epoch == 1
 
