@@ -22,9 +22,9 @@ from mnistcli.planes import (
     window_of,
 )
 
-# A stroke across a watermark: less than the first share of all their ink is full; the stroke has more than the second
-# of that.
-MOSTLY_FAINT, PIECE_SHARE = 0.3, 0.8
+# A stroke and a watermark that it crosses: less than the first share of their ink is full, and one piece has more than
+# the second share of that. Beside it, the watermark is in several parts, each more than the third share of all of them.
+MOSTLY_FAINT, PIECE_SHARE, PART_SHARE = 0.3, 0.8, 0.05
 LOOSE_SHARE = 0.02  # of the picture's longer side: the faint end of a stroke is no farther from full ink
 
 SPECK_SIZE, SPECK_INK = 0.12, 0.01  # of the main component's longer side and full ink: what has less of either is dirt
@@ -38,7 +38,7 @@ OTHER_WEIGHT = 0.03  # how much a frame, a table, a line, a button or a pen coun
 # A pen that lies beside what it wrote.
 PEN_SIZE = 1.5  # times the length and the breadth of what it wrote: a pen is longer and broader
 LEAST_WRITTEN = 0.03  # of the pen's full ink: what it wrote has more
-MOST_WRITTEN = 20  # components, without dirt: beside more of them, as on a printed page, it is a 1
+MOST_WRITTEN = 20  # components, without dirt: beside more of them, as on a printed page, the longest is a 1
 STROKE_INK = 12  # times the square of its inscribed radius: a stroke has more full ink, a dot less than 4 times
 
 
@@ -113,7 +113,8 @@ def find_components(ink: Ink) -> Components:
 def _are_loose(components: Components, is_full: Mask) -> Mask:
     """Tell which components, (N + 1,), seem to be strokes that are joined by faint ink to something else.
 
-    They touch the border, but not with their largest piece of full ink; or they are faint, but for one piece.
+    They touch the border, but not with their largest piece of full ink; or most of them is faint, and nearly all that
+    is full is one piece, which crosses the rest.
     """
     full_ink_px = components.full_ink_px
     reaches = touches_border(components.boxes, is_full.shape) & (full_ink_px > 0)
@@ -128,7 +129,24 @@ def _are_loose(components: Components, is_full: Mask) -> Mask:
     np.maximum.at(largest, owner, area)
     is_cut_off = (area == largest[owner]) & touches_border(pieces, is_full.shape)
     reaches[owner[is_cut_off]] = False
-    return reaches | (is_mostly_faint & (largest > PIECE_SHARE * full_ink_px))
+    crosses = is_mostly_faint & (largest > PIECE_SHARE * full_ink_px)
+    for label in np.flatnonzero(crosses).tolist():
+        reach_px = LOOSE_SHARE * max(is_full.shape)
+        crosses[label] = _is_crossed(components.mask(label), is_full[components.window(label)], reach_px)
+    return reaches | crosses
+
+
+def _is_crossed(mask: Mask, is_full: Mask, reach_px: float) -> bool:
+    """Tell whether full ink crosses the faint ink of a component, and is no part of a digit that was written firmly.
+
+    Args:
+        mask: the component, (H, W) of its box.
+        is_full: where there is full ink, the same size.
+        reach_px: how far from it faint ink may be its own.
+    """
+    faint = mask & (distance_inside(~(mask & is_full)) > reach_px)
+    _, boxes = connect(faint)
+    return bool(np.count_nonzero(boxes[1:, 4] > PART_SHARE * np.count_nonzero(faint)) > 1)
 
 
 def pick_digit(components: Components) -> list[int]:

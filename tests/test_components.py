@@ -36,13 +36,24 @@ def test_faint_ink_joins_full_ink_and_is_none_alone() -> None:
     assert parted.full_ink_px.tolist() == [0, 200, 200]
 
 
-@pytest.mark.parametrize(("width", "is_stroke"), [(100, False), (25, True)])
-def test_faint_ink_that_a_stroke_crosses_is_left_out_where_it_is_far_more(width: int, *, is_stroke: bool) -> None:
+@pytest.mark.parametrize(
+    ("faint", "strokes", "is_left"),
+    [
+        pytest.param((30, 100), (60,), False, id="on both sides"),
+        pytest.param((50, 75), (60,), True, id="hardly more than the stroke"),
+        pytest.param((60, 130), (60,), True, id="on one side, as what was written less firmly"),
+        pytest.param((30, 130), (50, 90), True, id="with two strokes"),
+    ],
+)
+def test_faint_ink_that_one_stroke_crosses_is_left_out(
+    faint: tuple[int, int], strokes: tuple[int, ...], *, is_left: bool
+) -> None:
     strength = np.zeros((200, 200), np.float32)
-    strength[60:120, 50 : 50 + width] = 0.3
-    strength[40:140, 60:70] = 1
+    strength[60:120, slice(*faint)] = 0.3
+    for stroke in strokes:
+        strength[40:140, stroke : stroke + 10] = 1
     left, top, wide, high = find_components(Ink(strength, threshold=0.5, faint=0.175)).boxes[1, :4].tolist()
-    expected = (50, 40, width, 100) if is_stroke else (60, 40, 10, 100)
+    expected = (faint[0], 40, faint[1] - faint[0], 100) if is_left else (60, 40, 10, 100)
     assert (left, top, wide, high) == pytest.approx(expected, abs=8)
 
 
