@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ PAPER = 255
 BACKEND = "MPLBACKEND"  # the variable by which matplotlib is told one
 MARK = "drawn by mnistcli"  # in every drawing's file, whatever its format, to tell it from a person's own
 EXIF_DESCRIPTION = 270  # the tag for it in TIFF files and EXIF data, by their specifications
-# Formats that matplotlib writes, but that only TeX, or no program, can show; the last one would hide the mark.
+# Formats that matplotlib writes, but that only TeX, or no program, can show; and svgz, which would hide the mark.
 UNUSED = {"pgf", "raw", "rgba", "svgz"}
 
 
@@ -132,7 +133,9 @@ def picture_format(path: Path) -> str:
 
 
 def is_replaceable(path: Path) -> bool:
-    """Tell whether a drawing called so replaces nothing but a drawing; what is no file, or cannot be read, stays.
+    """Tell whether a drawing called so replaces nothing but a drawing, or an empty file.
+
+    What is no file, or cannot be read, stays.
 
     Raises:
         ConfigError: no drawing can have that format.
@@ -142,10 +145,13 @@ def is_replaceable(path: Path) -> bool:
     try:
         if not path.is_file():
             return not path.exists()
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                return True
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                return content.find(MARK.encode()) >= 0
     except OSError:  # where nothing can be, writing tells why
         return not os.path.lexists(path)  # Path's own methods may raise
-    return not content or MARK.encode() in content
 
 
 def _marked(kind: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mnistcli.checkpoint import Checkpoint, load, pack
 from mnistcli.errors import CheckpointError, ConfigError, MnistCliError
 from mnistcli.files import atomic_write, cannot_write, check_writable, is_there, link_target
 
-ARCHIVE = b"PK\3\4"  # how a zip archive begins, which is what torch saves
+ARCHIVE = b"PK\3\4"  # how a zip archive begins, as which torch saves
 
 
 def check_savable(path: Path, resumed: Path | None = None) -> None:
@@ -25,7 +25,7 @@ def check_savable(path: Path, resumed: Path | None = None) -> None:
 
     Raises:
         ConfigError: `path` is a folder, a device or anything else that is no file, means the bundled checkpoint, or
-            holds something else than a checkpoint.
+            holds what is plainly no checkpoint.
         MnistCliError: its folder cannot be made or written, or what is there cannot be read or copied to a backup.
     """
     if str(path) == BUNDLED:
@@ -43,7 +43,7 @@ def check_savable(path: Path, resumed: Path | None = None) -> None:
             f"cannot keep what is at {path}: {error.strerror}; choose another place with `output`"
         ) from None
     if is_other:
-        raise ConfigError(f"{path} is no checkpoint, and would be replaced; name another file with `output`")
+        raise ConfigError(f"{path} is no checkpoint; name another file with `output`")
 
 
 def _may_be_checkpoint(path: Path) -> bool:

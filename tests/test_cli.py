@@ -231,7 +231,7 @@ def test_samples_replace_no_data_file(cli: RunCli, data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mine", "mine.png", "mine.jpg", "mine.tif", "mine.gif", "mine.webp", "mine.pdf", "mine.svg"]
+    "name", ["mine", "mine.png", "mine.jpg", "mine.tif", "mine.gif", "mine.webp", "mine.pdf", "mine.svg", "mine.eps"]
 )
 def test_a_drawing_replaces_no_file_but_a_drawing(
     cli: RunCli, data_dir: Path, ckpt: Path, digits: list[Path], name: str

@@ -50,7 +50,7 @@ def test_a_name_that_leaves_no_room_for_that_of_a_backup_is_refused_at_once(tmp_
 @pytest.mark.parametrize(("content", "is_refused"), [(b"lr = 0.1", True), (b"", False), (b"PK\3\4 damaged", False)])
 def test_a_run_is_to_replace_checkpoints_alone(saved: Path, content: bytes, *, is_refused: bool) -> None:
     saved.write_bytes(content)
-    with pytest.raises(ConfigError, match="is no checkpoint, and would be replaced") if is_refused else nullcontext():
+    with pytest.raises(ConfigError, match="is no checkpoint; name another file") if is_refused else nullcontext():
         check_savable(saved)
 
 
