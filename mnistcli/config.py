@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args, get_origin
 
@@ -17,7 +18,7 @@ from mnistcli.files import from_home, names_folder
 
 ENVIRONMENT_PREFIX = "MNISTCLI_"
 
-# What variables of the same prefix set that is no key of the configuration: options of the commands.
+# Options of the commands that have a variable of the same prefix, but are no keys of the configuration.
 COMMAND_KEYS = ("config", "no_download")
 
 PLACES = frozenset({"device", "threads", "output", "data_dir"})  # keys that say where to run; not part of a recipe
@@ -60,7 +61,7 @@ def check_range(name: str, value: float, lowest: float, highest: float) -> None:
     Raises:
         ConfigError: it is not.
     """
-    if not (isinstance(value, int | float) and lowest <= value <= highest):
+    if not (isinstance(value, Real) and lowest <= value <= highest):
         range_ = f"at least {lowest}" if highest == math.inf else f"from {lowest} to {highest}"
         raise ConfigError(f"`{name}` is {value!r}; it must be {range_}")
 

@@ -62,7 +62,8 @@ class EdgeGroup(_EdgeHelp, TyperGroup):  # type: ignore[misc]
         ctx.meta.update(as_json="--json" in words, debug="--debug" in words)
         if not args:  # shows the help, by an exception
             return super().parse_args(ctx, args)
-        with _edge(ctx), answering(sys.stdout) if SHOW_COMPLETION in words else nullcontext():
+        answers = SHOW_COMPLETION in words or INSTALL_COMPLETION in words
+        with _edge(ctx), answering(sys.stdout) if answers else nullcontext():
             if any(word == "" or re.fullmatch("--[^=]*=", word) for word in words):
                 raise ConfigError("an argument is empty; is a variable in it not set?")
             with _installing() if INSTALL_COMPLETION in words else nullcontext():
@@ -87,10 +88,12 @@ class EdgeApp(typer.Typer):
 
 @contextmanager
 def _installing() -> Iterator[None]:
-    """Translate the errors of a block that writes the shell's settings."""
+    """Translate the errors of a block that writes the shell's settings, and then says so."""
     try:
         yield
     except OSError as error:
+        if error.filename is None:  # standard output's
+            raise
         raise MnistCliError(
             f"cannot install completion: {error.strerror}: {error.filename}; {SHOW_COMPLETION} prints its script"
         ) from None

@@ -25,7 +25,7 @@ SOLID_SHAPE = 2.0  # times its width: what is solid and higher than this may be 
 LEAST_BESIDE, MOST_ASKED, BROAD, BESIDE_INK = 3, 9, 0.45, 0.2
 BESIDE_BROAD, BESIDE_DRAWN = (0.2, 0.6), (0.12, 0.5)
 TIGHT_SHARE = 0.7  # of the picture's height: digits that are higher were cut out so tightly that they touch its border
-# If there are more, only the largest are looked at, unless there may be more digits, of two parts each, as on a page.
+# If there are more, only the largest are looked at, unless so many are as high as digits that two parts each were more.
 # With more than the second number it is a texture: joining and sorting them would take long.
 MOST_COMPONENTS, MOST_ON_PAGE = 500, 2500
 

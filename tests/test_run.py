@@ -204,6 +204,7 @@ def test_an_epoch_that_is_begun_is_taken_to_its_end(make_config: MakeConfig, tmp
     assert isinstance(last, Stopped)
     assert (last.epoch, last.step) == (2, 3)
     mnistcli.train(TrainConfig(**less), resume=begun)
+    assert load(begun).train_config().epochs == (3 if "epochs" in less else 9)
     assert_same_run(load(mnistcli.train(whole).checkpoint), load(begun))
 
 
