@@ -102,15 +102,15 @@ def find_components(ink: Ink) -> Components:
     """
     is_full = ink.is_full
     components = Components.of(ink.strength > ink.faint, is_full)
-    is_loose = _are_loose(components, is_full)
+    reach_px = LOOSE_SHARE * max(is_full.shape)
+    is_loose = _are_loose(components, is_full, reach_px)
     if not is_loose.any():
         return components
-    to_full_ink = distance_inside(~is_full)
-    is_far = is_loose[components.labels] & (to_full_ink > LOOSE_SHARE * max(to_full_ink.shape))
+    is_far = is_loose[components.labels] & (distance_inside(~is_full) > reach_px)
     return Components.of((components.labels > 0) & ~is_far, is_full)
 
 
-def _are_loose(components: Components, is_full: Mask) -> Mask:
+def _are_loose(components: Components, is_full: Mask, reach_px: float) -> Mask:
     """Tell which components, (N + 1,), seem to be strokes that are joined by faint ink to something else.
 
     They touch the border, but not with their largest piece of full ink; or most of them is faint, and nearly all that
@@ -131,7 +131,6 @@ def _are_loose(components: Components, is_full: Mask) -> Mask:
     reaches[owner[is_cut_off]] = False
     crosses = is_mostly_faint & (largest > PIECE_SHARE * full_ink_px)
     for label in np.flatnonzero(crosses).tolist():
-        reach_px = LOOSE_SHARE * max(is_full.shape)
         crosses[label] = _is_crossed(components.mask(label), is_full[components.window(label)], reach_px)
     return reaches | crosses
 
