@@ -425,6 +425,16 @@ def test_training_whose_reader_is_gone_tells_how_to_continue(data_dir: Path, tmp
 
 
 @posix
+def test_a_shells_settings_that_cannot_be_written_end_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()  # a file, in which not even root can make a folder
+    shell = "export _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1"
+    (done,) = shells(tmp_path, f"{shell} HOME={tmp_path}/home/own; mnistcli --install-completion bash")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert done.stderr.startswith("error: cannot install completion: Not a directory: ")
+    assert done.stderr.endswith("; --show-completion prints its script\n")
+
+
+@posix
 def test_streams_that_are_closed_or_full_end_in_a_line(trained: Path, data_dir: Path) -> None:
     evaluate = f"mnistcli eval ckpt.pt --quiet --data-dir {data_dir}"
     unneeded = shells(trained, *(f"{evaluate} {stream}" for stream in ("2>&-", "<&-")))
